@@ -1,0 +1,337 @@
+"""espeak-ng in process: the one place that talks to the C library.
+
+espeak-ng keeps its voice, its parameters, its text decoder and its wave queue in C globals,
+so at most one call may be inside it at a time; one lock per process guards every entry. A lock
+rather than a thread, because nothing in the library is tied to a thread: a caller that already
+stands off the event loop (a recogniser compiling its grammar) need not hop to another one. None
+of these functions may be called on the event loop.
+
+The C interface is ``speak_lib.h``, API revision 12 (espeak-ng 1.52), built into the
+``espeakng-loader`` wheel together with its voices. ctypes releases the interpreter's lock while
+the C code runs and takes it back for each callback.
+"""
+
+import ctypes
+import re
+import threading
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import espeakng_loader
+
+from config.errors import ProviderError
+
+#: What the library makes; ``espeak_Initialize`` returns it and the binding checks it.
+NATIVE_RATE_HZ = 22_050
+
+#: Audio per callback. Each callback has to win the interpreter's lock back, which takes up to
+#: its 5 ms switch interval when the event loop is busy, so few and large ones are better; the
+#: library makes this much in a quarter of a millisecond.
+CHUNK_MS = 240
+
+#: espeak's own limits for ``espeakRATE``.
+RATE_MIN_WPM = 80
+RATE_MAX_WPM = 450
+
+#: A voice, and perhaps a variant of it: ``hi``, ``en-us+f3``. The library makes a file's path
+#: of it, so nothing else is let through.
+VOICE_PATTERN = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*(\+[A-Za-z0-9]+)?")
+
+Notation = Literal["ipa", "espeak"]
+
+_OUTPUT_SYNCHRONOUS = 2
+_INITIALIZE_DONT_EXIT = 0x8000
+_CHARS_UTF8 = 1
+_POSITION_CHARACTER = 1
+_PHONEMES_IPA = 0x02
+_PARAM_RATE, _PARAM_VOLUME, _PARAM_PITCH = 1, 2, 3
+_CONTINUE, _ABORT = 0, 1
+_LANGUAGE_SWITCH = re.compile(r"\([a-z0-9-]+\)")
+
+#: The library's buffer for one word holds 160 bytes (``N_WORD_BYTES``), and a letter of an
+#: Indian script takes three.
+_LONGEST_WORD = 50
+_LONG_WORD = re.compile(rf"\S{{{_LONGEST_WORD}}}")
+
+_SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+
+
+class _VoiceRecord(ctypes.Structure):
+    """``espeak_VOICE``."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_void_p),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("xx1", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """One voice the library can load.
+
+    Attributes:
+        name: English name, such as ``Hindi``.
+        identifier: File below the library's ``lang`` folder, such as ``inc/hi``.
+        languages: Codes it answers to, such as ``en-gb`` and ``en``, best first.
+    """
+
+    name: str
+    identifier: str
+    languages: tuple[str, ...]
+
+
+def synthesize(
+    text: str,
+    voice: str,
+    rate_wpm: int,
+    pitch: int,
+    on_chunk: Callable[[bytes], bool],
+    *,
+    volume: int = 100,
+) -> bool:
+    """Speak ``text``, blocking until all of it is made or the caller has had enough.
+
+    Args:
+        text: What to say; control characters are dropped, markup is not interpreted.
+        voice: A voice's language code, with ``+variant`` if wanted.
+        rate_wpm: Words per minute, 80 to 450.
+        pitch: 0 to 99; 50 is the voice's own.
+        on_chunk: Called in this thread with up to ``CHUNK_MS`` of 16-bit little-endian mono PCM at
+            ``NATIVE_RATE_HZ``; returns False to stop. What it raises stops synthesis and is
+            raised here.
+        volume: Per cent; above 100 the library compresses, then clips.
+
+    Returns:
+        True if the text was spoken to its end, False if ``on_chunk`` stopped it.
+
+    Raises:
+        ProviderError: The library is missing, or lacks the voice.
+    """
+    return _library().synthesize(text, voice, rate_wpm, pitch, volume, on_chunk)
+
+
+def phonemes(text: str, voice: str, *, notation: Notation = "ipa", separator: str = "") -> str:
+    """How ``voice`` would pronounce ``text``; clauses and words are parted by spaces.
+
+    Args:
+        text: What would be said.
+        voice: A voice's language code.
+        notation: ``ipa``, or ``espeak`` for the library's own ASCII mnemonics (after
+            Kirshenbaum), which are the easier to map to another phone set.
+        separator: One character to put between the phonemes of a word.
+
+    Raises:
+        ProviderError: The library is missing, or lacks the voice.
+    """
+    return _library().phonemes(text, voice, notation, separator)
+
+
+def voices() -> tuple[Voice, ...]:
+    """Every voice the wheel carries, without variants.
+
+    Raises:
+        ProviderError: The library is missing.
+    """
+    return _library().voices()
+
+
+_load_lock = threading.Lock()
+
+
+def _library() -> "_Library":
+    # functools.cache alone would let two threads initialise the library at once.
+    with _load_lock:
+        return _loaded()
+
+
+@cache
+def _loaded() -> "_Library":
+    return _Library()
+
+
+def clean(text: str) -> str:
+    """``text`` without what the library would take as a command or trip over.
+
+    Control characters go (it reads 0x01 as the start of an embedded command), as do surrogates
+    and unassigned code points; a run of 50 characters without a space is broken up.
+    """
+    kept = (
+        " " if character.isspace() else character
+        for character in unicodedata.normalize("NFC", text)
+        if character.isspace() or unicodedata.category(character) not in ("Cc", "Cs", "Cn", "Co")
+    )
+    return _LONG_WORD.sub(lambda run: run.group() + " ", "".join(kept)).strip()
+
+
+class _Library:
+    """The loaded library; every method takes the lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._voice: str | None = None
+        self._on_chunk: Callable[[bytes], bool] | None = None
+        self._raised: BaseException | None = None
+        # ctypes keeps no reference: the callback must live as long as the library.
+        self._callback = _SynthCallback(self._receive)
+        self._c = _load()
+        self._c.espeak_SetSynthCallback(self._callback)
+
+    def synthesize(
+        self,
+        text: str,
+        voice: str,
+        rate_wpm: int,
+        pitch: int,
+        volume: int,
+        on_chunk: Callable[[bytes], bool],
+    ) -> bool:
+        said = clean(text)
+        if not said:
+            return True
+        encoded = said.encode()
+        with self._lock:
+            self._select(voice)
+            self._c.espeak_SetParameter(_PARAM_RATE, rate_wpm, 0)
+            self._c.espeak_SetParameter(_PARAM_PITCH, pitch, 0)
+            self._c.espeak_SetParameter(_PARAM_VOLUME, volume, 0)
+            stopped = _Stopped(on_chunk)
+            self._on_chunk = stopped
+            try:
+                self._c.espeak_Synth(
+                    encoded, len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
+                )
+            finally:
+                self._on_chunk = None
+                raised, self._raised = self._raised, None
+        if raised is not None:
+            raise raised
+        return not stopped.by_caller
+
+    def phonemes(self, text: str, voice: str, notation: Notation, separator: str) -> str:
+        mode = _PHONEMES_IPA if notation == "ipa" else 0
+        if separator:
+            mode |= ord(separator) << 8
+        clauses: list[str] = []
+        with self._lock:
+            self._select(voice)
+            rest = ctypes.c_char_p(clean(text).encode())
+            while rest.value:
+                clause = self._c.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, mode)
+                clauses.append((clause or b"").decode())
+        words = _LANGUAGE_SWITCH.sub("", " ".join(clauses)).split()
+        return " ".join(word.strip(separator) if separator else word for word in words)
+
+    def voices(self) -> tuple[Voice, ...]:
+        found: list[Voice] = []
+        with self._lock:
+            for record in self._c.espeak_ListVoices(None):
+                if not record:
+                    break
+                voice = record.contents
+                found.append(
+                    Voice(
+                        name=voice.name.decode(),
+                        identifier=voice.identifier.decode(),
+                        languages=_languages(voice.languages),
+                    )
+                )
+        return tuple(found)
+
+    def _select(self, voice: str) -> None:
+        if voice == self._voice:
+            return
+        self._voice = None
+        known = VOICE_PATTERN.fullmatch(voice) is not None
+        if not known or self._c.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise ProviderError(
+                "voice_unknown",
+                f"espeak has no voice {voice!r}",
+                provider="espeak",
+                stage="tts",
+                retryable=False,
+            )
+        self._voice = voice
+
+    def _receive(self, samples: int | None, count: int, _events: int | None) -> int:
+        if not samples or count <= 0 or self._on_chunk is None:
+            return _CONTINUE
+        try:
+            go_on = self._on_chunk(ctypes.string_at(samples, count * 2))
+        except BaseException as error:  # ctypes would print and drop it; kept for the caller
+            self._raised = error
+            return _ABORT
+        return _CONTINUE if go_on else _ABORT
+
+
+class _Stopped:
+    """``on_chunk``, remembering whether it asked to stop."""
+
+    def __init__(self, on_chunk: Callable[[bytes], bool]) -> None:
+        self._on_chunk = on_chunk
+        self.by_caller = False
+
+    def __call__(self, chunk: bytes) -> bool:
+        go_on = self._on_chunk(chunk)
+        self.by_caller = not go_on
+        return go_on
+
+
+def _load() -> Any:
+    try:
+        c = ctypes.CDLL(espeakng_loader.get_library_path())
+        path = espeakng_loader.get_data_path().encode()
+    except (OSError, RuntimeError) as error:
+        raise _unavailable(str(error)) from error
+    c.espeak_Initialize.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
+    c.espeak_SetSynthCallback.argtypes = (_SynthCallback,)
+    c.espeak_SetSynthCallback.restype = None
+    c.espeak_SetParameter.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int)
+    c.espeak_SetVoiceByName.argtypes = (ctypes.c_char_p,)
+    c.espeak_Synth.argtypes = (
+        ctypes.c_char_p,
+        ctypes.c_size_t,
+        ctypes.c_uint,
+        ctypes.c_int,
+        ctypes.c_uint,
+        ctypes.c_uint,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+    )
+    c.espeak_TextToPhonemes.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int)
+    c.espeak_TextToPhonemes.restype = ctypes.c_char_p
+    c.espeak_ListVoices.argtypes = (ctypes.c_void_p,)
+    c.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_VoiceRecord))
+    rate_hz = c.espeak_Initialize(_OUTPUT_SYNCHRONOUS, CHUNK_MS, path, _INITIALIZE_DONT_EXIT)
+    if rate_hz != NATIVE_RATE_HZ:
+        raise _unavailable(f"espeak_Initialize answered {rate_hz}")
+    return c
+
+
+def _unavailable(detail: str) -> ProviderError:
+    return ProviderError(
+        "library_unavailable",
+        f"espeak-ng cannot be loaded ({detail}); pip install espeakng-loader",
+        provider="espeak",
+        stage="tts",
+        retryable=False,
+    )
+
+
+def _languages(address: int) -> tuple[str, ...]:
+    """Decode the list of ``priority byte, code, NUL`` that ends with a zero byte."""
+    found: list[tuple[int, str]] = []
+    while priority := ctypes.string_at(address, 1)[0]:
+        code = ctypes.string_at(address + 1)
+        found.append((priority, code.decode()))
+        address += len(code) + 2
+    return tuple(code for _, code in sorted(found, key=lambda pair: pair[0]))
