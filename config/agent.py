@@ -1,0 +1,275 @@
+"""What an operator asks of one agent, validated and frozen.
+
+A file is read by ``config.agent_file``; a call keeps the :class:`AgentConfig` it began with.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    model_validator,
+)
+
+from config.errors import ConfigError
+from config.languages import resolve_language
+from config.phone import normalise_number
+from config.phrases import phrases_for
+from config.providers import ProviderKind, ProviderOptions
+from config.templates import render_template, template_variables
+
+#: What an agent may be called; the only form that reaches paths, URLs and XML.
+AGENT_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+PROVIDER_KINDS: tuple[ProviderKind, ...] = ("stt", "llm", "tts")
+
+_MAX_TEXT = 2_000
+_MAX_PROMPT = 100_000
+
+
+def _resolved_language(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return resolve_language(text)
+    except ConfigError as error:
+        raise ValueError(error.message) from error
+
+
+def _resolved_number(text: str) -> str:
+    try:
+        return normalise_number(text)
+    except ConfigError as error:
+        raise ValueError(error.message) from error
+
+
+LanguageCode = Annotated[str, BeforeValidator(_resolved_language)]
+PhoneNumber = Annotated[str, AfterValidator(_resolved_number)]
+Phrase = Annotated[str, Field(max_length=_MAX_TEXT)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProviderSection(BaseModel):
+    """The ``stt``, ``llm`` or ``tts`` section; beside these two keys, one section per provider."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+
+    __pydantic_extra__: dict[str, dict[str, Any]]
+
+    provider: str = Field(description="Who serves this stage.")
+    fallback: tuple[str, ...] = Field(
+        default=(), max_length=5, description="Who takes over, in this order, when it fails."
+    )
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The provider and its fallbacks, in order, each once."""
+        return tuple(dict.fromkeys((self.provider, *self.fallback)))
+
+    @property
+    def options(self) -> Mapping[str, dict[str, Any]]:
+        """What the file says of each provider, as it stands there."""
+        return self.__pydantic_extra__
+
+
+class TurnsConfig(_Section):
+    """Who speaks when."""
+
+    interruptions: bool = Field(
+        default=True, description="The caller may cut the agent off by speaking."
+    )
+    interruption_min_words: int = Field(
+        default=1, ge=1, le=20, description="Words it takes to cut the agent off."
+    )
+    ignore_speech_before_greeting: bool = Field(
+        default=True, description="Nothing is heard until the greeting was spoken; keys are."
+    )
+    end_of_speech_ms: int = Field(
+        default=200, ge=100, le=5000, description="Silence that ends the caller's turn, in ms."
+    )
+    no_input_seconds: float = Field(
+        default=10, ge=0, le=600, description="Silence before the caller is prompted; 0 is never."
+    )
+    no_input_prompt: Phrase = Field(
+        default="", description="That prompt; by default one in the agent's language."
+    )
+    max_no_input: int = Field(
+        default=2, ge=1, le=20, description="Prompts without an answer before the call ends."
+    )
+    hold_messages: tuple[Phrase, ...] = Field(
+        default=(), max_length=20, description="Said in turn while an answer is slow to come."
+    )
+    hold_after_seconds: float = Field(
+        default=1.5, ge=0.05, le=30, description="How slow, in seconds."
+    )
+
+
+class CallConfig(_Section):
+    """How long a call lasts and what is said at its end."""
+
+    max_duration_seconds: float = Field(
+        default=1800, gt=0, le=86_400, description="Longest call; by default the server's."
+    )
+    silence_hangup_seconds: float = Field(
+        default=60, ge=0, le=3600, description="Silence of both sides that ends it; 0 is never."
+    )
+    farewell: Phrase = Field(default="", description="Said before the server ends the call.")
+    apology: Phrase = Field(default="", description="Said when every provider has failed.")
+    busy: Phrase = Field(default="", description="Said when no more calls can be taken.")
+    transfer_to: dict[str, PhoneNumber] = Field(
+        default_factory=dict, description="Where a call may be handed to: a name, a number."
+    )
+
+
+class RecordingConfig(_Section):
+    """What is kept of a call."""
+
+    enabled: bool = Field(default=True, description="Keep the sound.")
+    stereo: bool = Field(default=True, description="Caller left, agent right; else one channel.")
+
+
+ToolName = Literal["end_call", "transfer"]
+
+
+class AgentConfig(_Section):
+    """One agent, as its file and the server's defaults describe it."""
+
+    agent_id: str = Field(pattern=AGENT_ID_PATTERN, description="By default the file's name.")
+    name: str = Field(default="", max_length=200, description="For people.")
+    language: LanguageCode = Field(description="What it speaks and hears: a code or a name.")
+    languages: tuple[LanguageCode, ...] = Field(
+        default=(), max_length=24, description="Further languages it may turn to."
+    )
+    system_prompt: str = Field(
+        default="", max_length=_MAX_PROMPT, description="What the language model is told."
+    )
+    greeting: Phrase = Field(default="", description="Its first words; none, and it waits.")
+    phone_numbers: tuple[PhoneNumber, ...] = Field(
+        default=(), max_length=1000, description="Numbers it answers."
+    )
+    stt: ProviderSection
+    llm: ProviderSection
+    tts: ProviderSection
+    turns: TurnsConfig = TurnsConfig()
+    call: CallConfig = CallConfig()
+    recording: RecordingConfig = RecordingConfig()
+    tools: tuple[ToolName, ...] = Field(
+        default=(), description="What the language model may do: end_call, transfer."
+    )
+    variables: dict[str, str] = Field(
+        default_factory=dict, description="Values for {{name}}; a call may bring its own."
+    )
+    metadata: dict[str, str] = Field(
+        default_factory=dict, description="Words kept for the backend, such as org_id."
+    )
+
+    _options: dict[tuple[ProviderKind, str], ProviderOptions] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _transfer_has_a_target(self) -> Self:
+        if "transfer" in self.tools and not self.call.transfer_to:
+            raise ValueError("the tool transfer needs a number in call.transfer_to")
+        return self
+
+    @property
+    def title(self) -> str:
+        """Its name, or its id where it has none."""
+        return self.name or self.agent_id
+
+    @property
+    def spoken_languages(self) -> tuple[str, ...]:
+        """Its language and the further ones, each once."""
+        return tuple(dict.fromkeys((self.language, *self.languages)))
+
+    def section(self, kind: ProviderKind) -> ProviderSection:
+        """The section of one stage."""
+        sections: dict[ProviderKind, ProviderSection] = {
+            "stt": self.stt,
+            "llm": self.llm,
+            "tts": self.tts,
+        }
+        return sections[kind]
+
+    def provider_options(self, kind: ProviderKind, name: str) -> ProviderOptions:
+        """The validated options of a provider in this agent's chain.
+
+        Raises:
+            ConfigError: The agent does not use that provider.
+        """
+        try:
+            return self._options[(kind, name)]
+        except KeyError:
+            raise ConfigError(
+                f"agent {self.agent_id} has no {kind} provider {name!r}", code="unknown_provider"
+            ) from None
+
+    def with_options(
+        self, options: Mapping[tuple[ProviderKind, str], ProviderOptions]
+    ) -> "AgentConfig":
+        """A copy that holds validated provider options."""
+        copy = self.model_copy()
+        copy._options = dict(options)
+        return copy
+
+    def values(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Everything ``{{name}}`` may refer to; ``variables`` are the call's own."""
+        return {"agent_name": self.title, **self.variables, **(variables or {})}
+
+    def render(self, text: str, variables: Mapping[str, str] | None = None) -> str:
+        """``text`` with this agent's and the call's variables; a number unknown is empty."""
+        return render_template(
+            text, {"caller_number": "", "called_number": "", **self.values(variables)}
+        )
+
+    def phrases(self) -> dict[str, str]:
+        """The texts that every call may need, with ``{{name}}`` as written.
+
+        Returns:
+            ``greeting`` (may be empty), ``apology``, ``no_input``, ``farewell``, ``busy`` and
+            ``hold_0``, ``hold_1`` and so on.
+        """
+        default = phrases_for(self.language)
+        return {
+            "greeting": self.greeting,
+            "apology": self.call.apology or default.apology,
+            "no_input": self.turns.no_input_prompt or default.no_input,
+            "farewell": self.call.farewell or default.farewell,
+            "busy": self.call.busy or default.busy,
+            **{f"hold_{i}": text for i, text in enumerate(self.turns.hold_messages)},
+        }
+
+    def fixed_phrases(self) -> dict[str, str]:
+        """The phrases whose words are known before a call, rendered: to be made ready early.
+
+        A phrase that speaks of the caller's number, or is empty, is left out.
+        """
+        known = self.values()
+        return {
+            name: render_template(text, known)
+            for name, text in self.phrases().items()
+            if text and all(v in known for v in template_variables(text))
+        }
+
+
+def hide_secrets(value: Any, key: str = "") -> Any:
+    """Plain data in which texts under keys like ``api_key`` are ``SecretStr``."""
+    if isinstance(value, dict):
+        return {k: hide_secrets(v, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [hide_secrets(v, key) for v in value]
+    if isinstance(value, str) and is_secret_key(key):
+        return SecretStr(value)
+    return value
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether what stands under ``key`` must not be shown."""
+    return key.lower().endswith(("api_key", "token", "secret", "password", "private_key"))

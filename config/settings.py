@@ -1,0 +1,370 @@
+"""Server-wide settings: ``config/config.yaml``, over it the environment, under both the defaults.
+
+The only module that reads the environment. A field that has a variable of its own names it
+with :class:`Env`; ``env.example`` is made from the same marks.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from config.documents import Document, read_document
+from config.environment import expand, unset_names
+from config.problems import ConfigFileError, Problem, from_validation
+
+#: Where settings are looked for when nobody names a file.
+DEFAULT_CONFIG_FILE = Path("config/config.yaml")
+DEFAULT_ENV_FILE = Path(".env")
+
+_SECRET_KEYS = ("api_key", "token", "secret", "password")
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """Marks a field that an environment variable sets."""
+
+    name: str
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class ServerSettings(_Section):
+    """Where the server listens, and how many calls it takes."""
+
+    host: Annotated[str, Env("HOST")] = Field(
+        default="127.0.0.1", description="Address to listen on."
+    )
+    port: Annotated[int, Env("PORT")] = Field(default=7860, ge=0, le=65535, description="Port.")
+    max_connections: Annotated[int, Env("MAX_CONNECTIONS")] = Field(
+        default=100, ge=1, le=10_000, description="Calls at once; one more is refused."
+    )
+    session_timeout_seconds: Annotated[float, Env("SESSION_TIMEOUT")] = Field(
+        default=1800,
+        gt=0,
+        le=86_400,
+        validation_alias=AliasChoices("session_timeout", "session_timeout_seconds"),
+        description="Longest call in seconds, for agents that do not say.",
+    )
+    drain_timeout_seconds: Annotated[float, Env("DRAIN_TIMEOUT")] = Field(
+        default=60,
+        ge=0,
+        le=3600,
+        description="How long live calls may go on after SIGTERM, in seconds.",
+    )
+    public_url: Annotated[HttpUrl | None, Env("PUBLIC_URL")] = Field(
+        default=None,
+        description="The address carriers reach, such as https://voice.example.in; "
+        "without it the address of each request is used.",
+    )
+
+
+class BackendSettings(_Section):
+    """The backend that hears of calls."""
+
+    api_url: Annotated[HttpUrl | None, Env("VOICERA_BACKEND_URL")] = Field(
+        default=None, description="Its address; without one, no backend is told."
+    )
+    api_key: Annotated[SecretStr | None, Env("INTERNAL_API_KEY")] = Field(
+        default=None, description="Sent to it as X-API-Key."
+    )
+    upload_recordings: bool = Field(default=True, description="Tell it where recordings are.")
+    upload_transcripts: bool = Field(default=True, description="Send it transcripts.")
+
+
+class StorageSettings(_Section):
+    """Where recordings, transcripts and call records are kept."""
+
+    kind: Annotated[Literal["filesystem", "minio"], Env("STORAGE")] = Field(
+        default="filesystem",
+        validation_alias=AliasChoices("kind", "provider"),
+        description="filesystem (in the data folder) or minio (any S3 service).",
+    )
+    minio_endpoint: Annotated[str, Env("MINIO_ENDPOINT")] = Field(
+        default="localhost:9000",
+        pattern=r"^[A-Za-z0-9.:_\[\]-]+$",
+        description="host:port, no scheme.",
+    )
+    minio_access_key: Annotated[SecretStr | None, Env("MINIO_ACCESS_KEY")] = Field(
+        default=None, description="Its access key."
+    )
+    minio_secret_key: Annotated[SecretStr | None, Env("MINIO_SECRET_KEY")] = Field(
+        default=None, description="Its secret key."
+    )
+    minio_secure: Annotated[bool, Env("MINIO_SECURE")] = Field(
+        default=False, description="Use TLS."
+    )
+    recordings_bucket: str = Field(default="recordings", description="Bucket of the recordings.")
+    transcripts_bucket: str = Field(
+        default="transcripts", description="Bucket of the transcripts and call records."
+    )
+
+    @model_validator(mode="after")
+    def _minio_has_keys(self) -> Self:
+        keys = (self.minio_access_key, self.minio_secret_key)
+        if self.kind == "minio" and None in keys:
+            raise ValueError("kind minio needs MINIO_ACCESS_KEY and MINIO_SECRET_KEY")
+        return self
+
+
+ByteOrder = Literal["big", "little"]
+
+
+class VobizSettings(_Section):
+    """The telephony provider Vobiz: its account, and how its streams sound.
+
+    Vobiz documents 16-bit audio (``audio/x-l16``) as big-endian towards us and little-endian
+    from us; working code elsewhere disagrees, so both are settings. Mu-law has no byte order.
+    """
+
+    auth_id: Annotated[str | None, Env("VOBIZ_AUTH_ID")] = Field(
+        default=None, description="Account id."
+    )
+    auth_token: Annotated[SecretStr | None, Env("VOBIZ_AUTH_TOKEN")] = Field(
+        default=None, description="Account token."
+    )
+    api_base: Annotated[HttpUrl, Env("VOBIZ_API_BASE")] = Field(
+        default="https://api.vobiz.ai/api/v1", description="Address of its REST interface."
+    )
+    caller_id: Annotated[str | None, Env("VOBIZ_CALLER_ID")] = Field(
+        default=None, description="Own number to dial from."
+    )
+    content_type: Annotated[
+        Literal[
+            "audio/x-mulaw;rate=8000",
+            "audio/x-l16;rate=8000",
+            "audio/x-l16;rate=16000",
+            "audio/x-l16;rate=24000",
+        ],
+        Env("VOBIZ_CONTENT_TYPE"),
+    ] = Field(default="audio/x-mulaw;rate=8000", description="Audio to ask for in the answer XML.")
+    l16_in_order: Annotated[ByteOrder, Env("VOBIZ_L16_IN_ORDER")] = Field(
+        default="big", description="Byte order of 16-bit audio from Vobiz: big or little."
+    )
+    l16_out_order: Annotated[ByteOrder, Env("VOBIZ_L16_OUT_ORDER")] = Field(
+        default="little", description="Byte order of 16-bit audio to Vobiz: big or little."
+    )
+    lead_ms: Annotated[int, Env("VOBIZ_LEAD_MS")] = Field(
+        default=120, ge=0, le=2000, description="How far ahead of real time audio is sent, in ms."
+    )
+
+
+class Settings(_Section):
+    """Everything that holds for the whole server.
+
+    ``stt``, ``llm`` and ``tts`` are what the configuration file says of providers, unchecked:
+    they lie under each agent's own sections (see ``config.layers``).
+    """
+
+    environment: Annotated[Literal["development", "production"], Env("ENVIRONMENT")] = Field(
+        default="production",
+        description="development (only on loopback: makes its own keys) or production; "
+        "by default development on a loopback address and production elsewhere.",
+    )
+    log_level: Annotated[
+        Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"], Env("LOG_LEVEL")
+    ] = Field(default="INFO", description="Least level that is logged.")
+    agents_dir: Annotated[Path, Env("AGENTS_DIR")] = Field(
+        default=Path("agent_configs"), description="Folder of the agent files."
+    )
+    data_dir: Annotated[Path, Env("DATA_DIR")] = Field(
+        default=Path("data"), description="Folder of journals, recordings and records."
+    )
+    default_agent: Annotated[str, Env("DEFAULT_AGENT")] = Field(
+        default="default_agent", description="Agent of a call that names none."
+    )
+    jwt_secret: Annotated[SecretStr | None, Env("JWT_SECRET")] = Field(
+        default=None,
+        description="Key that signs the tokens of client programs (HS256), 32 characters or "
+        "more; development makes its own.",
+    )
+    server: ServerSettings = ServerSettings()
+    backend: BackendSettings = BackendSettings()
+    storage: StorageSettings = StorageSettings()
+    vobiz: VobizSettings = VobizSettings()
+    stt: dict[str, Any] = Field(default={"provider": "offline"}, repr=False)
+    llm: dict[str, Any] = Field(default={"provider": "script"}, repr=False)
+    tts: dict[str, Any] = Field(default={"provider": "espeak"}, repr=False)
+
+    _env: dict[str, str] = PrivateAttr(default_factory=dict)
+    _document: Document | None = PrivateAttr(default=None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _environment_by_address(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("environment") is None:
+            server = data.get("server") or {}
+            host = server.get("host") if isinstance(server, dict) else server.host
+            local = is_loopback(str(host or "127.0.0.1"))
+            return {**data, "environment": "development" if local else "production"}
+        return data
+
+    @model_validator(mode="after")
+    def _development_is_local(self) -> Self:
+        if self.environment == "development" and not is_loopback(self.server.host):
+            raise ValueError(
+                f"development mode makes its own keys, so it listens on loopback only, not on "
+                f"{self.server.host}; set ENVIRONMENT=production or HOST=127.0.0.1"
+            )
+        secret = self.jwt_secret.get_secret_value() if self.jwt_secret else None
+        if secret is not None and len(secret) < 32:
+            raise ValueError("JWT_SECRET must have 32 characters or more")
+        return self
+
+    @property
+    def config_document(self) -> Document | None:
+        """The configuration file as it was read, for messages; None where there is none."""
+        return self._document
+
+    def env_value(self, name: str) -> SecretStr | None:
+        """The environment's value of ``name``, for keys of vendors; None if unset or empty."""
+        value = self._env.get(name)
+        return SecretStr(value) if value else None
+
+    def env_text(self, name: str) -> str | None:
+        """The environment's value of ``name``, for addresses; None if unset or empty."""
+        return self._env.get(name) or None
+
+    def provider_defaults(self, kind: Literal["stt", "llm", "tts"]) -> dict[str, Any]:
+        """What the configuration file says of providers of one kind."""
+        defaults: dict[str, Any] = getattr(self, kind)
+        return defaults
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings(
+    config_file: Path | None = None, env: Mapping[str, str] | None = None
+) -> Settings:
+    """Read the configuration file and the environment.
+
+    Args:
+        config_file: Must exist; None looks for ``config/config.yaml`` and does without.
+        env: In place of the process's environment and ``.env``.
+
+    Raises:
+        ConfigFileError: Something in the file or the environment cannot be used.
+    """
+    values = dict(env) if env is not None else _process_environment()
+    if config_file is None and DEFAULT_CONFIG_FILE.is_file():
+        config_file = DEFAULT_CONFIG_FILE
+    document = read_document(config_file) if config_file is not None else None
+    source = config_file or "environment"
+    data: dict[str, Any] = {}
+    if document is not None:
+        data, missing = expand(document.data, values)
+        if missing:
+            problems = unset_names(missing)
+            raise ConfigFileError(source, _with_lines(problems, document))
+    data = _prepared(data, values)
+    try:
+        settings = Settings.model_validate(data)
+    except ValidationError as error:
+        line = document.line if document is not None else lambda _: None
+        raise ConfigFileError(source, from_validation(error, Settings, line=line)) from error
+    settings._env = values
+    settings._document = document
+    return settings
+
+
+def environment_fields(
+    model: type[BaseModel] = Settings, path: tuple[str, ...] = ()
+) -> dict[str, tuple[str, ...]]:
+    """Each environment variable of a model and the path of the field it sets."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, info in model.model_fields.items():
+        for mark in info.metadata:
+            if isinstance(mark, Env):
+                found[mark.name] = (*path, name)
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            found |= environment_fields(info.annotation, (*path, name))
+    return found
+
+
+def _process_environment() -> dict[str, str]:
+    from_file = {k: v for k, v in dotenv_values(DEFAULT_ENV_FILE).items() if v is not None}
+    return {**from_file, **os.environ}
+
+
+def _prepared(data: dict[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+    """``data`` with the environment laid over it and its empty sections left out."""
+    result = {key: value for key, value in data.items() if value is not None}
+    for name, (*sections, key) in environment_fields().items():
+        value = env.get(name)
+        if not value:
+            continue
+        target = result
+        for section in sections:
+            inner = target.get(section, {})
+            if not isinstance(inner, dict):
+                break
+            target[section] = target = dict(inner)
+        else:
+            info = _field(sections, key)
+            for spelling in _spellings(key, info.validation_alias):
+                target.pop(spelling, None)
+            target[key] = value
+    for kind in ("stt", "llm", "tts"):
+        if kind in result:
+            result[kind] = _hide_secrets(result[kind])
+    return result
+
+
+def _field(sections: list[str], key: str) -> Any:
+    model: Any = Settings
+    for section in sections:
+        model = model.model_fields[section].annotation
+    return model.model_fields[key]
+
+
+def _spellings(key: str, alias: object) -> list[str]:
+    choices = alias.choices if isinstance(alias, AliasChoices) else []
+    return [key, *(choice for choice in choices if isinstance(choice, str))]
+
+
+def _hide_secrets(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {k: _hide_secrets(v, k) for k, v in value.items()}
+    if isinstance(value, str) and any(key.lower().endswith(word) for word in _SECRET_KEYS):
+        return SecretStr(value)
+    return value
+
+
+def _with_lines(problems: list[Problem], document: Document) -> list[Problem]:
+    return [Problem(path=p.path, message=p.message, line=document.line(p.path)) for p in problems]
