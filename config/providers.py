@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 
 from config.errors import ConfigError
 
@@ -28,7 +28,13 @@ class ProviderOptions(BaseModel):
 
     base_url: str | None = Field(
         default=None,
+        validation_alias=AliasChoices("base_url", "service_url", "api_base"),
         description="Address of the service; a private deployment or a simulator.",
+    )
+    language: str | None = Field(
+        default=None,
+        description="Its language where that differs from the agent's: one of our codes or "
+        "names, or the vendor's own code.",
     )
     #: Name of the one option that holds the credential, or None for keyless providers.
     secret_field: ClassVar[str | None] = None

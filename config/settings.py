@@ -28,12 +28,11 @@ from pydantic import (
 from config.documents import Document, read_document
 from config.environment import expand, unset_names
 from config.problems import ConfigFileError, Problem, from_validation
+from config.secrets import hide_secrets
 
 #: Where settings are looked for when nobody names a file.
 DEFAULT_CONFIG_FILE = Path("config/config.yaml")
 DEFAULT_ENV_FILE = Path(".env")
-
-_SECRET_KEYS = ("api_key", "token", "secret", "password")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class ServerSettings(_Section):
         default=60,
         ge=0,
         le=3600,
-        description="How long live calls may go on after SIGTERM, in seconds.",
+        description="How long calls may go on after SIGTERM, in seconds.",
     )
     public_url: Annotated[HttpUrl | None, Env("PUBLIC_URL")] = Field(
         default=None,
@@ -342,7 +341,7 @@ def _prepared(data: dict[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
             target[key] = value
     for kind in ("stt", "llm", "tts"):
         if kind in result:
-            result[kind] = _hide_secrets(result[kind])
+            result[kind] = hide_secrets(result[kind])
     return result
 
 
@@ -356,14 +355,6 @@ def _field(sections: list[str], key: str) -> Any:
 def _spellings(key: str, alias: object) -> list[str]:
     choices = alias.choices if isinstance(alias, AliasChoices) else []
     return [key, *(choice for choice in choices if isinstance(choice, str))]
-
-
-def _hide_secrets(value: Any, key: str = "") -> Any:
-    if isinstance(value, dict):
-        return {k: _hide_secrets(v, k) for k, v in value.items()}
-    if isinstance(value, str) and any(key.lower().endswith(word) for word in _SECRET_KEYS):
-        return SecretStr(value)
-    return value
 
 
 def _with_lines(problems: list[Problem], document: Document) -> list[Problem]:
