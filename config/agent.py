@@ -13,7 +13,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    SecretStr,
     model_validator,
 )
 
@@ -257,19 +256,3 @@ class AgentConfig(_Section):
             for name, text in self.phrases().items()
             if text and all(v in known for v in template_variables(text))
         }
-
-
-def hide_secrets(value: Any, key: str = "") -> Any:
-    """Plain data in which texts under keys like ``api_key`` are ``SecretStr``."""
-    if isinstance(value, dict):
-        return {k: hide_secrets(v, k) for k, v in value.items()}
-    if isinstance(value, list):
-        return [hide_secrets(v, key) for v in value]
-    if isinstance(value, str) and is_secret_key(key):
-        return SecretStr(value)
-    return value
-
-
-def is_secret_key(key: str) -> bool:
-    """Whether what stands under ``key`` must not be shown."""
-    return key.lower().endswith(("api_key", "token", "secret", "password", "private_key"))

@@ -14,12 +14,13 @@ from pydantic_core import ErrorDetails
 from rapidfuzz import process
 
 from config.errors import ConfigError
+from config.phone import mask_number
+from config.secrets import is_secret_key
 
 KeyPath = tuple[str | int, ...]
 
 #: Below this likeness (0 to 100) a suggestion would only confuse.
 _SUGGESTION_CUTOFF = 55
-_SECRET_WORDS = ("api_key", "token", "secret", "password")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +114,10 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def _found(loc: tuple[int | str, ...], value: object) -> str:
-    name = str(loc[-1]).lower() if loc else ""
-    if any(word in name for word in _SECRET_WORDS):
+    if any(is_secret_key(str(part)) for part in loc):
         return ""
+    if "phone_numbers" in loc or "transfer_to" in loc:
+        value = mask_number(str(value))
     if isinstance(value, dict):
         return " (found a mapping)"
     if isinstance(value, list):
