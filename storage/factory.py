@@ -1,0 +1,32 @@
+"""Picks the store that the settings ask for."""
+
+from config.errors import ConfigError
+from config.settings import Settings
+from storage.base import Storage
+from storage.filesystem import FilesystemStorage
+from storage.minio import MinioOptions, MinioStorage
+
+
+def build_storage(settings: Settings) -> Storage:
+    """The store for recordings, transcripts and call records; nothing is touched yet.
+
+    Raises:
+        ConfigError: MinIO is asked for without keys.
+    """
+    chosen = settings.storage
+    if chosen.kind == "filesystem":
+        return FilesystemStorage(settings.data_dir / "storage")
+    if chosen.minio_access_key is None or chosen.minio_secret_key is None:
+        raise ConfigError("storage kind minio needs MINIO_ACCESS_KEY and MINIO_SECRET_KEY")
+    return MinioStorage(
+        MinioOptions(
+            endpoint=chosen.minio_endpoint,
+            access_key=chosen.minio_access_key,
+            secret_key=chosen.minio_secret_key,
+            secure=chosen.minio_secure,
+            buckets={
+                "recordings": chosen.recordings_bucket,
+                "transcripts": chosen.transcripts_bucket,
+            },
+        )
+    )

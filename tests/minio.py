@@ -1,0 +1,133 @@
+"""Starts an S3 service on loopback for tests: the real MinIO where it has been built
+(``make minio``), otherwise moto's server. Both are spoken to over HTTP by the real client."""
+
+import http.client
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from socket import create_server
+
+from pydantic import SecretStr
+
+from storage.minio import MinioOptions
+
+_INSTALLER = Path(__file__).parent.parent / "scripts" / "install_minio.sh"
+_START_SECONDS = 60.0
+
+# A server of its own process: moto's imports warn, and its threads would outlive the test.
+_MOTO = """
+import sys
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+app = DomainDispatcherApplication(create_backend_app)
+run_simple("127.0.0.1", int(sys.argv[1]), app, threaded=True)
+"""
+
+
+def find_minio() -> Path | None:
+    """The MinIO binary, or None where ``make minio`` has not built one."""
+    found = subprocess.run(
+        [_INSTALLER, "--find"], capture_output=True, text=True, check=True, timeout=10
+    )
+    return Path(found.stdout.strip()) if found.stdout.strip() else None
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class S3Server:
+    """One S3 service that can be stopped and started again on the same port and data.
+
+    Attributes:
+        real: True for MinIO, False for moto (which forgets its objects when stopped).
+    """
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    access_key: str = field(default_factory=lambda: "test" + secrets.token_hex(8))
+    secret_key: str = field(default_factory=lambda: secrets.token_hex(20))
+    real: bool = False
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Run the service and wait until it answers."""
+        binary = find_minio()
+        self.real = binary is not None
+        self._process = subprocess.Popen(
+            self._command(binary),
+            env={
+                "PATH": "/usr/bin:/bin",
+                "HOME": str(self.folder),
+                "MINIO_ROOT_USER": self.access_key,
+                "MINIO_ROOT_PASSWORD": self.secret_key,
+                "MINIO_BROWSER": "off",
+                "MINIO_UPDATE": "off",
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._wait()
+
+    def stop(self) -> None:
+        """End the service at once; does nothing where it is not running."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    def options(self, **changes: object) -> MinioOptions:
+        """Options that reach the service, with short deadlines."""
+        values: dict[str, object] = {
+            "endpoint": f"127.0.0.1:{self.port}",
+            "access_key": SecretStr(self.access_key),
+            "secret_key": SecretStr(self.secret_key),
+            "buckets": {"recordings": "recordings", "transcripts": "transcripts"},
+            **changes,
+        }
+        return MinioOptions(**values)  # type: ignore[arg-type]
+
+    def _command(self, binary: Path | None) -> list[str]:
+        if binary is None:
+            return [sys.executable, "-c", _MOTO, str(self.port)]
+        address = f"127.0.0.1:{self.port}"
+        return [str(binary), "server", "--quiet", "--address", address, str(self.folder / "data")]
+
+    def _wait(self) -> None:
+        path = "/minio/health/ready" if self.real else "/"
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            try:
+                connection.request("GET", path)
+                if connection.getresponse().status == 200:
+                    return
+            except OSError:
+                assert self._process is not None
+                if self._process.poll() is not None:
+                    raise RuntimeError("the S3 service ended at once") from None
+            finally:
+                connection.close()
+            time.sleep(0.05)
+        raise RuntimeError("the S3 service did not start")
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """A running service with keys and a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="s3-") as folder:
+        server = S3Server(folder=Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
