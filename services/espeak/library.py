@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import espeakng_loader
@@ -35,10 +36,6 @@ CHUNK_MS = 240
 #: espeak's own limits for ``espeakRATE``.
 RATE_MIN_WPM = 80
 RATE_MAX_WPM = 450
-
-#: A voice, and perhaps a variant of it: ``hi``, ``en-us+f3``. The library makes a file's path
-#: of it, so nothing else is let through.
-VOICE_PATTERN = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*(\+[A-Za-z0-9]+)?")
 
 Notation = Literal["ipa", "espeak"]
 
@@ -82,12 +79,12 @@ class Voice:
     Attributes:
         name: English name, such as ``Hindi``.
         identifier: File below the library's ``lang`` folder, such as ``inc/hi``.
-        languages: Codes it answers to, such as ``en-gb`` and ``en``, best first.
+        code: Language it speaks, such as ``en-gb``.
     """
 
     name: str
     identifier: str
-    languages: tuple[str, ...]
+    code: str
 
 
 def synthesize(
@@ -185,6 +182,13 @@ class _Library:
         self._callback = _SynthCallback(self._receive)
         self._c = _load()
         self._c.espeak_SetSynthCallback(self._callback)
+        # Voices are loaded by file name, and a file is not always called by its language
+        # (en-gb is gmw/en). Names are looked up here because the library makes paths of them.
+        files = [(voice.code, voice.identifier.rpartition("/")[2]) for voice in self.voices()]
+        self._files = {name.lower(): file for code, file in files for name in (code, file)}
+        self._variants = frozenset(
+            file.name for file in Path(espeakng_loader.get_data_path(), "voices", "!v").iterdir()
+        )
 
     def synthesize(
         self,
@@ -242,7 +246,7 @@ class _Library:
                     Voice(
                         name=voice.name.decode(),
                         identifier=voice.identifier.decode(),
-                        languages=_languages(voice.languages),
+                        code=_first_code(voice.languages),
                     )
                 )
         return tuple(found)
@@ -251,15 +255,12 @@ class _Library:
         if voice == self._voice:
             return
         self._voice = None
-        known = VOICE_PATTERN.fullmatch(voice) is not None
-        if not known or self._c.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise ProviderError(
-                "voice_unknown",
-                f"espeak has no voice {voice!r}",
-                provider="espeak",
-                stage="tts",
-                retryable=False,
-            )
+        code, plus, variant = voice.partition("+")
+        file = self._files.get(code.lower())
+        if file is None or (plus and variant not in self._variants):
+            raise _error("voice_unknown", f"espeak has no voice {voice!r}")
+        if self._c.espeak_SetVoiceByName(f"{file}{plus}{variant}".encode()) != 0:
+            raise _error("voice_broken", f"espeak cannot load its voice {voice!r}")
         self._voice = voice
 
     def _receive(self, samples: int | None, count: int, _events: int | None) -> int:
@@ -318,20 +319,16 @@ def _load() -> Any:
 
 
 def _unavailable(detail: str) -> ProviderError:
-    return ProviderError(
+    return _error(
         "library_unavailable",
         f"espeak-ng cannot be loaded ({detail}); pip install espeakng-loader",
-        provider="espeak",
-        stage="tts",
-        retryable=False,
     )
 
 
-def _languages(address: int) -> tuple[str, ...]:
-    """Decode the list of ``priority byte, code, NUL`` that ends with a zero byte."""
-    found: list[tuple[int, str]] = []
-    while priority := ctypes.string_at(address, 1)[0]:
-        code = ctypes.string_at(address + 1)
-        found.append((priority, code.decode()))
-        address += len(code) + 2
-    return tuple(code for _, code in sorted(found, key=lambda pair: pair[0]))
+def _error(code: str, message: str) -> ProviderError:
+    return ProviderError(code, message, provider="espeak", stage="tts", retryable=False)
+
+
+def _first_code(address: int) -> str:
+    """The first of a list of ``priority byte, code, NUL`` that ends with a zero byte."""
+    return ctypes.string_at(address + 1).decode()
