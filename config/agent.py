@@ -210,6 +210,10 @@ class AgentConfig(_Section):
                 f"agent {self.agent_id} has no {kind} provider {name!r}", code="unknown_provider"
             ) from None
 
+    def has_options(self, kind: ProviderKind, name: str) -> bool:
+        """Whether that provider is in use and its options are valid."""
+        return (kind, name) in self._options
+
     def with_options(
         self, options: Mapping[tuple[ProviderKind, str], ProviderOptions]
     ) -> "AgentConfig":

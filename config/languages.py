@@ -118,6 +118,11 @@ _BY_SPELLING: Mapping[str, str] = {
 }
 
 
+def is_language(text: str) -> bool:
+    """Whether :func:`resolve_language` knows ``text``."""
+    return _key(text) in _BY_SPELLING
+
+
 def resolve_language(text: str) -> str:
     """The code of the language that ``text`` names.
 

@@ -3,13 +3,13 @@
 All problems of a file are collected, so that one look mends them all.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from rapidfuzz import process
 
@@ -47,6 +47,10 @@ class Problem:
             else:
                 text += f".{part}" if text else part
         return text
+
+    def at(self, line: int | None) -> "Problem":
+        """The same problem with its line."""
+        return replace(self, line=line)
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}" if self.path else self.message
@@ -87,19 +91,38 @@ def unknown(what: str, word: str, choices: Iterable[str]) -> str:
 
 
 def from_validation(
-    error: ValidationError,
-    model: type[BaseModel],
-    *,
-    prefix: KeyPath = (),
-    line: Callable[[KeyPath], int | None] = lambda _: None,
+    error: ValidationError, model: type[BaseModel], data: Any, *, prefix: KeyPath = ()
 ) -> list[Problem]:
-    """The problems that pydantic found in ``model``, in this server's words."""
-    problems = []
+    """The problems that pydantic found when it read ``data`` as ``model``, in our words.
+
+    What the members of a union each said of one value becomes one problem.
+    """
+    found: dict[KeyPath, list[str]] = {}
     for detail in error.errors(include_url=False):
-        path: KeyPath = (*prefix, *detail["loc"])
+        path = _written_path(detail, data)
+        messages = found.setdefault(path, [])
         message = _message(detail, model)
-        problems.append(Problem(path=path, message=message, line=line(path)))
-    return problems
+        if message not in messages:
+            messages.append(message)
+    return [
+        Problem(path=(*prefix, *path), message=", or ".join(messages))
+        for path, messages in found.items()
+    ]
+
+
+def _written_path(detail: ErrorDetails, data: Any) -> KeyPath:
+    """The part of an error's location that stands in the file: unions add words of their own."""
+    path: list[str | int] = []
+    current = data
+    for part in detail["loc"]:
+        if (isinstance(current, dict) and part in current) or (
+            isinstance(current, list) and isinstance(part, int) and part < len(current)
+        ):
+            current = current[part]  # type: ignore[index]
+        elif detail["type"] != "missing" or part != detail["loc"][-1]:
+            continue
+        path.append(part)
+    return tuple(path)
 
 
 def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
@@ -109,21 +132,23 @@ def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if detail["type"] == "missing":
         return "is missing"
     message = detail["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    return f"{message}{_found(loc, detail['input'])}"
+    if message[1:2].islower():
+        message = message[0].lower() + message[1:]
+    found = _found(loc, detail["input"], is_type_error=detail["type"].endswith("_type"))
+    return message if found is None else f"{message} (found {found})"
 
 
-def _found(loc: tuple[int | str, ...], value: object) -> str:
-    if any(is_secret_key(str(part)) for part in loc):
-        return ""
+def _found(loc: KeyPath, value: object, *, is_type_error: bool) -> str | None:
+    """``value`` for a message; None where it must not be shown or would tell nothing."""
+    if any(is_secret_key(str(part)) for part in loc) or isinstance(value, BaseModel | SecretStr):
+        return None
+    if isinstance(value, dict | list | tuple):
+        kind = "a mapping" if isinstance(value, dict) else "a list"
+        return kind if is_type_error else None
     if "phone_numbers" in loc or "transfer_to" in loc:
-        value = mask_number(str(value))
-    if isinstance(value, dict):
-        return " (found a mapping)"
-    if isinstance(value, list):
-        return " (found a list)"
+        return mask_number(str(value))
     text = repr(value)
-    return f" (found {text if len(text) <= 60 else text[:57] + '...'})"
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def known_keys(model: type[BaseModel] | None) -> list[str]:

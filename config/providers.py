@@ -40,6 +40,16 @@ class ProviderOptions(BaseModel):
     secret_field: ClassVar[str | None] = None
 
 
+def option_spellings(options: type[ProviderOptions]) -> dict[str, str]:
+    """Every key that an option model understands, older spellings too, and the field it sets."""
+    spellings: dict[str, str] = {}
+    for name, info in options.model_fields.items():
+        alias = info.validation_alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias or name]
+        spellings.update({choice: name for choice in choices if isinstance(choice, str)})
+    return spellings
+
+
 class KeyedProviderOptions(ProviderOptions):
     """Options of a provider that needs an API key."""
 
@@ -134,4 +144,4 @@ class ProviderCatalog:
         return sorted((s for s in self if s.kind == kind), key=lambda s: s.name)
 
     def __iter__(self) -> Iterator[ProviderSpec]:
-        return iter(dict.fromkeys(self._specs.values()))
+        return iter({id(spec): spec for spec in self._specs.values()}.values())

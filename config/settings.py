@@ -1,23 +1,19 @@
 """Server-wide settings: ``config/config.yaml``, over it the environment, under both the defaults.
 
 The only module that reads the environment. A field that has a variable of its own names it
-with :class:`Env`; ``env.example`` is made from the same marks.
+with ``config.sections.Env``; ``env.example`` is made from the same marks.
 """
 
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
-    AfterValidator,
     AliasChoices,
     BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -29,154 +25,21 @@ from config.documents import Document, read_document
 from config.environment import expand, unset_names
 from config.problems import ConfigFileError, Problem, from_validation
 from config.secrets import hide_secrets
+from config.sections import (
+    BackendSettings,
+    Env,
+    ServerSettings,
+    SettingsSection,
+    StorageSettings,
+    VobizSettings,
+)
 
 #: Where settings are looked for when nobody names a file.
 DEFAULT_CONFIG_FILE = Path("config/config.yaml")
 DEFAULT_ENV_FILE = Path(".env")
 
 
-@dataclass(frozen=True, slots=True)
-class Env:
-    """Marks a field that an environment variable sets."""
-
-    name: str
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address that begins with http:// or https://")
-    return value.rstrip("/")
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-
-
-class ServerSettings(_Section):
-    """Where the server listens, and how many calls it takes."""
-
-    host: Annotated[str, Env("HOST")] = Field(
-        default="127.0.0.1", description="Address to listen on."
-    )
-    port: Annotated[int, Env("PORT")] = Field(default=7860, ge=0, le=65535, description="Port.")
-    max_connections: Annotated[int, Env("MAX_CONNECTIONS")] = Field(
-        default=100, ge=1, le=10_000, description="Calls at once; one more is refused."
-    )
-    session_timeout_seconds: Annotated[float, Env("SESSION_TIMEOUT")] = Field(
-        default=1800,
-        gt=0,
-        le=86_400,
-        validation_alias=AliasChoices("session_timeout", "session_timeout_seconds"),
-        description="Longest call in seconds, for agents that do not say.",
-    )
-    drain_timeout_seconds: Annotated[float, Env("DRAIN_TIMEOUT")] = Field(
-        default=60,
-        ge=0,
-        le=3600,
-        description="How long calls may go on after SIGTERM, in seconds.",
-    )
-    public_url: Annotated[HttpUrl | None, Env("PUBLIC_URL")] = Field(
-        default=None,
-        description="The address carriers reach, such as https://voice.example.in; "
-        "without it the address of each request is used.",
-    )
-
-
-class BackendSettings(_Section):
-    """The backend that hears of calls."""
-
-    api_url: Annotated[HttpUrl | None, Env("VOICERA_BACKEND_URL")] = Field(
-        default=None, description="Its address; without one, no backend is told."
-    )
-    api_key: Annotated[SecretStr | None, Env("INTERNAL_API_KEY")] = Field(
-        default=None, description="Sent to it as X-API-Key."
-    )
-    upload_recordings: bool = Field(default=True, description="Tell it where recordings are.")
-    upload_transcripts: bool = Field(default=True, description="Send it transcripts.")
-
-
-class StorageSettings(_Section):
-    """Where recordings, transcripts and call records are kept."""
-
-    kind: Annotated[Literal["filesystem", "minio"], Env("STORAGE")] = Field(
-        default="filesystem",
-        validation_alias=AliasChoices("kind", "provider"),
-        description="filesystem (in the data folder) or minio (any S3 service).",
-    )
-    minio_endpoint: Annotated[str, Env("MINIO_ENDPOINT")] = Field(
-        default="localhost:9000",
-        pattern=r"^[A-Za-z0-9.:_\[\]-]+$",
-        description="host:port, no scheme.",
-    )
-    minio_access_key: Annotated[SecretStr | None, Env("MINIO_ACCESS_KEY")] = Field(
-        default=None, description="Its access key."
-    )
-    minio_secret_key: Annotated[SecretStr | None, Env("MINIO_SECRET_KEY")] = Field(
-        default=None, description="Its secret key."
-    )
-    minio_secure: Annotated[bool, Env("MINIO_SECURE")] = Field(
-        default=False, description="Use TLS."
-    )
-    recordings_bucket: str = Field(default="recordings", description="Bucket of the recordings.")
-    transcripts_bucket: str = Field(
-        default="transcripts", description="Bucket of the transcripts and call records."
-    )
-
-    @model_validator(mode="after")
-    def _minio_has_keys(self) -> Self:
-        keys = (self.minio_access_key, self.minio_secret_key)
-        if self.kind == "minio" and None in keys:
-            raise ValueError("kind minio needs MINIO_ACCESS_KEY and MINIO_SECRET_KEY")
-        return self
-
-
-ByteOrder = Literal["big", "little"]
-
-
-class VobizSettings(_Section):
-    """The telephony provider Vobiz: its account, and how its streams sound.
-
-    Vobiz documents 16-bit audio (``audio/x-l16``) as big-endian towards us and little-endian
-    from us; working code elsewhere disagrees, so both are settings. Mu-law has no byte order.
-    """
-
-    auth_id: Annotated[str | None, Env("VOBIZ_AUTH_ID")] = Field(
-        default=None, description="Account id."
-    )
-    auth_token: Annotated[SecretStr | None, Env("VOBIZ_AUTH_TOKEN")] = Field(
-        default=None, description="Account token."
-    )
-    api_base: Annotated[HttpUrl, Env("VOBIZ_API_BASE")] = Field(
-        default="https://api.vobiz.ai/api/v1", description="Address of its REST interface."
-    )
-    caller_id: Annotated[str | None, Env("VOBIZ_CALLER_ID")] = Field(
-        default=None, description="Own number to dial from."
-    )
-    content_type: Annotated[
-        Literal[
-            "audio/x-mulaw;rate=8000",
-            "audio/x-l16;rate=8000",
-            "audio/x-l16;rate=16000",
-            "audio/x-l16;rate=24000",
-        ],
-        Env("VOBIZ_CONTENT_TYPE"),
-    ] = Field(default="audio/x-mulaw;rate=8000", description="Audio to ask for in the answer XML.")
-    l16_in_order: Annotated[ByteOrder, Env("VOBIZ_L16_IN_ORDER")] = Field(
-        default="big", description="Byte order of 16-bit audio from Vobiz: big or little."
-    )
-    l16_out_order: Annotated[ByteOrder, Env("VOBIZ_L16_OUT_ORDER")] = Field(
-        default="little", description="Byte order of 16-bit audio to Vobiz: big or little."
-    )
-    lead_ms: Annotated[int, Env("VOBIZ_LEAD_MS")] = Field(
-        default=120, ge=0, le=2000, description="How far ahead of real time audio is sent, in ms."
-    )
-
-
-class Settings(_Section):
+class Settings(SettingsSection):
     """Everything that holds for the whole server.
 
     ``stt``, ``llm`` and ``tts`` are what the configuration file says of providers, unchecked:
@@ -289,14 +152,13 @@ def load_settings(
     if document is not None:
         data, missing = expand(document.data, values)
         if missing:
-            problems = unset_names(missing)
-            raise ConfigFileError(source, _with_lines(problems, document))
+            raise ConfigFileError(source, _located(unset_names(missing), document, {}))
     data = _prepared(data, values)
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
-        line = document.line if document is not None else lambda _: None
-        raise ConfigFileError(source, from_validation(error, Settings, line=line)) from error
+        problems = from_validation(error, Settings, data)
+        raise ConfigFileError(source, _located(problems, document, values)) from error
     settings._env = values
     settings._document = document
     return settings
@@ -357,5 +219,18 @@ def _spellings(key: str, alias: object) -> list[str]:
     return [key, *(choice for choice in choices if isinstance(choice, str))]
 
 
-def _with_lines(problems: list[Problem], document: Document) -> list[Problem]:
-    return [Problem(path=p.path, message=p.message, line=document.line(p.path)) for p in problems]
+def _located(
+    problems: list[Problem], document: Document | None, env: Mapping[str, str]
+) -> list[Problem]:
+    """``problems`` with their line, or with the environment variable that set the field."""
+    variables = {path: name for name, path in environment_fields().items() if env.get(name)}
+    located = []
+    for problem in problems:
+        name = variables.get(tuple(str(part) for part in problem.path))
+        if name is not None:
+            message = f"{problem.message}, from the environment variable {name}"
+            located.append(Problem(path=problem.path, message=message))
+        else:
+            line = document.line(problem.path) if document is not None else None
+            located.append(problem.at(line))
+    return located

@@ -1,0 +1,169 @@
+"""Reads an agent's file: its own keys, the server's defaults under them, every check over them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from config.agent import PROVIDER_KINDS, AgentConfig
+from config.check import check
+from config.documents import Document, read_document
+from config.layers import lay_over
+from config.problems import ConfigFileError, KeyPath, Problem, from_validation, unknown
+from config.providers import ProviderCatalog, ProviderKind, ProviderOptions
+from config.secrets import hide_secrets
+from config.settings import Settings
+from config.templates import BUILTIN_VARIABLES, template_error
+from config.voicera import convert, is_voicera
+
+_Options = dict[tuple[ProviderKind, str], ProviderOptions]
+
+
+def read_agent(
+    file: Path, catalog: ProviderCatalog, settings: Settings, *, check_installation: bool = True
+) -> AgentConfig:
+    """Read and check one agent file.
+
+    Args:
+        check_installation: Also refuse what cannot be served here (see ``config.check``).
+
+    Raises:
+        ConfigFileError: With every problem found, and where.
+    """
+    document = read_document(file)
+    return build_agent(document, catalog, settings, check_installation=check_installation)
+
+
+def build_agent(
+    document: Document,
+    catalog: ProviderCatalog,
+    settings: Settings,
+    *,
+    check_installation: bool = True,
+) -> AgentConfig:
+    """The agent that ``document`` describes; as :func:`read_agent`."""
+    document = native_document(document, catalog)
+    data = hide_secrets(lay_over(_with_id(document), catalog, settings))
+    problems = list(_references(document.data))
+    options: _Options = {}
+    for kind in PROVIDER_KINDS:
+        own = document.data.get(kind)
+        problems += _sections(kind, data.get(kind), own, catalog, options)
+    problems += _templates(data)
+    agent: AgentConfig | None = None
+    try:
+        agent = AgentConfig.model_validate(data).with_options(options)
+    except ValidationError as error:
+        problems += from_validation(error, AgentConfig, data)
+    if agent is not None and check_installation:
+        problems += check(agent, catalog, settings)
+    if agent is None or problems:
+        raise ConfigFileError(document.file, _located(problems, document, settings))
+    return agent
+
+
+def _located(problems: list[Problem], document: Document, settings: Settings) -> list[Problem]:
+    """``problems`` in the order of the file, each with its line or where it was inherited."""
+    located = []
+    for problem in problems:
+        server = settings.config_document
+        if problem.path not in document.lines and server and problem.path in server.lines:
+            where = f"{server.file}:{server.lines[problem.path]}"
+            located.append(replace(problem, message=f"{problem.message} (inherited from {where})"))
+        else:
+            located.append(problem.at(document.line(problem.path)))
+    return sorted(located, key=lambda problem: problem.line or 0)
+
+
+def native_document(document: Document, catalog: ProviderCatalog) -> Document:
+    """``document`` itself, or its conversion where it is a VoiceERA agent.
+
+    Raises:
+        ConfigFileError: It says something that this server cannot do.
+    """
+    return convert(document, catalog) if is_voicera(document.data) else document
+
+
+def _with_id(document: Document) -> dict[str, Any]:
+    return {"agent_id": document.file.stem, **document.data}
+
+
+def _sections(
+    kind: ProviderKind, section: Any, own: Any, catalog: ProviderCatalog, options: _Options
+) -> Iterator[Problem]:
+    """Checks one stage's section and adds the options of its chain to ``options``."""
+    if not isinstance(section, dict):
+        return
+    names = catalog.names(kind)
+    chosen: dict[str, KeyPath] = {}
+    if isinstance(section.get("provider"), str):
+        chosen[section["provider"]] = (kind, "provider")
+    fallback = section.get("fallback")
+    for i, name in enumerate(fallback if isinstance(fallback, list) else []):
+        if isinstance(name, str):
+            chosen.setdefault(name, (kind, "fallback", i))
+    for name, place in chosen.items():
+        if catalog.find(kind, name) is None:
+            yield Problem(path=place, message=unknown(f"{kind} provider", name, names))
+    written = own if isinstance(own, dict) else {}
+    for name in dict.fromkeys((*chosen, *written)):
+        spec = catalog.find(kind, name)
+        content = section.get(name) or {}
+        if spec is None:
+            if name not in ("provider", "fallback") and name in written:
+                allowed = ["provider", "fallback", *names]
+                yield Problem(path=(kind, name), message=unknown("key", name, allowed))
+        elif isinstance(content, dict):
+            try:
+                options[(kind, name)] = spec.options.model_validate(content)
+            except ValidationError as error:
+                yield from from_validation(error, spec.options, content, prefix=(kind, name))
+
+
+def _references(data: dict[str, Any]) -> Iterator[Problem]:
+    """Agent files can be written by others than who runs the server: no environment for them."""
+    for kind in PROVIDER_KINDS:
+        for path, text in _texts(data.get(kind), (kind,)):
+            if "${" in text:
+                message = (
+                    "${NAME} works in config.yaml only; leave a key out here and set its "
+                    "variable in the environment"
+                )
+                yield Problem(path=path, message=message)
+
+
+def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(inner, (*path, key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _texts(inner, (*path, i))
+
+
+_TEMPLATES: tuple[KeyPath, ...] = (
+    ("system_prompt",),
+    ("greeting",),
+    ("turns", "no_input_prompt"),
+    ("turns", "hold_messages"),
+    ("call", "farewell"),
+    ("call", "apology"),
+    ("call", "busy"),
+)
+
+
+def _templates(data: dict[str, Any]) -> Iterator[Problem]:
+    variables = data.get("variables")
+    known = (*BUILTIN_VARIABLES, *(variables if isinstance(variables, dict) else ()))
+    for place in _TEMPLATES:
+        value: Any = data
+        for part in place:
+            value = value.get(part) if isinstance(value, dict) else None
+        for path, text in _texts(value, place):
+            message = template_error(text, known)
+            if message is not None:
+                yield Problem(path=path, message=message)

@@ -1,0 +1,67 @@
+"""What a provider is finally given: its address, its credential and its language."""
+
+import re
+
+from pydantic import SecretStr
+
+from config.errors import ConfigError
+from config.languages import is_language, resolve_language
+from config.providers import ProviderOptions, ProviderSpec
+from config.settings import Settings
+
+_VENDOR_CODE = re.compile(r"[a-z]{2,5}(?:-[A-Za-z0-9]{1,8})*")
+
+
+def provider_base_url(
+    spec: ProviderSpec, options: ProviderOptions, settings: Settings
+) -> str | None:
+    """Where to connect: the agent's file, else the environment, ``config.yaml``, the default.
+
+    ``options`` must come from ``config.agent_file``, which leaves an address of ``config.yaml``
+    out of them where the environment has one.
+    """
+    if options.base_url:
+        return options.base_url
+    from_env = settings.env_text(spec.base_url_env) if spec.base_url_env else None
+    return from_env or spec.default_base_url
+
+
+def provider_secret(
+    spec: ProviderSpec, options: ProviderOptions, settings: Settings
+) -> SecretStr | None:
+    """The credential: the agent's file, else ``config.yaml``, else the environment."""
+    if spec.secret_env is None and options.secret_field is None:
+        return None
+    own = getattr(options, options.secret_field) if options.secret_field else None
+    if isinstance(own, SecretStr) and own.get_secret_value():
+        return own
+    return settings.env_value(spec.secret_env) if spec.secret_env else None
+
+
+def provider_language(
+    spec: ProviderSpec, options: ProviderOptions, language: str
+) -> tuple[str, str | None]:
+    """The language a provider works in for an agent that speaks ``language``.
+
+    A code in the section that is not one of ours, such as Deepgram's ``multi``, is taken to be
+    the vendor's.
+
+    Returns:
+        Our code, and the vendor's own (None for a provider that has no say in it).
+
+    Raises:
+        ConfigError: The section's ``language`` names none, or the vendor lacks it.
+    """
+    if options.language:
+        if spec.languages is not None:
+            for code, vendor_code in spec.languages.items():
+                if vendor_code.casefold() == options.language.casefold():
+                    return code, vendor_code
+            if _VENDOR_CODE.fullmatch(options.language) and not is_language(options.language):
+                return language, options.language
+        language = resolve_language(options.language)
+    if spec.languages is None:
+        return language, None
+    if language not in spec.languages:
+        raise ConfigError(f"{spec.title} does not have the language {language}")
+    return language, spec.languages[language]
