@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Final, Literal, Protocol
 
 from serializer.codecs import AudioFormat
-from serializer.messages import Message
+from serializer.messages import Ignored, IgnoredReason, Message
 
 #: Longest message that is read, text or binary.
 MAX_MESSAGE_BYTES: Final = 64 * 1024
@@ -19,7 +19,14 @@ PACKET_MS: Final = 20
 
 #: Codes after which the socket cannot go on; all others are counted and survived.
 FATAL_WIRE_CODES: Final = frozenset(
-    {"auth_invalid", "conflicting_start", "format_unsupported", "dialect_unknown"}
+    {
+        "agent_unknown",
+        "auth_invalid",
+        "conflicting_start",
+        "dialect_unknown",
+        "format_unsupported",
+        "start_invalid",
+    }
 )
 
 Role = Literal["user", "agent"]
@@ -109,3 +116,88 @@ class Dialect(Protocol):
 
     def pong(self) -> str | None:
         """Answer a ``Ping``."""
+
+
+class BaseDialect:
+    """What dialects share: the counts, and saying nothing where a dialect has no word for it."""
+
+    sends_acks = False
+
+    def __init__(self) -> None:
+        self._ignored: Counter[str] = Counter()
+        self._input_format: AudioFormat | None = None
+        self._output_format: AudioFormat | None = None
+
+    @property
+    def ignored(self) -> Counter[str]:
+        """See :class:`Dialect`."""
+        return self._ignored
+
+    @property
+    def input_format(self) -> AudioFormat | None:
+        """See :class:`Dialect`."""
+        return self._input_format
+
+    @property
+    def output_format(self) -> AudioFormat | None:
+        """See :class:`Dialect`."""
+        return self._output_format
+
+    def checkpoint(self, name: str) -> str | None:
+        """See :class:`Dialect`."""
+        return None
+
+    def clear(self) -> str | None:
+        """See :class:`Dialect`."""
+        return None
+
+    def stop(self) -> str | None:
+        """See :class:`Dialect`."""
+        return None
+
+    def interrupted(self) -> str | None:
+        """See :class:`Dialect`."""
+        return None
+
+    def ready(self, session_id: str) -> str | None:
+        """See :class:`Dialect`."""
+        return None
+
+    def transcript(self, role: Role, text: str, final: bool) -> str | None:
+        """See :class:`Dialect`."""
+        return None
+
+    def status(self, state: StatusName) -> str | None:
+        """See :class:`Dialect`."""
+        return None
+
+    def metrics(
+        self,
+        turn: int,
+        *,
+        response_ms: float | None = None,
+        stt_ms: float | None = None,
+        llm_ms: float | None = None,
+        tts_ms: float | None = None,
+    ) -> str | None:
+        """See :class:`Dialect`."""
+        return None
+
+    def error(self, code: str, message: str, fatal: bool) -> str | None:
+        """See :class:`Dialect`."""
+        return None
+
+    def pong(self) -> str | None:
+        """See :class:`Dialect`."""
+        return None
+
+    def _ignore(self, reason: IgnoredReason) -> Ignored:
+        self._ignored[reason] += 1
+        return Ignored(reason)
+
+    def _whole_samples(self, payload: bytes) -> bytes:
+        """Cut off half a sample: each message stands alone, so it has no other half."""
+        if len(payload) & 1 and self._input_format and self._input_format.encoding == "pcm":
+            self._ignored["odd_length"] += 1
+            return payload[:-1]
+        return payload
