@@ -18,6 +18,9 @@ from config.settings import Settings
 from config.templates import BUILTIN_VARIABLES, template_error
 from config.voicera import convert, is_voicera
 
+#: Tells an editor where the schema is; says nothing about the agent.
+_EDITOR_KEY = "$schema"
+
 _Options = dict[tuple[ProviderKind, str], ProviderOptions]
 
 
@@ -87,7 +90,8 @@ def native_document(document: Document, catalog: ProviderCatalog) -> Document:
 
 
 def _with_id(document: Document) -> dict[str, Any]:
-    return {"agent_id": document.file.stem, **document.data}
+    own = {key: value for key, value in document.data.items() if key != _EDITOR_KEY}
+    return {"agent_id": document.file.stem, **own}
 
 
 def _sections(

@@ -40,7 +40,7 @@ class ProviderOptions(BaseModel):
     secret_field: ClassVar[str | None] = None
 
 
-def option_spellings(options: type[ProviderOptions]) -> dict[str, str]:
+def option_spellings(options: type[BaseModel]) -> dict[str, str]:
     """Every key that an option model understands, older spellings too, and the field it sets."""
     spellings: dict[str, str] = {}
     for name, info in options.model_fields.items():

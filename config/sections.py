@@ -87,7 +87,7 @@ class BackendSettings(SettingsSection):
 class StorageSettings(SettingsSection):
     """Where recordings, transcripts and call records are kept."""
 
-    kind: Annotated[Literal["filesystem", "minio"], Env("STORAGE")] = Field(
+    kind: Annotated[Literal["filesystem", "minio"], Env("STORAGE_KIND")] = Field(
         default="filesystem",
         validation_alias=AliasChoices("kind", "provider"),
         description="filesystem (in the data folder) or minio (any S3 service).",

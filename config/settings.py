@@ -12,18 +12,20 @@ from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import (
-    AliasChoices,
     BaseModel,
+    BeforeValidator,
     Field,
     PrivateAttr,
     SecretStr,
     ValidationError,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from config.documents import Document, read_document
 from config.environment import expand, unset_names
 from config.problems import ConfigFileError, Problem, from_validation
+from config.providers import ProviderKind, option_spellings
 from config.secrets import hide_secrets
 from config.sections import (
     BackendSettings,
@@ -38,6 +40,20 @@ from config.sections import (
 DEFAULT_CONFIG_FILE = Path("config/config.yaml")
 DEFAULT_ENV_FILE = Path(".env")
 
+#: Who serves where nobody says: those that need no account and no network.
+BUILTIN_PROVIDERS: Mapping[ProviderKind, str] = {
+    "stt": "offline",
+    "llm": "script",
+    "tts": "espeak",
+}
+
+
+LogLevel = Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
 
 class Settings(SettingsSection):
     """Everything that holds for the whole server.
@@ -51,9 +67,9 @@ class Settings(SettingsSection):
         description="development (only on loopback: makes its own keys) or production; "
         "by default development on a loopback address and production elsewhere.",
     )
-    log_level: Annotated[
-        Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"], Env("LOG_LEVEL")
-    ] = Field(default="INFO", description="Least level that is logged.")
+    log_level: Annotated[LogLevel, BeforeValidator(_upper), Env("LOG_LEVEL")] = Field(
+        default="INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR."
+    )
     agents_dir: Annotated[Path, Env("AGENTS_DIR")] = Field(
         default=Path("agent_configs"), description="Folder of the agent files."
     )
@@ -72,9 +88,9 @@ class Settings(SettingsSection):
     backend: BackendSettings = BackendSettings()
     storage: StorageSettings = StorageSettings()
     vobiz: VobizSettings = VobizSettings()
-    stt: dict[str, Any] = Field(default={"provider": "offline"}, repr=False)
-    llm: dict[str, Any] = Field(default={"provider": "script"}, repr=False)
-    tts: dict[str, Any] = Field(default={"provider": "espeak"}, repr=False)
+    stt: dict[str, Any] = Field(default={"provider": BUILTIN_PROVIDERS["stt"]}, repr=False)
+    llm: dict[str, Any] = Field(default={"provider": BUILTIN_PROVIDERS["llm"]}, repr=False)
+    tts: dict[str, Any] = Field(default={"provider": BUILTIN_PROVIDERS["tts"]}, repr=False)
 
     _env: dict[str, str] = PrivateAttr(default_factory=dict)
     _document: Document | None = PrivateAttr(default=None)
@@ -115,7 +131,7 @@ class Settings(SettingsSection):
         """The environment's value of ``name``, for addresses; None if unset or empty."""
         return self._env.get(name) or None
 
-    def provider_defaults(self, kind: Literal["stt", "llm", "tts"]) -> dict[str, Any]:
+    def provider_defaults(self, kind: ProviderKind) -> dict[str, Any]:
         """What the configuration file says of providers of one kind."""
         defaults: dict[str, Any] = getattr(self, kind)
         return defaults
@@ -138,13 +154,13 @@ def load_settings(
 
     Args:
         config_file: Must exist; None looks for ``config/config.yaml`` and does without.
-        env: In place of the process's environment and ``.env``.
+        env: In place of the process's environment and ``.env``; no file is looked for then.
 
     Raises:
         ConfigFileError: Something in the file or the environment cannot be used.
     """
     values = dict(env) if env is not None else _process_environment()
-    if config_file is None and DEFAULT_CONFIG_FILE.is_file():
+    if config_file is None and env is None and DEFAULT_CONFIG_FILE.is_file():
         config_file = DEFAULT_CONFIG_FILE
     document = read_document(config_file) if config_file is not None else None
     source = config_file or "environment"
@@ -178,6 +194,15 @@ def environment_fields(
     return found
 
 
+def settings_field(path: tuple[str, ...]) -> FieldInfo:
+    """The field of :class:`Settings` that ``path`` leads to."""
+    model: Any = Settings
+    for section in path[:-1]:
+        model = model.model_fields[section].annotation
+    field: FieldInfo = model.model_fields[path[-1]]
+    return field
+
+
 def _process_environment() -> dict[str, str]:
     from_file = {k: v for k, v in dotenv_values(DEFAULT_ENV_FILE).items() if v is not None}
     return {**from_file, **os.environ}
@@ -186,37 +211,29 @@ def _process_environment() -> dict[str, str]:
 def _prepared(data: dict[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
     """``data`` with the environment laid over it and its empty sections left out."""
     result = {key: value for key, value in data.items() if value is not None}
-    for name, (*sections, key) in environment_fields().items():
-        value = env.get(name)
-        if not value:
-            continue
-        target = result
-        for section in sections:
-            inner = target.get(section, {})
-            if not isinstance(inner, dict):
-                break
-            target[section] = target = dict(inner)
-        else:
-            info = _field(sections, key)
-            for spelling in _spellings(key, info.validation_alias):
-                target.pop(spelling, None)
-            target[key] = value
-    for kind in ("stt", "llm", "tts"):
-        if kind in result:
-            result[kind] = hide_secrets(result[kind])
+    for name, path in environment_fields().items():
+        if env.get(name):
+            _set(result, path, env[name])
+    for kind, builtin in BUILTIN_PROVIDERS.items():
+        section = result.get(kind, {})
+        if isinstance(section, dict):
+            result[kind] = hide_secrets({"provider": builtin, **section})
     return result
 
 
-def _field(sections: list[str], key: str) -> Any:
+def _set(target: dict[str, Any], path: tuple[str, ...], value: str) -> None:
+    """Put ``value`` at ``path``, copying what it changes, in place of any other spelling."""
     model: Any = Settings
-    for section in sections:
+    for section in path[:-1]:
+        inner = target.get(section, {})
+        if not isinstance(inner, dict):
+            return
+        target[section] = target = dict(inner)
         model = model.model_fields[section].annotation
-    return model.model_fields[key]
-
-
-def _spellings(key: str, alias: object) -> list[str]:
-    choices = alias.choices if isinstance(alias, AliasChoices) else []
-    return [key, *(choice for choice in choices if isinstance(choice, str))]
+    for spelling, field in option_spellings(model).items():
+        if field == path[-1]:
+            target.pop(spelling, None)
+    target[path[-1]] = value
 
 
 def _located(
