@@ -14,7 +14,6 @@ the C code runs and takes it back for each callback.
 import ctypes
 import re
 import threading
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +23,7 @@ from typing import Any, Literal
 import espeakng_loader
 
 from config.errors import ProviderError
+from services.espeak.text import clean
 
 #: What the library makes; ``espeak_Initialize`` returns it and the binding checks it.
 NATIVE_RATE_HZ = 22_050
@@ -47,11 +47,6 @@ _PHONEMES_IPA = 0x02
 _PARAM_RATE, _PARAM_VOLUME, _PARAM_PITCH = 1, 2, 3
 _CONTINUE, _ABORT = 0, 1
 _LANGUAGE_SWITCH = re.compile(r"\([a-z0-9-]+\)")
-
-#: The library's buffer for one word holds 160 bytes (``N_WORD_BYTES``), and a letter of an
-#: Indian script takes three.
-_LONGEST_WORD = 50
-_LONG_WORD = re.compile(rf"\S{{{_LONGEST_WORD}}}")
 
 _SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 
@@ -154,20 +149,6 @@ def _library() -> "_Library":
 @cache
 def _loaded() -> "_Library":
     return _Library()
-
-
-def clean(text: str) -> str:
-    """``text`` without what the library would take as a command or trip over.
-
-    Control characters go (it reads 0x01 as the start of an embedded command), as do surrogates
-    and unassigned code points; a run of 50 characters without a space is broken up.
-    """
-    kept = (
-        " " if character.isspace() else character
-        for character in unicodedata.normalize("NFC", text)
-        if character.isspace() or unicodedata.category(character) not in ("Cc", "Cs", "Cn", "Co")
-    )
-    return _LONG_WORD.sub(lambda run: run.group() + " ", "".join(kept)).strip()
 
 
 class _Library:
