@@ -25,7 +25,6 @@ from services.script.model import (
     Intent,
     Keys,
     Name,
-    Phrase,
     Slot,
     State,
     Step,
@@ -56,14 +55,11 @@ class ScriptOptions(ProviderOptions):
     failed: Step | None = Field(
         default=None, description="When a slot without its own `failed` was tried too often."
     )
-    farewell: Phrase | None = Field(
-        default=None, description="Spoken by an `end` that has no `say`."
-    )
     variables: dict[Name, str] = Field(
         default_factory=dict, description="First values; the agent's own variables win."
     )
     threshold: int = Field(
-        default=76, ge=50, le=100, description="How sure a match must be, in percent."
+        default=70, ge=50, le=100, description="How sure a match must be, in percent."
     )
     key_timeout_seconds: float = Field(
         default=3.0, gt=0, le=15, description="A pause this long ends a number being keyed in."
