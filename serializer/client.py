@@ -22,7 +22,7 @@ from serializer.messages import (
     TextInput,
 )
 from serializer.ordering import PacketOrder
-from serializer.reading import read_json, refuse_repeated_keys
+from serializer.reading import check_size, read_json, refuse_repeated_keys
 
 #: The audio formats a client may ask for, by name.
 CLIENT_FORMATS: Final[dict[str, AudioFormat]] = {
@@ -214,6 +214,7 @@ class ClientDialect(BaseDialect):
             raise WireError("message_invalid", "session_id is not the one of this session")
 
     def _binary_audio(self, data: bytes) -> Media | Ignored:
+        check_size(data)
         payload = self._whole_samples(data)
         return Media(payload) if payload else self._ignore("empty_media")
 

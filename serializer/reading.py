@@ -21,8 +21,7 @@ def read_json(decoder: msgspec.json.Decoder[T], data: str | bytes) -> T:
             JSON, nested too deeply, or not of the type.
     """
     try:
-        if len(data) > MAX_MESSAGE_BYTES // 4:
-            _check_size(data)
+        check_size(data)
         if isinstance(data, str):
             brackets = data.count("{") + data.count("[")
         else:
@@ -34,6 +33,22 @@ def read_json(decoder: msgspec.json.Decoder[T], data: str | bytes) -> T:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise WireError("message_invalid", _detail(error)) from None
+
+
+def check_size(data: str | bytes) -> None:
+    """Refuse a message over 64 KiB.
+
+    Raises:
+        WireError: ``message_too_large``.
+    """
+    size_bytes = len(data)
+    if isinstance(data, str) and size_bytes > MAX_MESSAGE_BYTES // 4:
+        size_bytes = len(data.encode(errors="surrogatepass"))
+    if size_bytes > MAX_MESSAGE_BYTES:
+        raise WireError(
+            "message_too_large",
+            f"a message may be {MAX_MESSAGE_BYTES} bytes long, this one has {size_bytes}",
+        )
 
 
 def refuse_repeated_keys(data: str | bytes) -> None:
@@ -55,15 +70,6 @@ def whole_number(value: int | float | str | None) -> int | None:
     if isinstance(value, str):
         return int(value) if len(value) <= 20 and value.isascii() and value.isdigit() else None
     return None if value is None else int(value)
-
-
-def _check_size(data: str | bytes) -> None:
-    size_bytes = len(data.encode()) if isinstance(data, str) else len(data)
-    if size_bytes > MAX_MESSAGE_BYTES:
-        raise WireError(
-            "message_too_large",
-            f"a message may be {MAX_MESSAGE_BYTES} bytes long, this one has {size_bytes}",
-        )
 
 
 def _check_depth(data: str | bytes) -> None:
