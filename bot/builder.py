@@ -1,0 +1,102 @@
+"""The list of a call's processors, top to bottom."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import (
+    LLMContextAggregatorPair,
+    LLMUserAggregator,
+    LLMUserAggregatorParams,
+)
+from pipecat.processors.frame_processor import FrameProcessor
+
+from bot.processors.answer_cutter import AnswerCutter, TurnTap
+from bot.processors.caller_tap import CallerTap
+from bot.processors.output import CallOutput, OnAction
+from bot.reporter import CallReporter
+from bot.speaker import Speaker
+from bot.tools import agent_tools
+from bot.turns import mute_strategies, turn_strategies
+from config.agent import AgentConfig
+from serializer.codecs import AudioFormat
+from services.factory import ServiceFactory
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltCall:
+    """A call's pipeline and the parts that its bot talks to directly.
+
+    Attributes:
+        pipeline: All processors, in order.
+        front: Where what the caller does enters: the recogniser.
+        context: The conversation so far.
+        user: The caller's half of the conversation, which notices their silence.
+        llm: The model.
+    """
+
+    pipeline: Pipeline
+    front: FrameProcessor
+    context: LLMContext
+    user: LLMUserAggregator
+    llm: FrameProcessor
+
+
+def build_call(
+    agent: AgentConfig,
+    factory: ServiceFactory,
+    *,
+    rate_in_hz: int,
+    wire: AudioFormat,
+    speaker: Speaker,
+    reporter: CallReporter,
+    on_action: OnAction,
+    session_id: str,
+    variables: Mapping[str, str],
+) -> BuiltCall:
+    """Wire one call.
+
+    The caller's audio enters at the recogniser and stops there; voice activity has been found
+    in front of it (``bot.vad``), so nothing behind needs the samples.
+
+    Raises:
+        ConfigError: A provider cannot be built.
+    """
+    build = partial(factory.build, agent=agent, session_id=session_id, variables=variables)
+    stt = build("stt", rate_hz=rate_in_hz)
+    llm = build("llm", rate_hz=rate_in_hz)
+    tts = build("tts", rate_hz=wire.rate_hz)
+    context = LLMContext(
+        messages=_opening_messages(agent, variables), tools=agent_tools(agent)
+    )
+    aggregators = LLMContextAggregatorPair(
+        context,
+        user_params=LLMUserAggregatorParams(
+            user_turn_strategies=turn_strategies(agent.turns),
+            user_mute_strategies=mute_strategies(agent.turns),
+            user_idle_timeout=agent.turns.no_input_seconds,
+            empty_user_turn=None,
+        ),
+    )
+    pipeline = Pipeline(
+        [
+            stt,
+            CallerTap(reporter, agent.stt.provider),
+            aggregators.user(),
+            TurnTap(reporter),
+            llm,
+            AnswerCutter(reporter),
+            tts,
+            CallOutput(speaker, wire=wire, provider=agent.tts.provider, on_action=on_action),
+            aggregators.assistant(),
+        ]
+    )
+    return BuiltCall(pipeline, stt, context, aggregators.user(), llm)
+
+
+def _opening_messages(agent: AgentConfig, variables: Mapping[str, str]) -> list[Any]:
+    prompt = agent.render(agent.system_prompt, variables)
+    return [{"role": "system", "content": prompt}] if prompt else []

@@ -1,0 +1,147 @@
+"""Greetings and fallback phrases, spoken before any call needs them.
+
+They are synthesised in the background when an agent is loaded, cached by content in memory and
+on disk, and handed out already encoded for the wire: the first audio of a call waits for no
+vendor, and a vendor that is away delays nothing.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import soxr
+from loguru import logger
+
+from bot.rendering import render_phrase
+from config.agent import AgentConfig
+from config.errors import VoiceServerError
+from serializer.codecs import AudioFormat
+from services.factory import ServiceFactory
+
+#: Rates that phrases are synthesised at; 24 kHz is made from 16 kHz.
+PREPARED_RATES_HZ = (8000, 16000)
+#: Phrases rendered at once, so that loading many agents leaves room for calls.
+PARALLEL_RENDERS = 2
+RETRY_SECONDS = (1.0, 5.0, 30.0, 120.0)
+RENDER_TIMEOUT_SECONDS = 20.0
+
+Render = Callable[[ServiceFactory, AgentConfig, str, int], Awaitable[bytes]]
+
+
+class PhraseCache:
+    """Phrases of every agent, ready for the wire.
+
+    Args:
+        factory: Builds the synthesisers.
+        folder: Where phrases outlive a restart.
+        render: Speaks one phrase; replaced in tests.
+    """
+
+    def __init__(
+        self, factory: ServiceFactory, folder: Path, render: Render = render_phrase
+    ) -> None:
+        self._factory = factory
+        self._folder = folder
+        self._render = render
+        self._pcm: dict[str, bytes] = {}
+        self._wire: dict[tuple[str, AudioFormat], bytes] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(PARALLEL_RENDERS)
+
+    def prepare(self, agent: AgentConfig) -> None:
+        """Begin to make an agent's phrases ready; returns at once."""
+        self.forget(agent.agent_id)
+        task = asyncio.create_task(self._prepare(agent), name=f"phrases-{agent.agent_id}")
+        self._tasks[agent.agent_id] = task
+
+    def forget(self, agent_id: str) -> None:
+        """Stop preparing for an agent that changed or went away."""
+        task = self._tasks.pop(agent_id, None)
+        if task is not None:
+            task.cancel()
+
+    async def prepared(self, agent_id: str) -> None:
+        """Wait until an agent's phrases are ready, for as long as that takes."""
+        task = self._tasks.get(agent_id)
+        if task is not None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(task)
+
+    def wire(self, agent: AgentConfig, text: str, line: AudioFormat) -> bytes | None:
+        """``text`` in the agent's voice, as bytes for the line; None while it is not ready."""
+        rate_hz = 16000 if line.rate_hz == 24000 else line.rate_hz
+        key = self._key(agent, text, rate_hz)
+        payload = self._wire.get((key, line))
+        if payload is None and (pcm := self._pcm.get(key)) is not None:
+            if rate_hz != line.rate_hz:
+                pcm = _resampled(pcm, rate_hz, line.rate_hz)
+            payload = self._wire[(key, line)] = line.encode(pcm)
+        return payload
+
+    async def close(self) -> None:
+        """Stop all preparing."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _prepare(self, agent: AgentConfig) -> None:
+        texts = list(dict.fromkeys(agent.fixed_phrases().values()))
+        for rate_hz in PREPARED_RATES_HZ:
+            for text in texts:
+                await self._make_ready(agent, text, rate_hz)
+
+    async def _make_ready(self, agent: AgentConfig, text: str, rate_hz: int) -> None:
+        key = self._key(agent, text, rate_hz)
+        if key in self._pcm:
+            return
+        path = self._folder / f"{key}.pcm"
+        stored = await asyncio.to_thread(_read, path)
+        if stored is None:
+            stored = await self._render_patiently(agent, text, rate_hz)
+            await asyncio.to_thread(_write, path, stored)
+        self._pcm[key] = stored
+
+    async def _render_patiently(self, agent: AgentConfig, text: str, rate_hz: int) -> bytes:
+        """Try until the vendor answers; it may be away when the server starts."""
+        attempt = 0
+        while True:
+            try:
+                async with self._slots, asyncio.timeout(RENDER_TIMEOUT_SECONDS):
+                    return await self._render(self._factory, agent, text, rate_hz)
+            except (VoiceServerError, TimeoutError, OSError) as error:
+                wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
+                logger.warning(
+                    f"agent {agent.agent_id}: a phrase could not be synthesised yet "
+                    f"({type(error).__name__}: {error}); next try in {wait:.0f} s"
+                )
+                attempt += 1
+                await asyncio.sleep(wait)
+
+    def _key(self, agent: AgentConfig, text: str, rate_hz: int) -> str:
+        spec, options = self._factory.chosen("tts", agent)
+        what = (spec.name, options.model_dump_json(), agent.language, text, str(rate_hz))
+        return hashlib.sha256("\0".join(what).encode()).hexdigest()[:32]
+
+
+def _resampled(pcm: bytes, from_hz: int, to_hz: int) -> bytes:
+    samples = np.frombuffer(pcm, dtype=np.int16)
+    return soxr.resample(samples, from_hz, to_hz, quality="HQ").astype(np.int16).tobytes()
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes() or None
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: Path, pcm: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_bytes(pcm)
+    part.replace(path)

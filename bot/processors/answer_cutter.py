@@ -1,0 +1,76 @@
+"""Between model and synthesiser: cuts the streamed answer into speakable pieces."""
+
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    CancelFrame,
+    EndFrame,
+    Frame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    TextType,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from bot.reporter import CallReporter
+from bot.text.sentences import SentenceCutter
+
+
+class AnswerCutter(FrameProcessor):
+    """Turns the model's tokens into sentences, in the caller's language. Runs inline.
+
+    Args:
+        reporter: Told when the answer begins and what will be spoken.
+    """
+
+    def __init__(self, reporter: CallReporter) -> None:
+        super().__init__(name="AnswerCutter", enable_direct_mode=True)
+        self._reporter = reporter
+        self._cutter = SentenceCutter()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Cut text; pass everything else on in order."""
+        await super().process_frame(frame, direction)
+        if direction is FrameDirection.UPSTREAM:
+            await self.push_frame(frame, direction)
+        elif isinstance(frame, LLMTextFrame) and not frame.skip_tts:
+            self._reporter.llm_answered()
+            for piece in self._cutter.feed(frame.text):
+                await self._speak(piece, final=False)
+        elif isinstance(frame, LLMFullResponseEndFrame):
+            rest = self._cutter.flush()
+            if rest:
+                await self._speak(rest, final=True)
+            await self.push_frame(frame, direction)
+        else:
+            if isinstance(frame, LLMFullResponseStartFrame):
+                self._cutter.reset()
+                self._reporter.answer_begins()
+            elif isinstance(frame, (InterruptionFrame, EndFrame, CancelFrame)):
+                self._cutter.reset()
+            await self.push_frame(frame, direction)
+
+    async def _speak(self, piece: str, *, final: bool) -> None:
+        self._reporter.answer_text(piece, final=final)
+        await self.push_frame(AggregatedTextFrame(piece, TextType.SENTENCE, raw_text=piece))
+
+
+class TurnTap(FrameProcessor):
+    """Between turn-taking and model: notes when the model is asked. Runs inline.
+
+    Args:
+        reporter: Told of each request.
+    """
+
+    def __init__(self, reporter: CallReporter) -> None:
+        super().__init__(name="TurnTap", enable_direct_mode=True)
+        self._reporter = reporter
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Note requests; pass everything on."""
+        await super().process_frame(frame, direction)
+        if isinstance(frame, LLMContextFrame) and direction is FrameDirection.DOWNSTREAM:
+            self._reporter.asked_llm()
+        await self.push_frame(frame, direction)

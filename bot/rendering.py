@@ -1,0 +1,97 @@
+"""Speaks one phrase outside a call: the vendor's own way, or a pipeline of one service."""
+
+import asyncio
+
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    ErrorFrame,
+    Frame,
+    OutputAudioRawFrame,
+    TTSSpeakFrame,
+    TTSStoppedFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from bot.pipeline_run import PipelineRun
+from config.agent import AgentConfig
+from config.errors import ProviderError
+from services.factory import ServiceFactory
+
+
+class _Collector(FrameProcessor):
+    """Keeps the audio of one utterance."""
+
+    def __init__(self) -> None:
+        super().__init__(name="PhraseCollector", enable_direct_mode=True)
+        self.pcm = bytearray()
+        self.done = asyncio.Event()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, OutputAudioRawFrame):
+            self.pcm += frame.audio
+        elif isinstance(frame, (TTSStoppedFrame, EndFrame, CancelFrame)):
+            self.done.set()
+        if not isinstance(frame, OutputAudioRawFrame):
+            await self.push_frame(frame, direction)
+
+
+async def render_phrase(
+    factory: ServiceFactory, agent: AgentConfig, text: str, rate_hz: int
+) -> bytes:
+    """Synthesise ``text`` in the agent's voice.
+
+    Returns:
+        16-bit little-endian mono samples at ``rate_hz``, never empty.
+
+    Raises:
+        ProviderError: The vendor failed or gave no audio.
+    """
+    if factory.can_render(agent):
+        pcm = await factory.render(agent, text, rate_hz)
+    else:
+        pcm = await _render_by_pipeline(factory, agent, text, rate_hz)
+    if not pcm:
+        spec, _ = factory.chosen("tts", agent)
+        raise ProviderError(
+            "tts_no_audio",
+            f"{spec.title} gave no audio for a phrase of agent {agent.agent_id}",
+            provider=spec.name,
+            stage="tts",
+            retryable=True,
+        )
+    return pcm
+
+
+async def _render_by_pipeline(
+    factory: ServiceFactory, agent: AgentConfig, text: str, rate_hz: int
+) -> bytes:
+    spec, _ = factory.chosen("tts", agent)
+    collector = _Collector()
+    service = factory.build("tts", agent, rate_hz=rate_hz)
+    errors: list[str] = []
+
+    async def note(error: ErrorFrame) -> None:
+        errors.append(error.error)
+        collector.done.set()
+
+    run = PipelineRun(
+        Pipeline([service, collector]), rate_in_hz=rate_hz, rate_out_hz=rate_hz, on_error=note
+    )
+    run.start()
+    try:
+        await run.queue(TTSSpeakFrame(text, append_to_context=False))
+        await collector.done.wait()
+    finally:
+        await run.stop()
+    if errors and not collector.pcm:
+        raise ProviderError(
+            "tts_failed",
+            f"{spec.title} could not speak a phrase: {errors[0]}",
+            provider=spec.name,
+            stage="tts",
+            retryable=True,
+        )
+    return bytes(collector.pcm)

@@ -1,0 +1,179 @@
+"""Tells the rest of the server what happens in one call, and times its turns."""
+
+import asyncio
+from collections.abc import Callable
+
+from bot.events import (
+    AgentSpeech,
+    AgentStateChanged,
+    AgentStateName,
+    AgentText,
+    CallerSpeechStarted,
+    CallerSpeechStopped,
+    CallerTranscript,
+    CallEvent,
+    Degraded,
+    DtmfReceived,
+    Interrupted,
+    TurnMetrics,
+)
+
+Emit = Callable[[CallEvent], None]
+
+
+class CallReporter:
+    """Stamps events with the session's clock and measures each turn.
+
+    Args:
+        emit: Takes each event at once; must never block or raise.
+        started_at: Loop time of the session's beginning.
+        language: The call's language, for transcripts.
+    """
+
+    def __init__(self, emit: Emit, *, started_at: float, language: str) -> None:
+        self._emit = emit
+        self._started_at = started_at
+        self.language = language
+        self.turn = 0
+        self._state: AgentStateName | None = None
+        self._speech_started_ms = 0.0
+        self._speech_ended_ms: float | None = None
+        self._transcript_ms: float | None = None
+        self._llm_asked_ms: float | None = None
+        self._llm_answered_ms: float | None = None
+        self._tts_asked_ms: float | None = None
+
+    def now_ms(self) -> float:
+        """Milliseconds since the session began."""
+        return (asyncio.get_running_loop().time() - self._started_at) * 1000
+
+    def at_ms(self, loop_time: float) -> float:
+        """The session's time of an instant of the event loop's clock."""
+        return (loop_time - self._started_at) * 1000
+
+    def state(self, state: AgentStateName) -> None:
+        """The agent does something else now."""
+        if state != self._state:
+            self._state = state
+            self._emit(AgentStateChanged(at_ms=self.now_ms(), state=state))
+
+    def caller_started(self, lead_ms: float) -> None:
+        """The caller began to speak ``lead_ms`` ago."""
+        self._speech_started_ms = self.now_ms() - lead_ms
+        self._speech_ended_ms = None
+        self._transcript_ms = None
+        self._emit(CallerSpeechStarted(at_ms=self.now_ms()))
+
+    def caller_stopped(self, lead_ms: float) -> None:
+        """The caller fell silent ``lead_ms`` ago."""
+        self._speech_ended_ms = self.now_ms() - lead_ms
+        self._emit(CallerSpeechStopped(at_ms=self.now_ms()))
+
+    def caller_said(
+        self,
+        text: str,
+        *,
+        final: bool,
+        provider: str,
+        confidence: float | None = None,
+        language: str | None = None,
+        source: str = "speech",
+    ) -> None:
+        """A transcript of the caller came."""
+        now_ms = self.now_ms()
+        if final:
+            self._transcript_ms = now_ms
+        self._emit(
+            CallerTranscript(
+                at_ms=now_ms,
+                text=text,
+                final=final,
+                started_ms=self._speech_started_ms if source == "speech" else now_ms,
+                language=language or self.language,
+                confidence=confidence,
+                provider=provider,
+                source="text" if source == "text" else "speech",
+            )
+        )
+
+    def pressed(self, digit: str) -> None:
+        """The caller pressed a key."""
+        self._speech_ended_ms = self._transcript_ms = None
+        self._emit(DtmfReceived(at_ms=self.now_ms(), digit=digit))
+
+    def asked_llm(self) -> None:
+        """The model was asked for an answer: a new turn."""
+        self.turn += 1
+        self._llm_asked_ms = self.now_ms()
+        self._llm_answered_ms = self._tts_asked_ms = None
+        self.state("thinking")
+
+    def answer_begins(self) -> None:
+        """An answer starts; one that nobody asked the model for (a keypad menu) is a turn too."""
+        if self._llm_asked_ms is None:
+            self.asked_llm()
+
+    def llm_answered(self) -> None:
+        """A token of the answer came."""
+        if self._llm_answered_ms is None:
+            self._llm_answered_ms = self.now_ms()
+
+    def answer_text(self, text: str, *, final: bool) -> None:
+        """A piece of the answer goes to the synthesiser."""
+        if self._tts_asked_ms is None:
+            self._tts_asked_ms = self.now_ms()
+        self._emit(AgentText(at_ms=self.now_ms(), turn=self.turn, text=text, final=final))
+
+    def speech_begins(self) -> None:
+        """The first audio of an utterance was sent: close the turn's timing."""
+        now_ms = self.now_ms()
+        self.state("speaking")
+        if self._llm_asked_ms is None:
+            return
+        self._emit(
+            TurnMetrics(
+                at_ms=now_ms,
+                turn=self.turn,
+                response_ms=_between(self._speech_ended_ms, now_ms),
+                stt_ms=_between(self._speech_ended_ms, self._transcript_ms),
+                llm_ms=_between(self._llm_asked_ms, self._llm_answered_ms),
+                tts_ms=_between(self._tts_asked_ms, now_ms),
+            )
+        )
+        self._llm_asked_ms = None
+        self._speech_ended_ms = None
+
+    def spoke(
+        self, *, text: str, heard_text: str, interrupted: bool, started_ms: float, provider: str
+    ) -> None:
+        """An utterance was heard to its end or cut."""
+        self._emit(
+            AgentSpeech(
+                at_ms=self.now_ms(),
+                turn=self.turn,
+                started_ms=started_ms,
+                text=text,
+                heard_text=heard_text,
+                interrupted=interrupted,
+                language=self.language,
+                provider=provider,
+            )
+        )
+
+    def interrupted(self) -> None:
+        """The caller spoke over the agent."""
+        self._emit(Interrupted(at_ms=self.now_ms()))
+
+    def degraded(self, stage: str, kind: str, detail: str, provider: str | None = None) -> None:
+        """Something failed and the call goes on."""
+        self._emit(
+            Degraded(
+                at_ms=self.now_ms(), stage=stage, kind=kind, provider=provider, detail=detail
+            )
+        )
+
+
+def _between(start_ms: float | None, end_ms: float | None) -> float | None:
+    if start_ms is None or end_ms is None or end_ms < start_ms:
+        return None
+    return end_ms - start_ms

@@ -1,0 +1,18 @@
+"""Every provider this installation knows.
+
+A vendor's package exports ``SPECS``; naming the package here is its one registration.
+Importing it must be cheap: clients and models are imported when a call first needs them.
+"""
+
+from importlib import import_module
+
+from config.providers import ProviderCatalog, ProviderSpec
+
+VENDORS = ("ai4bharat", "cartesia", "deepgram", "espeak", "offline", "openai", "script")
+
+
+def _specs() -> list[ProviderSpec]:
+    return [spec for vendor in VENDORS for spec in import_module(f"services.{vendor}").SPECS]
+
+
+catalog = ProviderCatalog(_specs())
