@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from config.agent import PROVIDER_KINDS
 from config.errors import ConfigError
-from config.problems import ConfigFileError, Problem, from_validation, unknown
+from config.problems import ConfigFileError, KeyPath, Problem, from_validation, unknown
 from config.providers import ProviderCatalog, ProviderKind, ProviderSpec
 from config.resolve import provider_language
 from config.settings import DEFAULT_CONFIG_FILE, Settings
@@ -40,7 +40,7 @@ def _section(
     if not isinstance(fallback, list):
         yield Problem(path=(kind, "fallback"), message="must be a list of providers")
         fallback = []
-    chosen = {(kind, "provider"): section.get("provider")}
+    chosen: dict[KeyPath, Any] = {(kind, "provider"): section.get("provider")}
     chosen |= {(kind, "fallback", i): name for i, name in enumerate(fallback)}
     for path, name in chosen.items():
         if catalog.find(kind, str(name)) is None:

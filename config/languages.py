@@ -9,7 +9,7 @@ lacks, stands in that vendor's own file.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rapidfuzz import process
+from rapidfuzz import fuzz, process
 
 from config.errors import ConfigError
 
@@ -143,7 +143,10 @@ def resolve_language(text: str) -> str:
 
 
 def _suggestion(text: str) -> str:
-    nearest = process.extractOne(_key(text), list(_BY_SPELLING), score_cutoff=_SUGGESTION_CUTOFF)
+    names = [spelling for spelling in _BY_SPELLING if len(spelling) > 3]
+    nearest = process.extractOne(
+        _key(text), names, scorer=fuzz.ratio, score_cutoff=_SUGGESTION_CUTOFF
+    )
     if nearest is None:
         return ""
     language = LANGUAGES[_BY_SPELLING[nearest[0]]]

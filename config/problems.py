@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
-from rapidfuzz import process
+from rapidfuzz import fuzz, process
 
 from config.errors import ConfigError
 from config.phone import mask_number
@@ -77,7 +77,11 @@ class ConfigFileError(ConfigError):
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice most like ``word``, or None where nothing is close."""
     found = process.extractOne(
-        word, list(choices), score_cutoff=_SUGGESTION_CUTOFF, processor=str.casefold
+        word,
+        list(choices),
+        scorer=fuzz.ratio,
+        processor=str.casefold,
+        score_cutoff=_SUGGESTION_CUTOFF,
     )
     return None if found is None else str(found[0])
 

@@ -109,11 +109,8 @@ def env_example(catalog: ProviderCatalog) -> str:
 
 
 def _variable(name: str, default: str, description: str) -> list[str]:
-    return [
-        "",
-        *textwrap.wrap(f"# {description}", 98, subsequent_indent="# "),
-        f"#{name}={default}",
-    ]
+    comment = textwrap.wrap(f"# {description}", 98, subsequent_indent="# ")
+    return ["", *comment, f"#{name}={default}"]
 
 
 def _written(default: object) -> str:

@@ -6,9 +6,12 @@ from pydantic import SecretStr
 
 
 def hide_secrets(value: Any, key: str = "") -> Any:
-    """Plain data in which texts under keys like ``api_key`` are ``SecretStr``."""
+    """Plain data in which texts under keys like ``api_key`` are ``SecretStr``.
+
+    Empty ones are left out, as ``${NAME:-}`` gives them when there is no such key.
+    """
     if isinstance(value, dict):
-        return {k: hide_secrets(v, k) for k, v in value.items()}
+        return {k: hide_secrets(v, k) for k, v in value.items() if v != "" or not is_secret_key(k)}
     if isinstance(value, list):
         return [hide_secrets(v, key) for v in value]
     if isinstance(value, str) and is_secret_key(key):
