@@ -1,0 +1,153 @@
+"""Builds what is kept of a call from its journal: recording, transcript and record.
+
+The files are made inside the journal's folder and listed in a manifest written last, so that a
+second try at storing them does not build them again. All of it blocks: run it in a thread.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from loguru import logger
+
+from bot.events import CallEvent, Degraded
+from sessions.journal_format import JournalHeader, read_events, read_header
+from sessions.record import CallRecord, RecordingRecord, make_record
+from sessions.recording import Recording, make_recording
+from sessions.transcript import as_text, make_transcript
+from storage.base import StorageKind
+
+_FOLDER = "built"
+_MANIFEST = "manifest.json"
+_WAV, _JSON, _TEXT = "recording.wav", "transcript.json", "transcript.txt"
+
+
+class BuiltFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that waits to be stored."""
+
+    name: str
+    kind: StorageKind
+    key: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+
+
+class BuiltCall(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is to be kept of one call.
+
+    Attributes:
+        record: Still without the places of the files.
+        record_key: Where the record goes, in the kind ``transcripts``.
+        salvage: The recording could not be made: the journal is to be kept aside.
+    """
+
+    record: CallRecord
+    record_key: str
+    recording: BuiltFile | None
+    transcript: BuiltFile
+    transcript_text: BuiltFile
+    salvage: bool = False
+
+
+def built_path(folder: Path, file: BuiltFile) -> Path:
+    """Where a built file of the journal in ``folder`` lies."""
+    return folder / _FOLDER / file.name
+
+
+def build_call(folder: Path) -> BuiltCall:
+    """Build everything from the journal in ``folder``, or take what an earlier try has built.
+
+    Raises:
+        FileNotFoundError, msgspec.MsgspecError: There is no readable header.
+        OSError: The disk would not have it.
+    """
+    manifest = folder / _FOLDER / _MANIFEST
+    with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
+        built = msgspec.json.decode(manifest.read_bytes(), type=BuiltCall)
+        if _is_whole(folder, built):
+            return built
+    built = _build(folder, read_header(folder), read_events(folder))
+    part = manifest.with_suffix(".part")
+    part.write_bytes(msgspec.json.encode(built))
+    os.replace(part, manifest)
+    return built
+
+
+def _is_whole(folder: Path, built: BuiltCall) -> bool:
+    files = [f for f in (built.recording, built.transcript, built.transcript_text) if f]
+    return all(built_path(folder, file).stat().st_size == file.size_bytes for file in files)
+
+
+def _build(folder: Path, header: JournalHeader, events: Sequence[CallEvent]) -> BuiltCall:
+    target = folder / _FOLDER
+    target.mkdir(exist_ok=True)
+    day = datetime.fromtimestamp(header.started_at, UTC).strftime("%Y/%m/%d")
+    key = f"{day}/{header.session_id}"
+    recording, sound = _sound(folder, header, events, target / _WAV)
+    transcript = make_transcript(header.session_id, header.started_at, events)
+    text = as_text(transcript).encode()
+    last_ms = recording.duration_ms if recording else 0.0
+    return BuiltCall(
+        record=make_record(header, events, sound, last_ms=last_ms),
+        record_key=f"records/{key}.json",
+        recording=_wav_file(recording, key) if recording else None,
+        transcript=_write(
+            target / _JSON, f"{key}.json", "application/json", msgspec.json.encode(transcript)
+        ),
+        transcript_text=_write(target / _TEXT, f"{key}.txt", "text/plain; charset=utf-8", text),
+        salvage=sound.state == "failed",
+    )
+
+
+def _sound(
+    folder: Path, header: JournalHeader, events: Sequence[CallEvent], target: Path
+) -> tuple[Recording | None, RecordingRecord]:
+    if not header.record_audio:
+        return None, RecordingRecord(state="off")
+    complete = not any(isinstance(e, Degraded) and e.stage == "journal" for e in events)
+    try:
+        recording = make_recording(folder, header, target)
+    except (ValueError, ArithmeticError, RuntimeError, MemoryError):
+        # A journal that no recording can be made of must not keep the transcript and the
+        # record from being stored; trying again would not help.
+        logger.exception("no recording can be made of journal {}", header.session_id)
+        return None, RecordingRecord(state="failed", complete=False)
+    if recording is None:
+        return None, RecordingRecord(state="empty", complete=complete)
+    return recording, RecordingRecord(
+        state="stored",
+        complete=complete,
+        duration_ms=recording.duration_ms,
+        caller_ms=recording.caller_ms,
+        agent_ms=recording.agent_ms,
+        rate_hz=recording.rate_hz,
+        channels=recording.channels,
+    )
+
+
+def _wav_file(recording: Recording, key: str) -> BuiltFile:
+    return BuiltFile(
+        name=_WAV,
+        kind="recordings",
+        key=f"{key}.wav",
+        content_type="audio/wav",
+        size_bytes=recording.size_bytes,
+        sha256=recording.sha256,
+    )
+
+
+def _write(path: Path, key: str, content_type: str, data: bytes) -> BuiltFile:
+    path.write_bytes(data)
+    return BuiltFile(
+        name=path.name,
+        kind="transcripts",
+        key=key,
+        content_type=content_type,
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )

@@ -1,0 +1,148 @@
+"""How a journal lies on disk, for its writer and its readers alike.
+
+    <journal root>/<session uuid>/
+        header.json     who, when and in which formats: written first, never changed
+        media.log       both legs' wire bytes and the cuts, in the order they happened
+        events.jsonl    one CallEvent per line, its class in "type"
+
+``media.log`` is a sequence of frames: kind (1 byte), payload length (4), time in ms (8, double),
+then the payload, all little-endian. One file for both legs costs one system call per flush and
+call, and keeps a cut in order with the audio that it cuts. A frame that a crash tore off at the
+end is read as far as it goes.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bot.events import CallEvent
+from serializer.codecs import AudioFormat
+
+HEADER_NAME = "header.json"
+MEDIA_NAME = "media.log"
+EVENTS_NAME = "events.jsonl"
+#: Folders that are being made (``.new-``) or removed (``.gone-``) begin with a dot.
+NEW_PREFIX = ".new-"
+GONE_PREFIX = ".gone-"
+
+CALLER, AGENT, CUT = 1, 2, 3
+
+FRAME = struct.Struct("<BId")
+FRAME_BYTES = FRAME.size
+#: A packet holds at most seconds of audio; a longer one means that the file is damaged.
+MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
+
+_BLOCK_BYTES = 64 * 1024
+
+
+class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a call when its media begin.
+
+    Attributes:
+        session_id: Our own UUID; names the folder.
+        started_at: Wall clock of ms zero, in seconds since 1970 (UTC).
+        dialect: Who speaks on the wire: ``vobiz``, ``client``, …
+        vendors: Stage (``stt``, ``llm``, ``tts``) to the providers that were asked for, in order.
+        record_audio: False where the agent's file turns recording off.
+        stereo: Caller left and agent right; otherwise both in one channel.
+        labels: Anything else that goes into the record unchanged.
+    """
+
+    session_id: str
+    started_at: float
+    agent_id: str
+    agent_hash: str
+    caller_format: AudioFormat
+    agent_format: AudioFormat
+    direction: Literal["inbound", "outbound", "client"]
+    dialect: str
+    agent_name: str = ""
+    language: str | None = None
+    carrier_call_id: str | None = None
+    carrier_stream_id: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    vendors: dict[str, list[str]] = {}
+    record_audio: bool = True
+    stereo: bool = True
+    labels: dict[str, str] = {}
+    version: int = 1
+
+
+def _event_types(base: type[CallEvent]) -> Iterator[type[CallEvent]]:
+    for child in base.__subclasses__():
+        yield child
+        yield from _event_types(child)
+
+
+_EVENT_TYPES = {kind.__name__: kind for kind in _event_types(CallEvent)}
+
+
+def encode_event(event: CallEvent) -> bytes:
+    """One line of JSON, with the name of the event's class as ``type``."""
+    # Every event has at_ms, so the object is never empty and a comma may follow the type.
+    return b'{"type":"%b",%b\n' % (type(event).__name__.encode(), msgspec.json.encode(event)[1:])
+
+
+def decode_events(lines: Iterable[bytes]) -> Iterator[CallEvent]:
+    """The events in ``lines``; torn, damaged and unknown ones are left out."""
+    for line in lines:
+        try:
+            fields = msgspec.json.decode(line, type=dict[str, object])
+            yield msgspec.convert(fields, _EVENT_TYPES[str(fields.pop("type"))])
+        except (msgspec.MsgspecError, KeyError, UnicodeDecodeError):
+            continue
+
+
+def read_header(folder: Path) -> JournalHeader:
+    """The header of a journal.
+
+    Raises:
+        FileNotFoundError: There is none.
+        msgspec.MsgspecError: It cannot be read.
+    """
+    return msgspec.json.decode((folder / HEADER_NAME).read_bytes(), type=JournalHeader)
+
+
+def read_events(folder: Path) -> list[CallEvent]:
+    """Every readable event of a journal, in the order written."""
+    try:
+        with (folder / EVENTS_NAME).open("rb") as file:
+            return list(decode_events(file))
+    except FileNotFoundError:
+        return []
+
+
+def read_frames(folder: Path) -> Iterator[tuple[int, float, int, int]]:
+    """Walk ``media.log`` without keeping it: kind, time in ms, offset and length of the payload.
+
+    Stops quietly where the file ends or is damaged.
+    """
+    try:
+        file = (folder / MEDIA_NAME).open("rb", buffering=0)
+    except FileNotFoundError:
+        return
+    with file:
+        buffer, base, size = b"", 0, file.seek(0, 2)
+        file.seek(0)
+        # Reading block by block also lets other threads run: parsing alone would hold them up.
+        while block := file.read(_BLOCK_BYTES):
+            buffer += block
+            at = 0
+            while at + FRAME_BYTES <= len(buffer):
+                kind, length, at_ms = FRAME.unpack_from(buffer, at)
+                start = base + at + FRAME_BYTES
+                if not CALLER <= kind <= CUT or length > MAX_PAYLOAD_BYTES:
+                    return
+                if start + length > size:
+                    yield kind, at_ms, start, size - start
+                    return
+                if at + FRAME_BYTES + length > len(buffer):
+                    break
+                yield kind, at_ms, start, length
+                at += FRAME_BYTES + length
+            base += at
+            buffer = buffer[at:]

@@ -1,0 +1,326 @@
+"""Sees to it that every call's recording, transcript and record reach the store, exactly once.
+
+A journal is finished when its call ends, or at the next start where the process died. It is
+removed only after the store has given everything back unharmed. What cannot be stored waits on
+disk and is tried again for ever, with growing pauses, oldest first; the first success after an
+outage brings the others forward.
+"""
+
+import asyncio
+import contextlib
+import random
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from loguru import logger
+
+from config.errors import StorageError
+from sessions.build import BuiltCall, BuiltFile, build_call, built_path
+from sessions.record import CallRecord, StoredFile
+from sessions.spool import JournalBusyError, locked, remove, set_aside, unfinished
+from storage.base import ObjectInfo, Storage
+
+T = TypeVar("T")
+
+_JSON = "application/json"
+_LOCK_PAUSES_SECONDS = (0.02, 0.05, 0.1)
+_METADATA_SAFE = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCall:
+    """A call that is safe: its record, with the places of all its parts.
+
+    Attributes:
+        transcript_text: The transcript for people, as stored.
+        record_url: Where the record itself lies.
+    """
+
+    record: CallRecord
+    transcript_text: str
+    record_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperOptions:
+    """How hard the keeper works.
+
+    Attributes:
+        builders: Recordings made at once, each in a thread.
+        parallel: Calls stored at once.
+        first_pause_seconds: Before the second try; each further pause is twice as long.
+        longest_pause_seconds: Pauses grow no longer than this.
+        rescan_seconds: How often the folder is searched for journals that nobody owns.
+        build_seconds: Longest time for making one call's files.
+    """
+
+    builders: int = 2
+    parallel: int = 4
+    first_pause_seconds: float = 2.0
+    longest_pause_seconds: float = 60.0
+    rescan_seconds: float = 300.0
+    build_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperStats:
+    """Figures for metrics.
+
+    Attributes:
+        waiting: Calls that could not be stored yet.
+        oldest_seconds: How long the first of them has waited.
+    """
+
+    waiting: int
+    working: int
+    oldest_seconds: float
+    stored: int
+    failures: int
+
+
+@dataclass(slots=True)
+class _Waiting:
+    since: float
+    due: float
+    tries: int = 0
+
+
+class RecordKeeper:
+    """Finishes journals; one per process, used from the loop's thread.
+
+    Args:
+        storage: Where things go.
+        root: Folder of the journals.
+        on_stored: Told of every call that has become safe, also of those that took several
+            tries or a restart. Must not block.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        root: Path,
+        *,
+        options: KeeperOptions | None = None,
+        on_stored: Callable[[StoredCall], None] | None = None,
+    ) -> None:
+        self._storage = storage
+        self._root = root.absolute()
+        self._options = options or KeeperOptions()
+        self._on_stored = on_stored
+        self._pool = ThreadPoolExecutor(self._options.builders, thread_name_prefix="keeper")
+        self._slots = asyncio.Semaphore(self._options.parallel)
+        self._working: dict[Path, asyncio.Task[StoredCall]] = {}
+        self._waiting: dict[Path, _Waiting] = {}
+        self._wake = asyncio.Event()
+        self._loop_task: asyncio.Task[None] | None = None
+        self._stored = 0
+        self._failures = 0
+
+    async def start(self) -> None:
+        """Take up what an earlier process left behind, and go on in the background."""
+        await self._rescan()
+        self._loop_task = asyncio.create_task(self._retry_for_ever(), name="record-keeper")
+
+    async def finish(self, folder: Path) -> StoredCall:
+        """Build, store and verify one call, then remove its journal.
+
+        Cancelling the wait does not stop the work. After an error the journal stays, and the
+        keeper goes on trying.
+
+        Args:
+            folder: A journal in the keeper's own folder.
+
+        Raises:
+            StorageError: It could not be stored this time.
+        """
+        return await asyncio.shield(self._begin(self._root / folder.name))
+
+    def stats(self) -> KeeperStats:
+        """How much waits."""
+        now = time.monotonic()
+        return KeeperStats(
+            waiting=len(self._waiting),
+            working=len(self._working),
+            oldest_seconds=max((now - item.since for item in self._waiting.values()), default=0.0),
+            stored=self._stored,
+            failures=self._failures,
+        )
+
+    async def close(self, deadline_seconds: float = 10.0) -> None:
+        """Let work under way end until the deadline; the rest is taken up at the next start."""
+        if self._loop_task is not None:
+            self._loop_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._loop_task
+        if tasks := set(self._working.values()):
+            _, late = await asyncio.wait(tasks, timeout=deadline_seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, folder: Path) -> asyncio.Task[StoredCall]:
+        task = self._working.get(folder)
+        if task is None:
+            task = asyncio.create_task(self._attempt(folder), name=f"keep-{folder.name}")
+            self._working[folder] = task
+            task.add_done_callback(lambda done: self._ended(folder, done))
+        return task
+
+    def _ended(self, folder: Path, task: asyncio.Task[StoredCall]) -> None:
+        del self._working[folder]
+        error = None if task.cancelled() else task.exception()
+        if error is None and not task.cancelled():
+            self._waiting.pop(folder, None)
+            self._stored += 1
+            self._bring_forward()
+            if self._on_stored is not None:
+                self._on_stored(task.result())
+        elif isinstance(error, StorageError) and error.code == "journal_gone":
+            self._waiting.pop(folder, None)
+        else:
+            self._failures += 1
+            self._wait_longer(folder, error)
+        self._wake.set()
+
+    def _wait_longer(self, folder: Path, error: BaseException | None) -> None:
+        now = time.monotonic()
+        item = self._waiting.setdefault(folder, _Waiting(since=now, due=now))
+        pause = min(
+            self._options.first_pause_seconds * 2 ** min(item.tries, 20),
+            self._options.longest_pause_seconds,
+        )
+        item.tries += 1
+        item.due = now + pause * random.uniform(0.5, 1.5)
+        # The first failure is news, the hundredth is not.
+        level = "WARNING" if item.tries == 1 else "DEBUG"
+        logger.log(level, "call {} waits to be stored: {}", folder.name, error)
+
+    def _bring_forward(self) -> None:
+        now = time.monotonic()
+        for item in self._waiting.values():
+            item.due = min(item.due, now)
+            item.tries = 0
+
+    async def _retry_for_ever(self) -> None:
+        scanned = time.monotonic()
+        while True:
+            self._wake.clear()
+            now = time.monotonic()
+            if now - scanned >= self._options.rescan_seconds:
+                await self._rescan()
+                scanned = now
+            # Oldest first: dicts keep the order in which journals came.
+            free = self._options.parallel - len(self._working)
+            due = [f for f, i in self._waiting.items() if i.due <= now and f not in self._working]
+            for folder in due[: max(0, free)]:
+                self._begin(folder)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._pause(now, scanned))
+
+    def _pause(self, now: float, scanned: float) -> float:
+        """Until the next journal is due that is not being worked on, or the next search."""
+        times = [i.due for f, i in self._waiting.items() if f not in self._working]
+        if len(self._working) >= self._options.parallel:
+            times = []  # The end of any of them wakes us.
+        return max(0.01, min([*times, scanned + self._options.rescan_seconds]) - now)
+
+    async def _rescan(self) -> None:
+        now = time.monotonic()
+        for folder in await self._in_thread(unfinished, self._root):
+            if folder not in self._working:
+                self._waiting.setdefault(folder, _Waiting(since=now, due=now))
+
+    async def _attempt(self, folder: Path) -> StoredCall:
+        async with self._slots:
+            with ExitStack() as owned:
+                await self._own(folder, owned)
+                built = await self._build(folder)
+                stored = await self._store(folder, built)
+                await self._in_thread(set_aside if built.salvage else remove, folder)
+                return stored
+
+    async def _own(self, folder: Path, owned: ExitStack) -> None:
+        """Lock the journal; a search for forgotten ones may hold it for an instant."""
+        for patience in (*_LOCK_PAUSES_SECONDS, None):
+            try:
+                await self._in_thread(owned.enter_context, locked(folder))
+                return
+            except FileNotFoundError as error:
+                raise StorageError("journal_gone", f"no journal {folder.name}") from error
+            except JournalBusyError as error:
+                if patience is None:
+                    raise StorageError("journal_busy", f"journal {error} is in use") from error
+                await asyncio.sleep(patience)
+
+    async def _build(self, folder: Path) -> BuiltCall:
+        try:
+            return await self._in_thread(build_call, folder)
+        except (FileNotFoundError, msgspec.MsgspecError) as error:
+            await self._in_thread(set_aside, folder)
+            raise StorageError("journal_gone", f"unreadable journal: {error}") from error
+        except OSError as error:
+            raise StorageError("storage_unavailable", f"building: {error}") from error
+
+    async def _store(self, folder: Path, built: BuiltCall) -> StoredCall:
+        record = built.record
+        if built.recording:
+            file = await self._keep(folder, built.recording, record)
+            sound = msgspec.structs.replace(record.recording, file=file)
+            record = msgspec.structs.replace(record, recording=sound)
+        record = msgspec.structs.replace(
+            record,
+            transcript=await self._keep(folder, built.transcript, record),
+            transcript_text=await self._keep(folder, built.transcript_text, record),
+        )
+        # The record goes last: where there is one, all it speaks of is there.
+        data = msgspec.json.encode(record)
+        info = await self._storage.put_bytes(
+            "transcripts", built.record_key, data, _JSON, _metadata(record)
+        )
+        if await self._storage.read("transcripts", built.record_key) != data:
+            raise StorageError("storage_corrupt", f"{built.record_key} came back changed")
+        text_path = built_path(folder, built.transcript_text)
+        text = await self._in_thread(text_path.read_text, "utf-8")
+        return StoredCall(record=record, transcript_text=text, record_url=info.url)
+
+    async def _keep(self, folder: Path, file: BuiltFile, record: CallRecord) -> StoredFile:
+        metadata = {**_metadata(record), "sha256": file.sha256}
+        path = built_path(folder, file)
+        info = await self._storage.put_file(file.kind, file.key, path, file.content_type, metadata)
+        await self._verify(info, file)
+        return StoredFile(
+            kind=file.kind,
+            key=file.key,
+            url=info.url,
+            content_type=file.content_type,
+            size_bytes=file.size_bytes,
+            sha256=file.sha256,
+        )
+
+    async def _verify(self, info: ObjectInfo, file: BuiltFile) -> None:
+        if info.size_bytes == file.size_bytes:
+            found = await self._storage.sha256(file.kind, file.key)
+            if found == file.sha256:
+                return
+        raise StorageError("storage_corrupt", f"{file.kind}/{file.key} came back changed")
+
+    async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
+        future = asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
+        try:
+            return await asyncio.wait_for(future, self._options.build_seconds)
+        except TimeoutError:
+            message = f"no end in {self._options.build_seconds:g} s"
+            raise StorageError("storage_unavailable", message) from None
+
+
+def _metadata(record: CallRecord) -> dict[str, str]:
+    wanted = {"session-id": record.session_id, "agent-id": record.agent_id}
+    return {name: value for name, value in wanted.items() if _METADATA_SAFE.fullmatch(value)}

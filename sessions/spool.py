@@ -1,0 +1,93 @@
+"""The folder of journals, as the keeper sees it: which wait to be finished, and whose they are.
+
+A journal belongs to whoever holds the lock on its media file: the writer while the call lives,
+then the keeper that finishes it. The system drops the lock when a process dies.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from loguru import logger
+
+from sessions.journal_format import GONE_PREFIX, MEDIA_NAME, NEW_PREFIX
+
+#: Journals that nothing can be made of are put aside under this name, never deleted.
+BROKEN_PREFIX = ".broken-"
+
+_ABANDONED_SECONDS = 60.0
+
+
+class JournalBusyError(Exception):
+    """The journal belongs to a live call or to another process."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Own the journal in ``folder`` for a while.
+
+    Raises:
+        JournalBusyError: Someone else does.
+        FileNotFoundError: There is no such journal.
+    """
+    handle = os.open(folder / MEDIA_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise JournalBusyError(folder.name) from None
+        if not folder.exists():
+            raise FileNotFoundError(folder)  # Finished by someone else in between.
+        yield
+    finally:
+        os.close(handle)
+
+
+def unfinished(root: Path) -> list[Path]:
+    """Journals under ``root`` that nobody owns, oldest first; clears away half-removed ones."""
+    found: list[tuple[float, Path]] = []
+    with contextlib.suppress(FileNotFoundError):
+        for entry in root.iterdir():
+            with contextlib.suppress(OSError, JournalBusyError):
+                if entry.name.startswith(GONE_PREFIX):
+                    shutil.rmtree(entry, ignore_errors=True)
+                elif entry.name.startswith(NEW_PREFIX):
+                    _clear_abandoned(entry)
+                elif _is_session(entry.name) and entry.is_dir():
+                    with locked(entry):
+                        found.append((entry.stat().st_ctime, entry))
+    return [folder for _, folder in sorted(found)]
+
+
+def remove(folder: Path) -> None:
+    """Remove a finished journal; a crash in the middle leaves nothing that looks like one."""
+    gone = folder.with_name(GONE_PREFIX + folder.name)
+    folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def set_aside(folder: Path) -> None:
+    """Keep a journal that cannot be used out of the way, for a person to look at."""
+    aside = folder.with_name(BROKEN_PREFIX + folder.name)
+    folder.rename(aside)
+    logger.error("journal kept aside as {}", aside)
+
+
+def _clear_abandoned(entry: Path) -> None:
+    """A journal that was never more than begun holds nothing."""
+    if time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS:
+        with locked(entry):
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _is_session(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
