@@ -15,15 +15,14 @@ import ctypes
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import espeakng_loader
 
 from config.errors import ProviderError
 from services.espeak.text import clean
+from services.espeak.voices import voice_file
 
 #: What the library makes; ``espeak_Initialize`` returns it and the binding checks it.
 NATIVE_RATE_HZ = 22_050
@@ -42,6 +41,7 @@ Notation = Literal["ipa", "espeak"]
 _OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
+_END_PAUSE = 0x1000
 _POSITION_CHARACTER = 1
 _PHONEMES_IPA = 0x02
 _PARAM_RATE, _PARAM_VOLUME, _PARAM_PITCH = 1, 2, 3
@@ -49,37 +49,6 @@ _CONTINUE, _ABORT = 0, 1
 _LANGUAGE_SWITCH = re.compile(r"\([a-z0-9-]+\)")
 
 _SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-
-
-class _VoiceRecord(ctypes.Structure):
-    """``espeak_VOICE``."""
-
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("languages", ctypes.c_void_p),
-        ("identifier", ctypes.c_char_p),
-        ("gender", ctypes.c_ubyte),
-        ("age", ctypes.c_ubyte),
-        ("variant", ctypes.c_ubyte),
-        ("xx1", ctypes.c_ubyte),
-        ("score", ctypes.c_int),
-        ("spare", ctypes.c_void_p),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voice:
-    """One voice the library can load.
-
-    Attributes:
-        name: English name, such as ``Hindi``.
-        identifier: File below the library's ``lang`` folder, such as ``inc/hi``.
-        code: Language it speaks, such as ``en-gb``.
-    """
-
-    name: str
-    identifier: str
-    code: str
 
 
 def synthesize(
@@ -90,11 +59,12 @@ def synthesize(
     on_chunk: Callable[[bytes], bool],
     *,
     volume: int = 100,
+    end_pause: bool = False,
 ) -> bool:
     """Speak ``text``, blocking until all of it is made or the caller has had enough.
 
     Args:
-        text: What to say; control characters are dropped, markup is not interpreted.
+        text: What to say, of any length and kind; see :func:`services.espeak.text.clean`.
         voice: A voice's language code, with ``+variant`` if wanted.
         rate_wpm: Words per minute, 80 to 450.
         pitch: 0 to 99; 50 is the voice's own.
@@ -102,6 +72,7 @@ def synthesize(
             ``NATIVE_RATE_HZ``; returns False to stop. What it raises stops synthesis and is
             raised here.
         volume: Per cent; above 100 the library compresses, then clips.
+        end_pause: Whether the pause that the last punctuation mark calls for is made, too.
 
     Returns:
         True if the text was spoken to its end, False if ``on_chunk`` stopped it.
@@ -109,7 +80,7 @@ def synthesize(
     Raises:
         ProviderError: The library is missing, or lacks the voice.
     """
-    return _library().synthesize(text, voice, rate_wpm, pitch, volume, on_chunk)
+    return _library().synthesize(text, voice, rate_wpm, pitch, volume, end_pause, on_chunk)
 
 
 def phonemes(text: str, voice: str, *, notation: Notation = "ipa", separator: str = "") -> str:
@@ -126,15 +97,6 @@ def phonemes(text: str, voice: str, *, notation: Notation = "ipa", separator: st
         ProviderError: The library is missing, or lacks the voice.
     """
     return _library().phonemes(text, voice, notation, separator)
-
-
-def voices() -> tuple[Voice, ...]:
-    """Every voice the wheel carries, without variants.
-
-    Raises:
-        ProviderError: The library is missing.
-    """
-    return _library().voices()
 
 
 _load_lock = threading.Lock()
@@ -163,13 +125,6 @@ class _Library:
         self._callback = _SynthCallback(self._receive)
         self._c = _load()
         self._c.espeak_SetSynthCallback(self._callback)
-        # Voices are loaded by file name, and a file is not always called by its language
-        # (en-gb is gmw/en). Names are looked up here because the library makes paths of them.
-        files = [(voice.code, voice.identifier.rpartition("/")[2]) for voice in self.voices()]
-        self._files = {name.lower(): file for code, file in files for name in (code, file)}
-        self._variants = frozenset(
-            file.name for file in Path(espeakng_loader.get_data_path(), "voices", "!v").iterdir()
-        )
 
     def synthesize(
         self,
@@ -178,12 +133,14 @@ class _Library:
         rate_wpm: int,
         pitch: int,
         volume: int,
+        end_pause: bool,
         on_chunk: Callable[[bytes], bool],
     ) -> bool:
         said = clean(text)
         if not said:
             return True
         encoded = said.encode()
+        flags = _CHARS_UTF8 | (_END_PAUSE if end_pause else 0)
         with self._lock:
             self._select(voice)
             self._c.espeak_SetParameter(_PARAM_RATE, rate_wpm, 0)
@@ -193,7 +150,7 @@ class _Library:
             self._on_chunk = stopped
             try:
                 self._c.espeak_Synth(
-                    encoded, len(encoded) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
+                    encoded, len(encoded) + 1, 0, _POSITION_CHARACTER, 0, flags, None, None
                 )
             finally:
                 self._on_chunk = None
@@ -216,31 +173,15 @@ class _Library:
         words = _LANGUAGE_SWITCH.sub("", " ".join(clauses)).split()
         return " ".join(word.strip(separator) if separator else word for word in words)
 
-    def voices(self) -> tuple[Voice, ...]:
-        found: list[Voice] = []
-        with self._lock:
-            for record in self._c.espeak_ListVoices(None):
-                if not record:
-                    break
-                voice = record.contents
-                found.append(
-                    Voice(
-                        name=voice.name.decode(),
-                        identifier=voice.identifier.decode(),
-                        code=_first_code(voice.languages),
-                    )
-                )
-        return tuple(found)
-
     def _select(self, voice: str) -> None:
         if voice == self._voice:
             return
         self._voice = None
-        code, plus, variant = voice.partition("+")
-        file = self._files.get(code.lower())
-        if file is None or (plus and variant not in self._variants):
-            raise _error("voice_unknown", f"espeak has no voice {voice!r}")
-        if self._c.espeak_SetVoiceByName(f"{file}{plus}{variant}".encode()) != 0:
+        try:
+            file = voice_file(voice)
+        except ValueError as error:
+            raise _error("voice_unknown", str(error)) from error
+        if self._c.espeak_SetVoiceByName(file.encode()) != 0:
             raise _error("voice_broken", f"espeak cannot load its voice {voice!r}")
         self._voice = voice
 
@@ -291,8 +232,6 @@ def _load() -> Any:
     )
     c.espeak_TextToPhonemes.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int)
     c.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    c.espeak_ListVoices.argtypes = (ctypes.c_void_p,)
-    c.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_VoiceRecord))
     rate_hz = c.espeak_Initialize(_OUTPUT_SYNCHRONOUS, CHUNK_MS, path, _INITIALIZE_DONT_EXIT)
     if rate_hz != NATIVE_RATE_HZ:
         raise _unavailable(f"espeak_Initialize answered {rate_hz}")
@@ -308,8 +247,3 @@ def _unavailable(detail: str) -> ProviderError:
 
 def _error(code: str, message: str) -> ProviderError:
     return ProviderError(code, message, provider="espeak", stage="tts", retryable=False)
-
-
-def _first_code(address: int) -> str:
-    """The first of a list of ``priority byte, code, NUL`` that ends with a zero byte."""
-    return ctypes.string_at(address + 1).decode()
