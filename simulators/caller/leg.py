@@ -153,13 +153,34 @@ class Leg:
         since_ms = self._listening_since_ms
 
         def quiet() -> bool:
-            if self.playback.first_audible_after(since_ms) is None:
+            silent_ms = self.now_ms - self.playback.last_audible_end_ms
+            if silent_ms < quiet_ms:
                 return False
-            return self.now_ms - self.playback.last_audible_end_ms >= quiet_ms
+            return self.playback.first_audible_after(since_ms) is not None
 
         await self.until(quiet, timeout_ms, "the reply and its end")
         self._listening_since_ms = max(self._listening_since_ms, self.now_ms)
         return self.replies()[-1]
+
+    async def wait_for_speech(self, timeout_ms: float = 15_000.0) -> float:
+        """Wait until the agent has begun to speak since the caller's last input.
+
+        Returns:
+            When its first audible packet arrived.
+
+        Raises:
+            CallTimeout: It did not.
+            CallClosed: The call ended first.
+        """
+        since_ms = self._listening_since_ms
+
+        def begun() -> bool:
+            return self.playback.first_audible_after(since_ms) is not None
+
+        await self.until(begun, timeout_ms, "the agent to speak")
+        arrived_ms = self.playback.first_audible_after(since_ms)
+        assert arrived_ms is not None
+        return arrived_ms
 
     async def until(self, condition: Callable[[], bool], timeout_ms: float, what: str) -> None:
         """Wait for a condition, looked at every 20 ms of call time.

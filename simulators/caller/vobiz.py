@@ -198,6 +198,11 @@ class VobizCaller(Leg):
             return 0, 0
         return self._last_stream.wire.bytes_sent, self._last_stream.wire.bytes_received
 
+    @property
+    def dropped(self) -> int:
+        """Messages not sent because the application does not read."""
+        return self._last_stream.wire.dropped if self._last_stream else 0
+
     # From the application
 
     def stream_text(self, stream: MediaStream, data: bytes) -> None:
