@@ -5,7 +5,7 @@ import pytest
 from config.errors import ConfigError
 from config.languages import LANGUAGES, is_language, resolve_language
 
-SCHEDULED = [
+SCHEDULED = {
     "as",
     "bn",
     "brx",
@@ -28,11 +28,11 @@ SCHEDULED = [
     "ta",
     "te",
     "ur",
-]
+}
 
 
 def test_table_holds_the_scheduled_languages_indian_english_and_bhili() -> None:
-    assert set(LANGUAGES) == {*SCHEDULED, "en-IN", "bhb"}
+    assert set(LANGUAGES) == SCHEDULED | {"en-IN", "bhb"}
 
 
 @pytest.mark.parametrize(
