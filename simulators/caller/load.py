@@ -18,7 +18,7 @@ from simulators.caller.codec import MULAW_8K, WireFormat, l16
 from simulators.caller.conversation import Caller
 from simulators.caller.leg import CallClosed, CallTimeout
 from simulators.caller.phrase import Phrase, prepare_phrase
-from simulators.caller.report import CallReport, report_of
+from simulators.caller.report import report_of
 from simulators.caller.ticker import RealTicker
 from simulators.caller.vobiz import VobizCaller
 from simulators.caller.vobiz_answer import AnswerRejected
@@ -71,7 +71,7 @@ class LoadPlan:
 
 @dataclass(slots=True)
 class _Outcome:
-    report: CallReport | None = None
+    caller: Caller | None = None
     failure: str | None = None
     unanswered: int = 0
 
@@ -136,8 +136,7 @@ async def _one_call(plan: LoadPlan, phrases: Sequence[Phrase], number: int) -> _
             await _talk(plan, caller, phrases, number, outcome)
     except (ConnectionError, CallTimeout, AnswerRejected) as error:
         outcome.failure = f"{type(error).__name__}: {error}"
-    if caller.ended_ms is not None:
-        outcome.report = report_of(caller)
+    outcome.caller = caller
     return outcome
 
 
@@ -164,8 +163,16 @@ async def _listen(plan: LoadPlan, caller: Caller, outcome: _Outcome) -> None:
 
 
 def summarise(outcomes: Sequence[_Outcome], elapsed_s: float, cpu_s: float) -> dict[str, Any]:
-    """Sum up finished calls; see :func:`run_load`."""
-    reports = [each.report for each in outcomes if each.report is not None]
+    """Sum up finished calls; see :func:`run_load`.
+
+    Reports are made here, when all calls are over: making one takes tens of milliseconds, and
+    the other callers' clock would stand still meanwhile.
+    """
+    reports = [
+        report_of(each.caller)
+        for each in outcomes
+        if each.caller is not None and each.caller.ended_ms is not None
+    ]
     call_seconds = sum(report.duration_ms for report in reports) / 1000
     gaps = [gap.length_ms for report in reports for gap in report.gaps]
     violations = Counter(each.text for report in reports for each in report.violations)
