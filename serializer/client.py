@@ -35,7 +35,7 @@ DEFAULT_FORMAT: Final = "pcm_16k"
 
 ClientErrorCode = Literal[
     "agent_unknown",
-    "audio_too_fast",
+    "agent_unusable",
     "auth_expired",
     "auth_invalid",
     "auth_timeout",
@@ -55,10 +55,10 @@ CLOSE_CODES: Final[dict[ClientErrorCode, int | None]] = {
     "auth_invalid": 1008,
     "auth_expired": 1008,
     "agent_unknown": 1008,
+    "agent_unusable": 1011,
     "format_unsupported": 1008,
     "message_invalid": None,
     "message_too_large": None,
-    "audio_too_fast": 1008,
     "too_many_errors": 1008,
     "server_full": 1013,
     "draining": 1013,

@@ -8,13 +8,14 @@ compared with those of ``start``.
 
 from binascii import b2a_base64
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal, Self
 
 import msgspec
 
 from config.errors import WireError
+from config.sections import VobizSettings
 from serializer.base import PACKET_MS, BaseDialect
-from serializer.codecs import MULAW_8K, AudioFormat, ByteOrder
+from serializer.codecs import MULAW_8K, AudioFormat, ByteOrder, Encoding
 from serializer.messages import (
     Dtmf,
     Ignored,
@@ -31,6 +32,7 @@ from serializer.reading import read_json, refuse_repeated_keys, whole_number
 #: Events by which a first message is known to be Vobiz's.
 VOBIZ_EVENTS: Final = frozenset({"start", "media", "dtmf", "playedStream", "clearedAudio", "stop"})
 
+_BYTE_ORDERS: Final[dict[Literal["big", "little"], ByteOrder]] = {"big": "be", "little": "le"}
 _KEYS: Final = frozenset("0123456789*#ABCD")
 _L16_RATES_HZ: Final = (8000, 16000, 24000)
 _LONGEST_ID: Final = 128
@@ -55,6 +57,17 @@ class VobizOptions:
     l16_out_order: ByteOrder = "le"
     assumed_format: AudioFormat = MULAW_8K
     output_format: AudioFormat | None = None
+
+    @classmethod
+    def from_settings(cls, settings: VobizSettings) -> Self:
+        """The options that an operator's settings come to."""
+        kind, _, rate = settings.content_type.partition(";rate=")
+        encoding: Encoding = "mulaw" if kind == "audio/x-mulaw" else "pcm"
+        return cls(
+            l16_in_order=_BYTE_ORDERS[settings.l16_in_order],
+            l16_out_order=_BYTE_ORDERS[settings.l16_out_order],
+            assumed_format=AudioFormat(encoding, int(rate)),
+        )
 
 
 class _MediaBody(msgspec.Struct, gc=False):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from config.errors import WireError
+from config.sections import VobizSettings
 from serializer.base import FATAL_WIRE_CODES
 from serializer.codecs import MULAW_8K, PCM_8K, AudioFormat
 from serializer.messages import (
@@ -119,6 +120,22 @@ def test_without_a_format_the_assumed_one_counts() -> None:
     assert started(options, mediaFormat={"sampleRate": 16000}).input_format == AudioFormat(
         "pcm", 16000, "be"
     )
+
+
+@pytest.mark.parametrize(
+    ("content_type", "assumed"),
+    [
+        ("audio/x-mulaw;rate=8000", MULAW_8K),
+        ("audio/x-l16;rate=16000", AudioFormat("pcm", 16000, "be")),
+    ],
+)
+def test_options_follow_the_settings(content_type: Any, assumed: AudioFormat) -> None:
+    assert VobizOptions.from_settings(VobizSettings()) == VobizOptions()
+    settings = VobizSettings(content_type=content_type, l16_out_order="big")
+    dialect = started(VobizOptions.from_settings(settings), mediaFormat=None)
+    assert dialect.input_format == assumed
+    dialect = started(VobizOptions.from_settings(settings), mediaFormat=l16(8000))
+    assert dialect.input_format == dialect.output_format == AudioFormat("pcm", 8000, "be")
 
 
 def test_the_format_to_the_caller_may_differ() -> None:
