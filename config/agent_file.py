@@ -11,7 +11,7 @@ from config.agent import PROVIDER_KINDS, AgentConfig
 from config.check import check
 from config.documents import Document, read_document
 from config.layers import lay_over
-from config.problems import ConfigFileError, KeyPath, Problem, from_validation, unknown
+from config.problems import ConfigFileError, KeyPath, Problem, from_validation, placed, unknown
 from config.providers import ProviderCatalog, ProviderKind, ProviderOptions
 from config.secrets import hide_secrets
 from config.settings import Settings
@@ -60,11 +60,25 @@ def build_agent(
         agent = AgentConfig.model_validate(data).with_options(options)
     except ValidationError as error:
         problems += from_validation(error, AgentConfig, data)
+    else:
+        problems += _misfits(agent)
     if agent is not None and check_installation:
         problems += check(agent, catalog, settings)
     if agent is None or problems:
         raise ConfigFileError(document.file, _located(problems, document, settings))
     return agent
+
+
+def _misfits(agent: AgentConfig) -> Iterator[Problem]:
+    """What providers' options refer to and the agent does not have."""
+    variables = (*BUILTIN_VARIABLES, *agent.variables)
+    for kind in PROVIDER_KINDS:
+        for name in agent.section(kind).chain:
+            if agent.has_options(kind, name):
+                messages = agent.provider_options(kind, name).problems_with(
+                    variables=variables, transfer_targets=tuple(agent.call.transfer_to)
+                )
+                yield from (placed(message, (kind, name)) for message in messages)
 
 
 def _located(problems: list[Problem], document: Document, settings: Settings) -> list[Problem]:

@@ -3,11 +3,12 @@
 All problems of a file are collected, so that one look mends them all.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -15,6 +16,7 @@ from rapidfuzz import fuzz, process
 
 from config.errors import ConfigError
 from config.phone import mask_number
+from config.providers import option_spellings
 from config.secrets import is_secret_key
 
 KeyPath = tuple[str | int, ...]
@@ -74,6 +76,32 @@ class ConfigFileError(ConfigError):
         return f"{where}: {problem}"
 
 
+class PlacedErrors(ValueError):
+    """Raised by a model's validator that found several mistakes at once.
+
+    Args:
+        messages: Each may begin with its place below the model: ``states.main.say: …``.
+    """
+
+    def __init__(self, messages: Iterable[str]) -> None:
+        self.messages = tuple(messages)
+        super().__init__("; ".join(self.messages))
+
+
+_MAPPINGS = (dict, Mapping)
+_CONTAINERS = (*_MAPPINGS, list, tuple, Sequence)
+_PLACED = re.compile(r"([A-Za-z_]\w*(?:\.[^\s.:]+)*): (.+)", re.DOTALL)
+
+
+def placed(message: str, prefix: KeyPath = ()) -> Problem:
+    """A problem from a message that may begin with its place."""
+    match = _PLACED.fullmatch(message)
+    if match is None:
+        return Problem(path=prefix, message=message)
+    parts = (int(part) if part.isdigit() else part for part in match[1].split("."))
+    return Problem(path=(*prefix, *parts), message=match[2])
+
+
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice most like ``word``, or None where nothing is close."""
     found = process.extractOne(
@@ -102,16 +130,28 @@ def from_validation(
     What the members of a union each said of one value becomes one problem.
     """
     found: dict[KeyPath, list[str]] = {}
-    for detail in error.errors(include_url=False):
-        path = _written_path(detail, data)
-        messages = found.setdefault(path, [])
-        message = _message(detail, model)
-        if message not in messages:
-            messages.append(message)
-    return [
+    several: list[Problem] = []
+    details = [(d, _written_path(d, data)) for d in error.errors(include_url=False)]
+    for detail, path in details:
+        cause = detail.get("ctx", {}).get("error")
+        if isinstance(cause, PlacedErrors):
+            several += [placed(message, (*prefix, *path)) for message in cause.messages]
+        elif not _is_other_alternative(detail, path, [p for _, p in details]):
+            messages = found.setdefault(path, [])
+            message = _message(detail, model, path)
+            if message not in messages:
+                messages.append(message)
+    joined = [
         Problem(path=(*prefix, *path), message=", or ".join(messages))
         for path, messages in found.items()
     ]
+    return joined + several
+
+
+def _is_other_alternative(detail: ErrorDetails, path: KeyPath, paths: list[KeyPath]) -> bool:
+    """Whether this only says that a value, wrong further in, is not of some other type."""
+    deeper = any(len(other) > len(path) and other[: len(path)] == path for other in paths)
+    return deeper and detail["type"].endswith("_type")
 
 
 def _written_path(detail: ErrorDetails, data: Any) -> KeyPath:
@@ -129,10 +169,10 @@ def _written_path(detail: ErrorDetails, data: Any) -> KeyPath:
     return tuple(path)
 
 
-def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:
+def _message(detail: ErrorDetails, model: type[BaseModel], path: KeyPath) -> str:
     loc = detail["loc"]
     if detail["type"] == "extra_forbidden":
-        return unknown("key", str(loc[-1]), known_keys(model_at(model, loc[:-1])))
+        return unknown("key", str(loc[-1]), known_keys(model_at(model, path[:-1])))
     if detail["type"] == "missing":
         return "is missing"
     message = detail["msg"].removeprefix("Value error, ")
@@ -160,23 +200,34 @@ def known_keys(model: type[BaseModel] | None) -> list[str]:
     return [] if model is None else list(model.model_fields)
 
 
-def model_at(model: type[BaseModel], loc: Iterable[str | int]) -> type[BaseModel] | None:
-    """The model that stands at ``loc`` inside ``model``, where that is one model."""
-    current: Any = model
-    for part in loc:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(str(part))
-            current = None if field is None else _only_model(field.annotation)
-        if current is None:
-            return None
-    return current if isinstance(current, type) and issubclass(current, BaseModel) else None
+def model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
+    """The model that stands at ``path`` inside ``model``, or None."""
+    annotation: Any = model
+    for part in path:
+        annotation = _inner(annotation, part)
+    return next((m for m in _members(annotation) if _is_model(m)), None)
 
 
-def _only_model(annotation: Any) -> type[BaseModel] | None:
-    """The one model named anywhere in ``annotation``; None for none or several."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (Union, UnionType) or get_args(annotation):
-        found = {m for m in map(_only_model, get_args(annotation)) if m is not None}
-        return found.pop() if len(found) == 1 else None
+def _inner(annotation: Any, part: str | int) -> Any:
+    """What may stand under ``part`` of something so annotated; None where that is unknown."""
+    for member in _members(annotation):
+        if _is_model(member):
+            field = option_spellings(member).get(str(part))
+            if field is not None:
+                return member.model_fields[field].annotation
+        elif get_origin(member) in _CONTAINERS and get_args(member):
+            return get_args(member)[-1 if get_origin(member) in _MAPPINGS else 0]
     return None
+
+
+def _members(annotation: Any) -> list[Any]:
+    """``annotation``, or the alternatives that it joins, without their metadata."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [member for part in get_args(annotation) for member in _members(part)]
+    return [annotation]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -5,7 +5,7 @@ and are gathered by ``services/registry.py``; ``config`` never imports ``service
 handed a :class:`ProviderCatalog`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -38,6 +38,20 @@ class ProviderOptions(BaseModel):
     )
     #: Name of the one option that holds the credential, or None for keyless providers.
     secret_field: ClassVar[str | None] = None
+
+    def problems_with(
+        self, *, variables: Collection[str], transfer_targets: Collection[str]
+    ) -> list[str]:
+        """What in these options does not fit their agent; empty if all does.
+
+        Args:
+            variables: Names that ``{{name}}`` may use.
+            transfer_targets: Names in the agent's ``call.transfer_to``.
+
+        Returns:
+            Messages that may begin with the place, as in ``states.main.say: …``.
+        """
+        return []
 
 
 def option_spellings(options: type[BaseModel]) -> dict[str, str]:

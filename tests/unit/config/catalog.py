@@ -1,7 +1,11 @@
 """A small catalog, so that these tests depend on no vendor."""
 
-from pydantic import AliasChoices, Field
+from collections.abc import Collection
+from typing import Self
 
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+
+from config.problems import PlacedErrors
 from config.providers import KeyedProviderOptions, ProviderCatalog, ProviderOptions, ProviderSpec
 
 INDIC = {code: code for code in ("hi", "mr", "ta", "te", "bn", "bhb")}
@@ -12,8 +16,31 @@ class KeyedSttOptions(KeyedProviderOptions):
     smart_format: bool = True
 
 
+class MenuEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    key: str
+    say: str
+
+
 class DialogueOptions(ProviderOptions):
     steps: dict[str, str | list[str]] = Field(min_length=1)
+    menus: dict[str, list[str | MenuEntry] | None] = Field(default_factory=dict)
+    desk: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        empty = [name for name, text in self.steps.items() if text == "TODO"]
+        if empty:
+            raise PlacedErrors(f"steps.{name}: has nothing to say" for name in empty)
+        return self
+
+    def problems_with(
+        self, *, variables: Collection[str], transfer_targets: Collection[str]
+    ) -> list[str]:
+        if self.desk is None or self.desk in transfer_targets:
+            return []
+        return [f"desk: there is no {self.desk!r} among {', '.join(transfer_targets)}"]
 
 
 class ChatOptions(KeyedProviderOptions):

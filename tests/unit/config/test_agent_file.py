@@ -172,6 +172,40 @@ def test_json_mistakes_have_lines_too(catalog: ProviderCatalog, settings: Settin
         build_agent(parse_document(text, Path("a.json")), catalog, settings)
 
 
+def test_an_unknown_key_deep_in_lists_and_unions_is_told_what_it_may_be(
+    problems_of: ProblemsOf,
+) -> None:
+    (problem,) = problems_of(
+        "llm:\n  provider: script\n  script:\n    steps: {a: b}\n    menus:\n"
+        "      main:\n        - {key: '1', say: Hello, sy: Hello}\n"
+    )
+    assert (problem.line, problem.field) == (7, "llm.script.menus.main[0].sy")
+    assert problem.message == "unknown key 'sy'; did you mean 'say'? (allowed: key, say)"
+
+
+def test_mistakes_that_a_model_finds_itself_have_their_own_lines(
+    problems_of: ProblemsOf,
+) -> None:
+    problems = problems_of(
+        "llm:\n  provider: script\n  script:\n    steps:\n"
+        "      a: TODO\n      b: x\n      c: TODO\n"
+    )
+    assert [(p.line, str(p)) for p in problems] == [
+        (5, "llm.script.steps.a: has nothing to say"),
+        (7, "llm.script.steps.c: has nothing to say"),
+    ]
+
+
+def test_options_that_do_not_fit_their_agent_are_refused(problems_of: ProblemsOf) -> None:
+    text = (
+        "variables: {shop: x}\ncall: {transfer_to: {desk: '+919812345678'}}\n"
+        "llm:\n  script:\n    steps: {a: b}\n    desk: dsk\n"
+    )
+    (problem,) = problems_of(text)
+    assert (problem.line, problem.field) == (6, "llm.script.desk")
+    assert problem.message == "there is no 'dsk' among desk"
+
+
 def test_a_required_option_that_is_missing_is_named(problems_of: ProblemsOf) -> None:
     (problem,) = problems_of("llm:\n  provider: script\n")
     assert (problem.line, str(problem)) == (1, "llm.script.steps: is missing")
