@@ -137,7 +137,8 @@ class CallJournal:
             self._note_losses()
             self._writer.finish(self, asyncio.get_running_loop(), self._closing)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._closing), deadline_seconds)
+            async with asyncio.timeout(deadline_seconds):
+                await asyncio.shield(self._closing)
         return self.status
 
     def _keep(self, kind: int, at_ms: float, payload: bytes) -> None:

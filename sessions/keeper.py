@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ from loguru import logger
 
 from config.errors import StorageError
 from sessions.build import BuiltCall, BuiltFile, build_call, built_path
-from sessions.record import CallRecord, StoredFile
+from sessions.record import CallRecord, NoticeRecord, StoredFile
 from sessions.spool import JournalBusyError, locked, remove, set_aside, unfinished
 from storage.base import ObjectInfo, Storage
 
@@ -40,11 +40,13 @@ class StoredCall:
 
     Attributes:
         transcript_text: The transcript for people, as stored.
-        record_url: Where the record itself lies.
+        record_key: Of the record itself, in the kind ``transcripts``.
+        record_url: Where it lies.
     """
 
     record: CallRecord
     transcript_text: str
+    record_key: str
     record_url: str
 
 
@@ -142,6 +144,21 @@ class RecordKeeper:
         """
         return await asyncio.shield(self._begin(self._root / folder.name))
 
+    async def amend(self, call: StoredCall, name: str, detail: str) -> StoredCall:
+        """Add a carrier's late notice to a stored record.
+
+        Raises:
+            StorageError: The record stands as it was.
+        """
+        record = call.record
+        notice = NoticeRecord(at_ms=record.duration_seconds * 1000, name=name, detail=detail)
+        record = msgspec.structs.replace(record, notices=[*record.notices, notice])
+        data = msgspec.json.encode(record)
+        await self._storage.put_bytes(
+            "transcripts", call.record_key, data, _JSON, _metadata(record)
+        )
+        return replace(call, record=record)
+
     def stats(self) -> KeeperStats:
         """How much waits."""
         now = time.monotonic()
@@ -163,7 +180,8 @@ class RecordKeeper:
             _, late = await asyncio.wait(tasks, timeout=deadline_seconds)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            if late:
+                await asyncio.wait(late, timeout=1.0)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self, folder: Path) -> asyncio.Task[StoredCall]:
@@ -222,8 +240,10 @@ class RecordKeeper:
             due = [f for f, i in self._waiting.items() if i.due <= now and f not in self._working]
             for folder in due[: max(0, free)]:
                 self._begin(folder)
+            # Not wait_for: in Python 3.11 it can swallow the cancellation that ends this task.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._pause(now, scanned))
+                async with asyncio.timeout(self._pause(now, scanned)):
+                    await self._wake.wait()
 
     def _pause(self, now: float, scanned: float) -> float:
         """Until the next journal is due that is not being worked on, or the next search."""
@@ -289,7 +309,12 @@ class RecordKeeper:
             raise StorageError("storage_corrupt", f"{built.record_key} came back changed")
         text_path = built_path(folder, built.transcript_text)
         text = await self._in_thread(text_path.read_text, "utf-8")
-        return StoredCall(record=record, transcript_text=text, record_url=info.url)
+        return StoredCall(
+            record=record,
+            transcript_text=text,
+            record_key=built.record_key,
+            record_url=info.url,
+        )
 
     async def _keep(self, folder: Path, file: BuiltFile, record: CallRecord) -> StoredFile:
         metadata = {**_metadata(record), "sha256": file.sha256}
@@ -315,7 +340,8 @@ class RecordKeeper:
     async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
         try:
-            return await asyncio.wait_for(future, self._options.build_seconds)
+            async with asyncio.timeout(self._options.build_seconds):
+                return await future
         except TimeoutError:
             message = f"no end in {self._options.build_seconds:g} s"
             raise StorageError("storage_unavailable", message) from None

@@ -42,7 +42,8 @@ class StoreThreads:
             self._pool, lambda: call(*args, **kwargs)
         )
         try:
-            return await asyncio.wait_for(future, deadline_seconds)
+            async with asyncio.timeout(deadline_seconds):
+                return await future
         except TimeoutError:
             message = f"{self._name} gave no answer in {deadline_seconds:g} s"
             raise StorageError("storage_unavailable", message) from None

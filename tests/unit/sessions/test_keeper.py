@@ -1,0 +1,362 @@
+"""A call reaches the store once, whatever the store and the process do."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bot.events import AgentSpeech, CallEnded, CallerTranscript, CallStarted
+from config.errors import StorageError
+from sessions.journal import JournalWriter
+from sessions.journal_format import HEADER_NAME, MEDIA_NAME, JournalHeader, read_frames
+from sessions.keeper import KeeperOptions, RecordKeeper, StoredCall
+from sessions.record import CallRecord
+from sessions.transcript import Transcript
+from storage.base import ObjectInfo, StorageKind
+from storage.filesystem import FilesystemStorage
+from tests.unit.sessions.journals import a_call, header, numbered, packets
+
+FAST = KeeperOptions(first_pause_seconds=0.01, longest_pause_seconds=0.04)
+
+
+class ShakyStorage(FilesystemStorage):
+    """A store that can be switched off, and that can return other bytes than it was given."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.down = False
+        self.corrupt = False
+        self.puts = 0
+
+    async def put_file(self, kind: StorageKind, key: str, path: Path, *rest: object) -> ObjectInfo:
+        self.puts += 1
+        if self.down:
+            raise StorageError("storage_unavailable", "switched off")
+        return await super().put_file(kind, key, path, *rest)  # type: ignore[arg-type]
+
+    async def sha256(self, kind: StorageKind, key: str) -> str:
+        found = await super().sha256(kind, key)
+        return found[::-1] if self.corrupt else found
+
+
+async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - threads and tasks of the keeper set it
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def keeping(
+    storage: ShakyStorage, root: Path, stored: list[StoredCall] | None = None
+) -> AsyncIterator[RecordKeeper]:
+    told = (stored if stored is not None else []).append
+    keeper = RecordKeeper(storage, root, options=FAST, on_stored=told)
+    await keeper.start()
+    try:
+        yield keeper
+    finally:
+        await keeper.close()
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[ShakyStorage]:
+    made = ShakyStorage(tmp_path / "store")
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+async def write_call(root: Path, head: JournalHeader | None = None, cause: str = "") -> Path:
+    """A finished or (without a cause) broken-off call of one second."""
+    async with a_call(root, head or header()) as call:
+        call.event(
+            CallStarted(
+                at_ms=0.0,
+                carrier_call_id="cid",
+                from_number="+910000000001",
+                to_number="+910000000002",
+                direction="inbound",
+            )
+        )
+        for i, data in enumerate(packets(numbered(8000))):
+            call.caller_audio(20.0 * i, data)
+        call.event(
+            CallerTranscript(
+                at_ms=700.0,
+                text="नमस्ते",
+                final=True,
+                started_ms=200.0,
+                language="hi",
+                confidence=0.9,
+                provider="offline",
+            )
+        )
+        call.event(
+            AgentSpeech(
+                at_ms=950.0,
+                turn=1,
+                started_ms=800.0,
+                text="hello there",
+                heard_text="hello",
+                interrupted=True,
+                language="en",
+                provider="espeak",
+            )
+        )
+        if cause:
+            call.event(CallEnded(at_ms=1200.0, cause=cause))
+    return call.folder
+
+
+async def read_record(storage: ShakyStorage, session_id: str) -> CallRecord:
+    data = await storage.read("transcripts", f"records/2026/11/01/{session_id}.json")
+    return msgspec.json.decode(data, type=CallRecord)
+
+
+async def test_a_call_is_kept_whole(storage: ShakyStorage, root: Path) -> None:
+    told: list[StoredCall] = []
+    async with keeping(storage, root, told) as keeper:
+        folder = await write_call(root, cause="caller_hangup")
+        stored = await keeper.finish(folder)
+    assert told == [stored]
+    assert list(root.iterdir()) == []  # noqa: ASYNC240
+    record = await read_record(storage, folder.name)
+    assert record == stored.record
+    assert (record.end_cause, record.duration_seconds) == ("caller_hangup", 1.2)
+    assert record.recording.state == "stored" and record.recording.complete
+    for file in (record.recording.file, record.transcript, record.transcript_text):
+        assert file is not None
+        data = await storage.read(file.kind, file.key)
+        assert hashlib.sha256(data).hexdigest() == file.sha256
+        assert (await storage.stat(file.kind, file.key)).metadata["session-id"] == folder.name
+    assert record.recording.file.key == f"2026/11/01/{folder.name}.wav"  # type: ignore[union-attr]
+    said = msgspec.json.decode(
+        await storage.read("transcripts", f"2026/11/01/{folder.name}.json"), type=Transcript
+    )
+    assert [line.text for line in said.utterances] == ["नमस्ते", "hello"]
+    assert stored.transcript_text == (
+        "[2026-11-01 12:00:00] user: नमस्ते\n[2026-11-01 12:00:01] assistant: hello\n"
+    )
+
+
+async def test_the_same_carrier_call_twice_is_two_calls(storage: ShakyStorage, root: Path) -> None:
+    async with keeping(storage, root) as keeper:
+        for _ in range(2):
+            head = header(carrier_call_id="../same")
+            await keeper.finish(await write_call(root, head, "caller_hangup"))
+    keys = [info.key async for info in storage.list_objects("recordings")]
+    assert len(keys) == 2 and not any("same" in key for key in keys)
+
+
+async def test_without_recording_the_rest_is_kept(storage: ShakyStorage, root: Path) -> None:
+    async with keeping(storage, root) as keeper:
+        off = await keeper.finish(await write_call(root, header(record_audio=False), "silence"))
+        async with a_call(root, header()) as call:
+            call.event(CallEnded(at_ms=5000.0, cause="no_start"))
+        empty = await keeper.finish(call.folder)
+    assert (off.record.recording.state, off.record.recording.file) == ("off", None)
+    assert (empty.record.recording.state, empty.record.end_cause) == ("empty", "no_start")
+    assert [x async for x in storage.list_objects("recordings")] == []
+
+
+async def test_storage_down_then_back(storage: ShakyStorage, root: Path) -> None:
+    told: list[StoredCall] = []
+    storage.down = True
+    async with keeping(storage, root, told) as keeper:
+        folders = [await write_call(root, cause="caller_hangup") for _ in range(12)]
+        for folder in folders:
+            with pytest.raises(StorageError, match="switched off"):
+                await keeper.finish(folder)
+        assert keeper.stats().waiting == 12 and keeper.stats().oldest_seconds > 0
+        await until(lambda: storage.puts > 30)
+        assert told == [] and all(folder.exists() for folder in folders)
+        storage.down = False
+        await until(lambda: len(told) == 12)
+        assert (keeper.stats().waiting, keeper.stats().stored) == (0, 12)
+    assert {call.record.session_id for call in told} == {folder.name for folder in folders}
+    assert list(root.iterdir()) == []  # noqa: ASYNC240
+
+
+async def test_what_waits_survives_a_restart(storage: ShakyStorage, root: Path) -> None:
+    storage.down = True
+    async with keeping(storage, root) as keeper:
+        folder = await write_call(root, cause="agent_hangup")
+        with pytest.raises(StorageError):
+            await keeper.finish(folder)
+    storage.down = False
+    told: list[StoredCall] = []
+    async with keeping(storage, root, told):
+        await until(lambda: told)
+    assert told[0].record.end_cause == "agent_hangup"
+    assert not folder.exists()
+
+
+async def test_a_store_that_gives_other_bytes_back(storage: ShakyStorage, root: Path) -> None:
+    storage.corrupt = True
+    told: list[StoredCall] = []
+    async with keeping(storage, root, told) as keeper:
+        folder = await write_call(root, cause="caller_hangup")
+        with pytest.raises(StorageError) as caught:
+            await keeper.finish(folder)
+        assert caught.value.code == "storage_corrupt"
+        assert (folder / MEDIA_NAME).exists()
+        storage.corrupt = False
+        await until(lambda: told)
+
+
+async def test_a_cancelled_wait_does_not_stop_the_work(storage: ShakyStorage, root: Path) -> None:
+    told: list[StoredCall] = []
+    async with keeping(storage, root, told) as keeper:
+        waiting = asyncio.create_task(keeper.finish(await write_call(root, cause="silence")))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+        await until(lambda: told)
+
+
+async def test_finishing_twice_at_once_stores_once(storage: ShakyStorage, root: Path) -> None:
+    told: list[StoredCall] = []
+    async with keeping(storage, root, told) as keeper:
+        folder = await write_call(root, cause="silence")
+        first, second = await asyncio.gather(keeper.finish(folder), keeper.finish(folder))
+        assert first is second and len(told) == 1
+        with pytest.raises(StorageError) as caught:
+            await keeper.finish(folder)
+        assert caught.value.code == "journal_gone"
+        assert keeper.stats().waiting == 0
+
+
+async def test_a_live_call_is_left_alone(storage: ShakyStorage, root: Path) -> None:
+    writer = JournalWriter(root)
+    writer.start()
+    call = writer.open(header())
+    await until(call.folder.exists)
+    told: list[StoredCall] = []
+    async with keeping(storage, root, told) as keeper:
+        with pytest.raises(StorageError) as caught:
+            await keeper.finish(call.folder)
+        assert caught.value.code == "journal_busy"
+        await call.close()
+        await until(lambda: told)
+    await writer.close()
+    assert told[0].record.end_cause == "crash"
+
+
+async def test_an_unreadable_journal_is_put_aside(storage: ShakyStorage, root: Path) -> None:
+    folder = await write_call(root)
+    (folder / HEADER_NAME).write_bytes(b"{")
+    good = await write_call(root, cause="silence")
+    told: list[StoredCall] = []
+    async with keeping(storage, root, told) as keeper:
+        await until(lambda: told and not folder.exists())
+        await until(lambda: not keeper.stats().waiting)
+    assert told[0].record.session_id == good.name
+    assert (root / f".broken-{folder.name}" / MEDIA_NAME).exists()
+
+
+async def test_a_half_removed_journal_makes_no_second_record(
+    storage: ShakyStorage, root: Path
+) -> None:
+    folder = await write_call(root, cause="silence")
+    gone = folder.rename(root / f".gone-{folder.name}")
+    (root / "notes.txt").write_text("not ours")
+    (root / "lost+found").mkdir()
+    told: list[StoredCall] = []
+    async with keeping(storage, root, told) as keeper:
+        assert keeper.stats().waiting == 0
+    assert not gone.exists() and told == []
+    assert sorted(p.name for p in root.iterdir()) == ["lost+found", "notes.txt"]  # noqa: ASYNC240
+
+
+async def test_closing_in_the_middle_keeps_the_journal(storage: ShakyStorage, root: Path) -> None:
+    storage.down = True
+    keeper = RecordKeeper(storage, root, options=FAST)
+    await keeper.start()
+    folder = await write_call(root, cause="silence")
+    task = asyncio.create_task(keeper.finish(folder))
+    await asyncio.sleep(0)
+    await keeper.close(deadline_seconds=0.0)
+    with pytest.raises((StorageError, asyncio.CancelledError)):
+        await task
+    assert (folder / MEDIA_NAME).exists()
+
+
+# A process that writes a call in real time, tells how far it is, and is killed.
+_WRITER = """
+import asyncio, sys, time
+from pathlib import Path
+from sessions.journal import JournalWriter
+from tests.unit.sessions.journals import header
+
+async def main():
+    writer = JournalWriter(Path(sys.argv[1]))
+    writer.start()
+    call = writer.open(header(session_id=sys.argv[2]))
+    began = time.monotonic()
+    for i in range(10_000):
+        due = began + i * 0.02
+        await asyncio.sleep(max(0, due - time.monotonic()))
+        call.caller_audio(20.0 * i, i.to_bytes(4, "little") * 80)
+        call.agent_audio(20.0 * i + 100, i.to_bytes(4, "little") * 80)
+        sys.stdout.write(f"{i}\\n")
+        sys.stdout.flush()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("round_", range(3))
+async def test_a_killed_process_loses_100_ms_at_most(
+    storage: ShakyStorage, root: Path, round_: int
+) -> None:
+    """Four processes at a time, each killed with SIGKILL at a random packet."""
+    heads = [header() for _ in range(4)]
+    sent = await asyncio.gather(*(_kill_while_writing(root, h.session_id) for h in heads))
+    for head, last in zip(heads, sent, strict=True):
+        frames = [kind for kind, *_ in read_frames(root / head.session_id)]
+        for kind in (1, 2):
+            # What is told has been handed over: packets 0 to last.
+            assert last + 1 - frames.count(kind) <= 5
+    told: list[StoredCall] = []
+    async with keeping(storage, root, told):
+        await until(lambda: len(told) == len(heads))
+    for call in told:
+        assert call.record.end_cause == "crash"
+        assert call.record.recording.caller_ms > 0
+    assert list(root.iterdir()) == []  # noqa: ASYNC240
+
+
+async def _kill_while_writing(root: Path, session_id: str) -> int:
+    """Packets that the process had handed to its journal, less one, when it was killed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _WRITER, str(root), session_id),
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "PYTHONPATH": "."},
+    )
+    assert process.stdout is not None
+    stop = random.randint(5, 60)
+    last = -1
+    while last < stop:
+        last = int(await process.stdout.readline())
+    await asyncio.sleep(random.uniform(0, 0.02))
+    process.send_signal(signal.SIGKILL)
+    rest = await process.stdout.read()
+    await process.wait()
+    whole = rest.decode().splitlines(keepends=True)
+    return max([last, *(int(line) for line in whole if line.endswith("\n"))])
