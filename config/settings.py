@@ -94,6 +94,7 @@ class Settings(SettingsSection):
 
     _env: dict[str, str] = PrivateAttr(default_factory=dict)
     _document: Document | None = PrivateAttr(default=None)
+    _is_environment_derived: bool = PrivateAttr(default=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -130,6 +131,19 @@ class Settings(SettingsSection):
     def env_text(self, name: str) -> str | None:
         """The environment's value of ``name``, for addresses; None if unset or empty."""
         return self._env.get(name) or None
+
+    def changed(self, changes: Mapping[str, object]) -> "Settings":
+        """A copy with other values, as a command line gives them, checked like a file.
+
+        Raises:
+            ConfigFileError: A value cannot be used, alone or with the others.
+        """
+        data = self.model_dump()
+        if self._is_environment_derived:
+            del data["environment"]
+        for key, value in changes.items():
+            data[key] = value.model_dump() if isinstance(value, BaseModel) else value
+        return _validated(data, self._env, self._document, "command line")
 
     def provider_defaults(self, kind: ProviderKind) -> dict[str, Any]:
         """What the configuration file says of providers of one kind."""
@@ -169,15 +183,7 @@ def load_settings(
         data, missing = expand(document.data, values)
         if missing:
             raise ConfigFileError(source, _located(unset_names(missing), document, {}))
-    data = _prepared(data, values)
-    try:
-        settings = Settings.model_validate(data)
-    except ValidationError as error:
-        problems = from_validation(error, Settings, data)
-        raise ConfigFileError(source, _located(problems, document, values)) from error
-    settings._env = values
-    settings._document = document
-    return settings
+    return _validated(_prepared(data, values), values, document, source)
 
 
 def environment_fields(
@@ -201,6 +207,20 @@ def settings_field(path: tuple[str, ...]) -> FieldInfo:
         model = model.model_fields[section].annotation
     field: FieldInfo = model.model_fields[path[-1]]
     return field
+
+
+def _validated(
+    data: dict[str, Any], env: dict[str, str], document: Document | None, source: Path | str
+) -> Settings:
+    try:
+        settings = Settings.model_validate(data)
+    except ValidationError as error:
+        problems = from_validation(error, Settings, data)
+        raise ConfigFileError(source, _located(problems, document, env)) from error
+    settings._env = env
+    settings._document = document
+    settings._is_environment_derived = data.get("environment") is None
+    return settings
 
 
 def _process_environment() -> dict[str, str]:

@@ -107,6 +107,25 @@ def test_other_addresses_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
+def test_a_command_line_changes_a_copy_and_is_checked() -> None:
+    settings = load_settings(None, {"DEEPGRAM_API_KEY": "k"})
+    changed = settings.changed({"server": settings.server.model_copy(update={"port": 1})})
+    assert (settings.server.port, changed.server.port) == (7860, 1)
+    assert changed.env_text("DEEPGRAM_API_KEY") == "k"
+    wrong = settings.server.model_copy(update={"port": 99_999})
+    with pytest.raises(ConfigFileError, match=r"command line: server\.port: .*65535"):
+        settings.changed({"server": wrong})
+
+
+def test_listening_to_others_by_command_line_is_production() -> None:
+    settings = load_settings(None, {})
+    server = settings.server.model_copy(update={"host": "0.0.0.0"})
+    assert settings.changed({"server": server}).environment == "production"
+    chosen = load_settings(None, {"ENVIRONMENT": "development"})
+    with pytest.raises(ConfigFileError, match="loopback only"):
+        chosen.changed({"server": server})
+
+
 def test_minio_needs_its_keys() -> None:
     with pytest.raises(ConfigFileError, match=r"storage: kind minio needs MINIO_ACCESS_KEY"):
         load_settings(None, {"STORAGE_KIND": "minio"})
