@@ -47,7 +47,9 @@ class Problem:
             if isinstance(part, int):
                 text += f"[{part}]"
             else:
-                text += f".{part}" if text else part
+                # A key comes from a file, and messages go to logs and terminals.
+                shown = part if part.isprintable() else repr(part)
+                text += f".{shown}" if text else shown
         return text
 
     def at(self, line: int | None) -> "Problem":

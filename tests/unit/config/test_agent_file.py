@@ -294,6 +294,11 @@ def test_keys_in_messages_are_hidden(problems_of: ProblemsOf) -> None:
     assert "hidden" not in "".join(map(str, problems))
 
 
+def test_keys_cannot_forge_lines_of_a_log(problems_of: ProblemsOf) -> None:
+    (problem,) = problems_of(f'"a\\nb\\e[31m": 1\n{KEYLESS}')
+    assert str(problem).isprintable()
+
+
 def test_the_editors_schema_key_is_ignored(agent_of: AgentOf) -> None:
     assert agent_of(f"$schema: ./agent.schema.json\n{KEYLESS}").agent_id == "agent"
 
