@@ -69,9 +69,7 @@ def build_call(
     stt = build("stt", rate_hz=rate_in_hz)
     llm = build("llm", rate_hz=rate_in_hz)
     tts = build("tts", rate_hz=wire.rate_hz)
-    context = LLMContext(
-        messages=_opening_messages(agent, variables), tools=agent_tools(agent)
-    )
+    context = LLMContext(messages=_opening_messages(agent, variables), tools=agent_tools(agent))
     aggregators = LLMContextAggregatorPair(
         context,
         user_params=LLMUserAggregatorParams(

@@ -10,6 +10,7 @@ from loguru import logger
 from pipecat.audio.dtmf.types import KeypadEntry
 from pipecat.frames.frames import (
     ErrorFrame,
+    Frame,
     InputAudioRawFrame,
     InputDTMFFrame,
     InterruptionFrame,
@@ -144,14 +145,8 @@ class CallBot:
         self._deaf = agent.turns.ignore_speech_before_greeting and bool(agent.greeting)
         self._paused = False
         self._silences = 0
-
-        @self._built.user.event_handler("on_user_turn_idle")
-        async def _on_idle(_aggregator: object) -> None:
-            await self._break_silence()
-
-        @self._built.user.event_handler("on_user_turn_started")
-        async def _on_turn(_aggregator: object, _strategy: object) -> None:
-            self._silences = 0
+        self._built.user.add_event_handler("on_user_turn_idle", self._break_silence)
+        self._built.user.add_event_handler("on_user_turn_started", self._forget_silences)
 
     async def start(self) -> None:
         """Put the greeting on the line, then let the vendors connect."""
@@ -225,6 +220,7 @@ class CallBot:
     async def stop(self) -> None:
         """End everything this bot runs; safe to call twice."""
         self._parts.vad.forget(self._activity)
+        self._speaker.on_speaking = None
         await self._run.stop()
         if self._playing is not None:
             self._playing.cancel()
@@ -246,6 +242,7 @@ class CallBot:
         return True
 
     async def _voice_changed(self, speaking: bool) -> None:
+        frame: Frame
         if speaking:
             self.reporter.caller_started(VAD_START_MS)
             frame = VADUserStartedSpeakingFrame(start_secs=VAD_START_MS / 1000)
@@ -261,7 +258,10 @@ class CallBot:
         else:
             self._on_end("transferred", frame.target)
 
-    async def _break_silence(self) -> None:
+    async def _forget_silences(self, _aggregator: object, _strategy: object) -> None:
+        self._silences = 0
+
+    async def _break_silence(self, _aggregator: object) -> None:
         """The caller has been silent for too long: ask, and after some times say goodbye."""
         self._silences += 1
         llm = self._built.llm

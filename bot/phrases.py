@@ -130,7 +130,8 @@ class PhraseCache:
 
 def _resampled(pcm: bytes, from_hz: int, to_hz: int) -> bytes:
     samples = np.frombuffer(pcm, dtype=np.int16)
-    return soxr.resample(samples, from_hz, to_hz, quality="HQ").astype(np.int16).tobytes()
+    resampled: bytes = soxr.resample(samples, from_hz, to_hz, quality="HQ").tobytes()
+    return resampled
 
 
 def _read(path: Path) -> bytes | None:

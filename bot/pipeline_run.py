@@ -59,16 +59,9 @@ class PipelineRun:
             setup_timeout_secs=setup_timeout_seconds,
         )
 
-        @self._worker.event_handler("on_pipeline_started")
-        async def _on_started(_worker: PipelineWorker, _frame: Frame) -> None:
-            self.started.set()
-
-        if on_error is not None:
-            handler = on_error
-
-            @self._worker.event_handler("on_pipeline_error")
-            async def _on_error(_worker: PipelineWorker, frame: ErrorFrame) -> None:
-                await handler(frame)
+        self._on_error = on_error
+        self._worker.add_event_handler("on_pipeline_started", self._note_started)
+        self._worker.add_event_handler("on_pipeline_error", self._pass_error)
 
     def start(self) -> None:
         """Begin to run, in a task of its own."""
@@ -103,14 +96,21 @@ class PipelineRun:
             if not await _ended(task, CANCEL_SECONDS):
                 logger.critical("a pipeline could not be ended; its task is left behind")
 
+    async def _note_started(self, _worker: PipelineWorker, _frame: Frame) -> None:
+        self.started.set()
+
+    async def _pass_error(self, _worker: PipelineWorker, frame: ErrorFrame) -> None:
+        if self._on_error is not None:
+            await self._on_error(frame)
+
     async def _run(self) -> None:
         runner = WorkerRunner(handle_sigint=False, check_dangling_tasks=False)
         await runner.add_workers(self._worker)
         await runner.run()
 
 
-async def _ended(task: asyncio.Task[None], timeout: float) -> bool:
-    done, _ = await asyncio.wait([task], timeout=timeout)
+async def _ended(task: asyncio.Task[None], within_seconds: float) -> bool:
+    done, _ = await asyncio.wait([task], timeout=within_seconds)
     with suppress(asyncio.CancelledError):
         for finished in done:
             finished.exception()

@@ -160,14 +160,14 @@ class Playout:
             self._unacked = None
             self._acked.set()
 
-    async def drained(self, timeout: float) -> bool:
+    async def drained(self, within_seconds: float) -> bool:
         """Wait until everything queued has been heard, by the line's word where it gives one.
 
         Returns:
-            False when ``timeout`` seconds passed first.
+            False when ``within_seconds`` passed first.
         """
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within_seconds):
                 await self._idle.wait()
                 if self._unacked is not None:
                     await self._await_ack()

@@ -167,9 +167,7 @@ class CallReporter:
     def degraded(self, stage: str, kind: str, detail: str, provider: str | None = None) -> None:
         """Something failed and the call goes on."""
         self._emit(
-            Degraded(
-                at_ms=self.now_ms(), stage=stage, kind=kind, provider=provider, detail=detail
-            )
+            Degraded(at_ms=self.now_ms(), stage=stage, kind=kind, provider=provider, detail=detail)
         )
 
 

@@ -9,6 +9,7 @@ from pipecat.turns.types import ProcessFrameResult
 from pipecat.turns.user_mute import AlwaysUserMuteStrategy
 from pipecat.turns.user_mute.base_user_mute_strategy import BaseUserMuteStrategy
 from pipecat.turns.user_start import (
+    BaseUserTurnStartStrategy,
     MinWordsUserTurnStartStrategy,
     TranscriptionUserTurnStartStrategy,
     VADUserTurnStartStrategy,
@@ -46,6 +47,7 @@ def vad_params() -> VadParams:
 def turn_strategies(turns: TurnsConfig) -> UserTurnStrategies:
     """Start and stop strategies for what the operator asked."""
     interrupt = turns.interruptions
+    start: list[BaseUserTurnStartStrategy]
     if turns.interruption_min_words > 1:
         start = [
             MinWordsUserTurnStartStrategy(

@@ -5,12 +5,11 @@ from importlib import import_module
 from typing import Any
 
 import aiohttp
-from pydantic import SecretStr
 
 from config.agent import AgentConfig
 from config.errors import ConfigError
-from config.languages import resolve_language
 from config.providers import ProviderCatalog, ProviderKind, ProviderOptions, ProviderSpec
+from config.resolve import provider_base_url, provider_language, provider_secret
 from config.settings import Settings
 from services.context import ServiceContext
 
@@ -96,41 +95,18 @@ class ServiceFactory:
         session_id: str,
         variables: Mapping[str, str] | None,
     ) -> ServiceContext:
-        language = agent.language
+        language, vendor_language = provider_language(spec, options, agent.language)
         return ServiceContext(
             agent=agent,
             language=language,
-            vendor_language=_vendor_language(spec, options.language or language),
+            vendor_language=vendor_language,
             rate_hz=rate_hz,
-            base_url=self._base_url(spec, options),
-            api_key=self._api_key(spec, options),
+            base_url=provider_base_url(spec, options, self._settings),
+            api_key=provider_secret(spec, options, self._settings),
             http=self._http,
             session_id=session_id,
             variables=dict(variables or {}),
         )
-
-    def _base_url(self, spec: ProviderSpec, options: ProviderOptions) -> str | None:
-        if options.base_url:
-            return options.base_url
-        from_env = self._settings.env_text(spec.base_url_env) if spec.base_url_env else None
-        return from_env or spec.default_base_url
-
-    def _api_key(self, spec: ProviderSpec, options: ProviderOptions) -> SecretStr | None:
-        field = options.secret_field
-        own: SecretStr | None = getattr(options, field) if field else None
-        if own is not None:
-            return own
-        return self._settings.env_value(spec.secret_env) if spec.secret_env else None
-
-
-def _vendor_language(spec: ProviderSpec, language: str) -> str | None:
-    """How the vendor writes ``language``; a code that is not ours is taken for the vendor's."""
-    if spec.languages is None:
-        return None
-    try:
-        return spec.languages.get(resolve_language(language), language)
-    except ConfigError:
-        return language
 
 
 def _load(spec: ProviderSpec, target: str) -> Callable[..., Any]:

@@ -19,12 +19,12 @@ from pipecat.frames.frames import (
     OutputAudioRawFrame,
     StartFrame,
     SystemFrame,
-    TextType,
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.speaker import Speaker
 from serializer.codecs import AudioFormat
@@ -88,11 +88,6 @@ class CallOutput(FrameProcessor):
             await self.push_frame(frame, direction)
         else:
             self._handlers.get(type(frame), self._after_heard)(frame)
-
-    async def cleanup(self) -> None:
-        """Let go of the speaker, which may go on to play a farewell."""
-        self._speaker.on_speaking = None
-        await super().cleanup()
 
     def _take_audio(self, frame: OutputAudioRawFrame) -> None:
         if self._first_audio_ns is None:

@@ -15,10 +15,14 @@ CLOSERS = frozenset("\"'”’)]}»")
 
 #: Words whose full stop does not end a sentence, in lower case and without it.
 ABBREVIATIONS = frozenset(
-    "dr mr mrs ms prof sr jr st no rs vs etc e.g i.e approx dept govt ltd pvt a.m p.m inc co "
-    "डॉ रु श्री श्रीमती प्रो कु सं क्र कि.मी ई.स मो पं स्व मि ता जि "
-    "ডা ডাঃ মো প্রো রু டாக்டர் டாக் திரு திருமதி ரூ பேரா డా శ్రీ రూ ప్రొ "
-    "ડૉ શ્રી રૂ ಡಾ ಶ್ರೀ ರೂ ഡോ ശ്രീ രൂ ਡਾ ਸ੍ਰੀ ਰੁ ଡା ଶ୍ରୀ ଟ".split()
+    word
+    for line in (
+        "dr mr mrs ms prof sr jr st no rs vs etc e.g i.e approx dept govt ltd pvt a.m p.m inc co",
+        "डॉ रु श्री श्रीमती प्रो कु सं क्र कि.मी ई.स मो पं स्व मि ता जि",
+        "ডা ডাঃ মো প্রো রু টা டாக்டர் டாக் திரு திருமதி ரூ பேரா",
+        "డా శ్రీ రూ ప్రొ ડૉ શ્રી રૂ ಡಾ ಶ್ರೀ ರೂ ഡോ ശ്രീ രൂ ਡਾ ਸ੍ਰੀ ਰੁ ଡା ଶ୍ରୀ ଟ",
+    )
+    for word in line.split()
 )
 _LAST_WORD = re.compile(r"(\S+)\.$")
 

@@ -1,0 +1,106 @@
+"""Whether the server lives, is ready, and how it fares."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from api.parts import Parts, ServerParts
+from config.errors import StorageError
+from config.providers import ProviderKind
+
+router = APIRouter(tags=["health"])
+
+STORAGE_SECONDS = 2.0
+
+
+class ServiceHealth(BaseModel):
+    """State of what the server stands on."""
+
+    stt: str
+    llm: str
+    tts: str
+    storage: str
+    backend: str
+
+
+class Health(BaseModel):
+    """Answer of ``/health``."""
+
+    status: Literal["healthy", "degraded", "draining"]
+    services: ServiceHealth
+    active_sessions: int
+    max_sessions: int
+    agents: int
+    rejected_agents: dict[str, str]
+    timestamp: str
+
+
+class Ready(BaseModel):
+    """Answer of ``/health/ready``."""
+
+    ready: bool
+    reason: str | None = None
+
+
+@router.get("/health")
+@router.get("/api/v1/health")
+async def health(parts: Parts) -> Health:
+    """How everything fares; always 200, the word is in ``status``."""
+    storage = await _storage(parts)
+    draining = parts.manager.draining
+    healthy = storage == "ok" and not parts.agents.rejects
+    return Health(
+        status="draining" if draining else "healthy" if healthy else "degraded",
+        services=ServiceHealth(
+            stt=_providers(parts, "stt"),
+            llm=_providers(parts, "llm"),
+            tts=_providers(parts, "tts"),
+            storage=storage,
+            backend="configured" if parts.settings.backend.api_url else "none",
+        ),
+        active_sessions=parts.manager.active,
+        max_sessions=parts.settings.server.max_connections,
+        agents=len(parts.agents.ids()),
+        rejected_agents={name: error.message for name, error in parts.agents.rejects.items()},
+        timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    )
+
+
+@router.get("/health/live")
+async def live() -> dict[str, str]:
+    """The process runs and its loop turns."""
+    return {"status": "alive"}
+
+
+@router.get("/health/ready")
+async def ready(parts: Parts, response: Response) -> Ready:
+    """Whether one more call would be taken; 503 while draining or full."""
+    reason = "draining" if parts.manager.draining else "full" if parts.manager.full else None
+    if reason is not None:
+        response.status_code = 503
+    return Ready(ready=reason is None, reason=reason)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics() -> Response:
+    """Everything that is counted, for Prometheus."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _providers(parts: ServerParts, kind: ProviderKind) -> str:
+    """Which providers the loaded agents use."""
+    used = {parts.agents.get(i).section(kind).provider for i in parts.agents.ids()}
+    return ", ".join(sorted(used)) or "none"
+
+
+async def _storage(parts: ServerParts) -> str:
+    try:
+        async with asyncio.timeout(STORAGE_SECONDS):
+            await parts.storage.health()
+    except (StorageError, TimeoutError) as error:
+        return getattr(error, "code", "slow")
+    return "ok"

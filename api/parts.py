@@ -1,0 +1,154 @@
+"""What lives as long as the server: built once, started and stopped in order."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import aiohttp
+from fastapi import Depends
+from loguru import logger
+from starlette.requests import HTTPConnection
+
+from bot.call_bot import BotParts
+from bot.phrases import PhraseCache
+from bot.vad import VadEngine
+from config.agent import AgentConfig
+from config.providers import ProviderCatalog
+from config.sections import ByteOrder
+from config.settings import Settings
+from config.store import AgentChange, AgentStore
+from serializer import codecs
+from serializer.detect import DialectOptions
+from serializer.vobiz import VobizOptions
+from services.factory import ServiceFactory
+from sessions.dev_secret import jwt_secret
+from sessions.expected import ExpectedCalls
+from sessions.journal import JournalWriter
+from sessions.keeper import RecordKeeper
+from sessions.live import LiveEvents
+from sessions.manager import SessionManager
+from sessions.reception import Reception
+from sessions.session import SessionParts
+from storage.base import Storage
+from storage.factory import build_storage
+
+#: How long the first start may wait for greetings of keyless agents, so that the first call
+#: after ``make run`` already has them; vendors that are away delay nothing.
+FIRST_PHRASES_SECONDS = 3.0
+WEB_FOLDER = Path(__file__).resolve().parent.parent / "web"
+_BYTE_ORDERS: dict[ByteOrder, codecs.ByteOrder] = {"big": "be", "little": "le"}
+
+
+class ServerParts:
+    """The running server behind its doors.
+
+    Args:
+        settings: Everything an operator decided.
+        providers: Every provider known.
+    """
+
+    def __init__(self, settings: Settings, providers: ProviderCatalog) -> None:
+        self.settings = settings
+        self.providers = providers
+        self.web_folder = WEB_FOLDER
+        self.jwt_secret = jwt_secret(settings)
+        self.agents = AgentStore(settings.agents_dir, providers, settings)
+        self.expected = ExpectedCalls()
+        self.live = LiveEvents()
+        self.storage: Storage = build_storage(settings)
+        self.journals = JournalWriter(settings.data_dir / "journal")
+        self.factory: ServiceFactory
+        self.manager: SessionManager
+        self.reception: Reception
+        self.phrases: PhraseCache
+        self._http: aiohttp.ClientSession
+        self._vad: VadEngine
+        self._keeper: RecordKeeper
+        self._check: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Bring everything up; no vendor and no store has to be there."""
+        data = self.settings.data_dir.absolute()
+        self._http = aiohttp.ClientSession()
+        self.factory = ServiceFactory(self.providers, self.settings, self._http)
+        self.phrases = PhraseCache(self.factory, data / "phrases")
+        self._vad = VadEngine()
+        await self._vad.start()
+        self.journals.start()
+        self._start_sessions(data)
+        await self._keeper.start()
+        await self.manager.start()
+        self.agents.subscribe(self._agent_changed)
+        await self.agents.start()
+        await self._first_phrases()
+
+    async def drain(self) -> None:
+        """Take no new calls and let the live ones end."""
+        await self.manager.drain(self.settings.server.drain_timeout_seconds)
+
+    async def stop(self) -> None:
+        """End what still lives and let go of everything."""
+        await self.manager.drain(0)
+        await self.manager.stop()
+        await self.agents.stop()
+        await self.phrases.close()
+        await self._keeper.close()
+        await self.journals.close()
+        await self._vad.stop()
+        await self.storage.close()
+        await self._http.close()
+
+    def _start_sessions(self, data: Path) -> None:
+        settings = self.settings
+        bot = BotParts(factory=self.factory, vad=self._vad, phrases=self.phrases)
+        parts = SessionParts(
+            bot=bot, journals=self.journals, live=self.live, lead_ms=settings.vobiz.lead_ms
+        )
+        self._keeper = RecordKeeper(
+            self.storage, data / "journal", on_stored=lambda call: self.manager.keep_stored(call)
+        )
+        self.manager = SessionManager(parts, self._keeper, settings.server.max_connections)
+        vobiz = VobizOptions(
+            l16_in_order=_BYTE_ORDERS[settings.vobiz.l16_in_order],
+            l16_out_order=_BYTE_ORDERS[settings.vobiz.l16_out_order],
+        )
+        self.reception = Reception(
+            self.agents,
+            self.manager,
+            self.expected,
+            jwt_secret=self.jwt_secret,
+            default_agent=settings.default_agent,
+            options=DialectOptions(vobiz=vobiz),
+        )
+
+    def _agent_changed(self, change: AgentChange) -> None:
+        if change.agent is None:
+            self.phrases.forget(change.agent_id)
+        else:
+            self.phrases.prepare(change.agent)
+
+    async def _first_phrases(self) -> None:
+        """Give the agents that need no vendor a moment to have their greeting ready."""
+        keyless = [a for a in self._agents_now() if self._is_local(a)]
+        waits = [self.phrases.prepared(agent.agent_id) for agent in keyless]
+        try:
+            async with asyncio.timeout(FIRST_PHRASES_SECONDS):
+                await asyncio.gather(*waits)
+        except TimeoutError:
+            logger.info("greetings are still being prepared; calls are answered meanwhile")
+
+    def _agents_now(self) -> list[AgentConfig]:
+        return [self.agents.get(agent_id) for agent_id in self.agents.ids()]
+
+    def _is_local(self, agent: AgentConfig) -> bool:
+        spec = self.providers.find("tts", agent.tts.provider)
+        return spec is not None and spec.default_base_url is None and spec.base_url_env is None
+
+
+def server_parts(connection: HTTPConnection) -> ServerParts:
+    """The parts of the server that a request came to."""
+    parts: ServerParts = connection.app.state.parts
+    return parts
+
+
+Parts = Annotated[ServerParts, Depends(server_parts)]

@@ -1,0 +1,44 @@
+"""The key that signs client tokens: the operator's, or in development one of our own."""
+
+import os
+import secrets
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from config.errors import ConfigError
+from config.settings import Settings
+
+FILE_NAME = "dev_jwt_secret"
+
+
+def jwt_secret(settings: Settings) -> SecretStr:
+    """The signing key.
+
+    In development one is made and kept in the data folder, readable by its owner only, so
+    that ``python main.py token`` prints tokens which a running server takes.
+
+    Raises:
+        ConfigError: Production without ``JWT_SECRET``.
+    """
+    if settings.jwt_secret is not None:
+        return settings.jwt_secret
+    if settings.environment != "development":
+        raise ConfigError(
+            "JWT_SECRET is not set: client programs could not be told from strangers; set it to "
+            "32 random characters or more, for example from `openssl rand -hex 32`",
+            code="secret_missing",
+        )
+    return SecretStr(_own_secret(settings.data_dir / FILE_NAME))
+
+
+def _own_secret(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(handle, "w") as file:
+        secret = secrets.token_hex(32)
+        file.write(secret)
+    return secret

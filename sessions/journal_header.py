@@ -1,0 +1,54 @@
+"""The header of a call's journal, from what the session knows when it begins."""
+
+import hashlib
+from typing import Protocol
+
+from config.agent import PROVIDER_KINDS, AgentConfig
+from serializer.base import Dialect
+from serializer.codecs import AudioFormat
+from sessions.facts import CallFacts
+from sessions.journal_format import JournalHeader
+
+
+class Begun(Protocol):
+    """The part of a session that a header is made from."""
+
+    session_id: str
+    started_wall: float
+    agent: AgentConfig
+    facts: CallFacts
+
+
+def journal_header(
+    session: Begun, dialect: Dialect, heard: AudioFormat, spoken: AudioFormat
+) -> JournalHeader:
+    """What the journal keeps of a call's beginning; enough to finish it after a crash."""
+    agent, facts = session.agent, session.facts
+    labels = dict(agent.metadata)
+    if facts.subject is not None:
+        labels["subject"] = facts.subject
+    return JournalHeader(
+        session_id=session.session_id,
+        started_at=session.started_wall,
+        agent_id=agent.agent_id,
+        agent_hash=agent_hash(agent),
+        caller_format=heard,
+        agent_format=spoken,
+        direction=facts.direction,
+        dialect=dialect.name,
+        agent_name=agent.title,
+        language=agent.language,
+        carrier_call_id=facts.carrier_call_id,
+        carrier_stream_id=facts.carrier_stream_id,
+        from_number=facts.from_number,
+        to_number=facts.to_number,
+        vendors={kind: list(agent.section(kind).chain) for kind in PROVIDER_KINDS},
+        record_audio=agent.recording.enabled,
+        stereo=agent.recording.stereo,
+        labels=labels,
+    )
+
+
+def agent_hash(agent: AgentConfig) -> str:
+    """Tells versions of an agent apart: a digest of everything its file and defaults said."""
+    return hashlib.sha256(agent.model_dump_json().encode()).hexdigest()[:16]

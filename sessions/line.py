@@ -1,0 +1,52 @@
+"""The caller's line: what the bot sends goes out through the dialect and into the journal."""
+
+from collections.abc import Callable
+
+from serializer.base import Dialect
+from sessions.channel import Channel
+from sessions.journal import CallJournal
+
+ToSessionMs = Callable[[float], float]
+
+
+class Line:
+    """Sends for one session; the bot's :class:`bot.media.MediaSink`.
+
+    Args:
+        channel: The socket.
+        dialect: How the peer speaks; already negotiated.
+        journal: Keeps what was sent, and what of it was cut.
+        to_session_ms: From loop time to the session's time.
+    """
+
+    def __init__(
+        self, channel: Channel, dialect: Dialect, journal: CallJournal, to_session_ms: ToSessionMs
+    ) -> None:
+        self._channel = channel
+        self._dialect = dialect
+        self._journal = journal
+        self._to_session_ms = to_session_ms
+
+    async def send_audio(self, payload: bytes, due_at: float) -> None:
+        """See :class:`bot.media.MediaSink`."""
+        self._journal.agent_audio(self._to_session_ms(due_at), payload)
+        await self._channel.send(self._dialect.audio(payload))
+
+    async def clear(self, heard_until: float) -> bool:
+        """See :class:`bot.media.MediaSink`."""
+        self._journal.cut_agent(self._to_session_ms(heard_until))
+        await self.send(self._dialect.interrupted())
+        sent = await self.send(self._dialect.clear())
+        return sent and self._dialect.sends_acks
+
+    async def checkpoint(self, name: str) -> bool:
+        """See :class:`bot.media.MediaSink`."""
+        sent = await self.send(self._dialect.checkpoint(name))
+        return sent and self._dialect.sends_acks
+
+    async def send(self, message: str | bytes | None) -> bool:
+        """Send what the dialect has for an occasion; None is nothing to send."""
+        if message is None:
+            return False
+        await self._channel.send(message)
+        return True

@@ -1,0 +1,23 @@
+"""Counters and gauges for Prometheus. Labels come from closed lists, never from callers."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SESSIONS_ACTIVE = Gauge("sessions_active", "Calls that are live now")
+SESSIONS_TOTAL = Counter("sessions_total", "Calls admitted", ["dialect"])
+SESSIONS_REFUSED = Counter("sessions_refused_total", "Calls refused before they began", ["reason"])
+SESSIONS_ENDED = Counter("sessions_ended_total", "Calls ended", ["cause"])
+ERRORS = Counter("errors_total", "Things that failed while a call went on", ["stage", "kind"])
+WIRE_MESSAGES_BAD = Counter("wire_messages_bad_total", "Messages that broke a protocol", ["code"])
+MEDIA_DROPPED = Counter("media_dropped_total", "Packets of caller audio dropped", ["reason"])
+LIVE_EVENTS_DROPPED = Counter("live_events_dropped_total", "Events a slow listener missed")
+RESPONSE_SECONDS = Histogram(
+    "response_seconds",
+    "End of the caller's speech to first reply audio",
+    buckets=(0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0),
+)
+STAGE_SECONDS = Histogram(
+    "stage_seconds",
+    "Latency of each stage of a turn",
+    ["stage"],
+    buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 4.0),
+)
