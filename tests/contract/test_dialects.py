@@ -293,9 +293,10 @@ def test_any_mutation_of_real_messages_is_survived(name: str, data: st.DataObjec
 def test_long_numbers_anywhere_are_survived(name: str, digits: int) -> None:
     case = CASES[name]
     number = "9" * digits
+    nested = f'{{"payload":"AAAA","chunk":"{number}","timestamp":"{number}","digit":{number}}}'
     for kind in case.kinds:
         for member in case.members:
-            for value in (number, f'{{"{member}":{number}}}', f'{{"digit":{number}}}'):
+            for value in (number, f'"{number}"', f'{{"{member}":{number}}}', nested):
                 text = f'{{"{case.kind}":"{kind}","{member}":{value}}}'
                 _survives(case.running(), text)
                 _survives(case.build(), text)
