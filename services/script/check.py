@@ -1,6 +1,7 @@
 """Checks that need the whole script: targets, reachability, loops, clashes."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rapidfuzz import fuzz, process
@@ -9,6 +10,7 @@ from services.script.model import (
     Action,
     Intent,
     State,
+    Transfer,
     bare_sample,
     placeholders_in,
 )
@@ -17,6 +19,7 @@ from services.script.template import variables_in
 if TYPE_CHECKING:
     from services.script.options import ScriptOptions
 
+_NUMBER = re.compile(r"\+?[0-9][0-9 ()-]{2,}|sips?:\S+")
 #: An action and where it stands, as an operator would look for it.
 Placed = tuple[str, Action]
 
@@ -26,7 +29,27 @@ def find_problems(options: "ScriptOptions") -> list[str]:
     problems = [*_bad_targets(options), *_caller_chosen_transfers(options)]
     if not problems:
         problems = [*_unreachable(options), *_loops(options), *_dead_ends(options)]
-    return [*problems, *_clashing_samples(options)]
+    return [*problems, *_clashing_samples(options), *_impossible_cases(options)]
+
+
+def find_misfits(
+    options: "ScriptOptions", variables: Collection[str], transfer_targets: Collection[str]
+) -> list[str]:
+    """Names in the script that its agent does not know."""
+    known = {"value", *options.variables, *variables, *_variables_from_callers(options)}
+    problems = []
+    for where, text in _texts(options.model_dump(exclude_defaults=True)):
+        for name in sorted(variables_in(text) - known):
+            problems.append(f"{where}: there is no variable {name!r}{_nearest(name, known)}")
+    for where, transfer in _transfers(options):
+        target = transfer.to or ""
+        if not variables_in(target) and not _NUMBER.fullmatch(target):
+            if target and target not in transfer_targets:
+                near = _nearest(target, transfer_targets)
+                problems.append(f"{where}.to: call.transfer_to has no {target!r}{near}")
+            elif not target and not transfer_targets:
+                problems.append(f"{where}: needs `to`, or a number in call.transfer_to")
+    return problems
 
 
 def _expand(where: str, action: Action | None) -> Iterator[Placed]:
@@ -79,24 +102,42 @@ def _bad_targets(options: "ScriptOptions") -> Iterator[str]:
     targets += [(f"{where}.goto", a.goto) for where, a in _all_actions(options) if a.goto]
     for where, target in targets:
         if target not in options.states:
-            yield f"{where}: there is no state {target!r}{_nearest(str(target), options)}"
+            near = _nearest(str(target), options.states)
+            yield f"{where}: there is no state {target!r}{near}"
 
 
-def _nearest(target: str, options: "ScriptOptions") -> str:
-    near = process.extractOne(target, list(options.states), scorer=fuzz.ratio, score_cutoff=60)
+def _nearest(target: str, known: Collection[str]) -> str:
+    near = process.extractOne(target, list(known), scorer=fuzz.ratio, score_cutoff=60)
     if near is not None:
         return f"; did you mean {near[0]!r}?"
-    return f"; there are {', '.join(options.states)}"
+    return f"; there are {', '.join(known)}" if known else ""
+
+
+def _texts(value: object, where: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield where, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(inner, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, f"{where}.{index}")
+
+
+def _transfers(options: "ScriptOptions") -> Iterator[tuple[str, Transfer]]:
+    for where, action in _all_actions(options):
+        if action.transfer is not None:
+            yield f"{where}.transfer", action.transfer
+    for name, state in options.states.items():
+        if state.transfer is not None:
+            yield f"states.{name}.transfer", state.transfer
 
 
 def _caller_chosen_transfers(options: "ScriptOptions") -> Iterator[str]:
     """A call must never be handed to a number that the caller dictated."""
     heard = _variables_from_callers(options)
-    placed = [(f"{where}.transfer", a.transfer) for where, a in _all_actions(options)]
-    placed += [(f"states.{n}.transfer", s.transfer) for n, s in options.states.items()]
-    for where, transfer in placed:
-        target = transfer.to if transfer is not None else None
-        for name in sorted(variables_in(target or "")):
+    for where, transfer in _transfers(options):
+        for name in sorted(variables_in(transfer.to or "")):
             if name in heard:
                 yield (
                     f"{where}.to: {{{{{name}}}}} comes from the caller; a transfer may only "
@@ -175,3 +216,23 @@ def _clashes(where: str, intents: Mapping[str, Intent]) -> Iterator[str]:
             key = " ".join(bare_sample(sample).casefold().split())
             if owner.setdefault(key, name) != name:
                 yield f"{where}.{name}: sample {sample!r} is also in {owner[key]!r}"
+
+
+def _impossible_cases(options: "ScriptOptions") -> Iterator[str]:
+    """Cases of a switch on a slot that the slot can never have."""
+    answers: dict[str, set[str]] = {}
+    open_slots: set[str] = set()
+    for state in options.states.values():
+        for name, slot in state.slots.items():
+            if slot.type in ("choice", "yesno"):
+                answers.setdefault(name, set()).update(slot.choices or ("yes", "no"))
+            else:
+                open_slots.add(name)
+    for where, action in _all_actions(options):
+        switch = action.switch
+        if switch is None or switch.on not in answers or switch.on in open_slots:
+            continue
+        for case in switch.cases:
+            if case and case not in answers[switch.on]:
+                near = _nearest(case, sorted(answers[switch.on]))
+                yield f"{where}.switch.cases: {switch.on} is never {case!r}{near}"

@@ -119,7 +119,7 @@ class ScriptLLMService(LLMService[ScriptAdapter]):
         was_keying = self._dialogue.awaits_more_keys
         reply = self._dialogue.on_digit(digit)
         if reply is not None or not was_keying:
-            await self.broadcast_interruption()
+            await self.broadcast_interruption()  # type: ignore[no-untyped-call]
         if reply is not None:
             await self._say(reply)
         elif self._dialogue.awaits_more_keys:
@@ -143,7 +143,7 @@ class ScriptLLMService(LLMService[ScriptAdapter]):
     async def cleanup(self) -> None:
         """Release the timer with everything else."""
         await self._stop_key_timer()
-        await super().cleanup()
+        await super().cleanup()  # type: ignore[no-untyped-call]
 
     async def _answer_context(self, context: LLMContext) -> None:
         await self._stop_key_timer()

@@ -25,6 +25,8 @@ WORD_SIMILARITY = 0.75
 EXACT_LENGTH = 3
 LITTLE_WEIGHT = 0.15
 PLACEHOLDER_WEIGHT = 1.5
+#: A sample that also catches a value is preferred to one that fits a little better.
+CAPTURE_BONUS = 6.0
 #: Longer utterances are cut; nobody needs more words to name a wish.
 MAX_WORDS = 120
 
@@ -79,7 +81,7 @@ class PhraseMatcher:
         ranked: dict[str, tuple[float, float, Match]] = {}
         for sample in self._samples:
             score, captured = _score(sample, heard)
-            rank = (score, sample.weight)
+            rank = (score + CAPTURE_BONUS * bool(captured), sample.weight)
             if score >= threshold and rank > ranked.get(sample.owner, (0.0, 0.0))[:2]:
                 ranked[sample.owner] = (*rank, Match(sample.owner, score, captured))
         if not ranked:

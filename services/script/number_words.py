@@ -163,6 +163,11 @@ def composing_tens() -> dict[str, int]:
     return words
 
 
+def number_table(language: str) -> list[str]:
+    """The first spelling of 0, 1, 2, … in a language whose numbers are words of their own."""
+    return [variants.split("/")[0] for variants in _WHOLE[language].split()]
+
+
 def _numbered(table: str, first: int, step: int) -> dict[str, int]:
     return {
         word: first + index * step

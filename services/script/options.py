@@ -14,13 +14,14 @@
 'main'
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Self
 
 from pydantic import Field, model_validator
 
+from config.problems import PlacedErrors
 from config.providers import ProviderOptions
-from services.script.check import find_problems
+from services.script.check import find_misfits, find_problems
 from services.script.model import (
     Intent,
     Keys,
@@ -69,7 +70,7 @@ class ScriptOptions(ProviderOptions):
     def _check(self) -> Self:
         problems = find_problems(self)
         if problems:
-            raise ValueError("; ".join(problems))
+            raise PlacedErrors(problems)
         return self
 
     @property
@@ -91,6 +92,17 @@ class ScriptOptions(ProviderOptions):
             for slot in state.slots.values():
                 phrases.extend(_slot_phrases(slot))
         return tuple(dict.fromkeys(phrases))
+
+    def problems_with(
+        self, *, variables: Collection[str], transfer_targets: Collection[str]
+    ) -> list[str]:
+        """What in this script does not fit its agent; empty if all does.
+
+        Args:
+            variables: Names that ``{{name}}`` may use besides the script's own.
+            transfer_targets: Names in the agent's ``call.transfer_to``.
+        """
+        return find_misfits(self, variables, transfer_targets)
 
     def _all_intents(self) -> Iterator[Intent]:
         yield from self.intents.values()
