@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.agent import PROVIDER_KINDS, AgentConfig
-from config.check import check
+from config.check import installation_problems, language_problems
 from config.documents import Document, read_document
 from config.layers import lay_over
 from config.problems import ConfigFileError, KeyPath, Problem, from_validation, placed, unknown
@@ -30,7 +30,7 @@ def read_agent(
     """Read and check one agent file.
 
     Args:
-        check_installation: Also refuse what cannot be served here (see ``config.check``).
+        check_installation: Also refuse an agent whose keys or packages are missing here.
 
     Raises:
         ConfigFileError: With every problem found, and where.
@@ -61,9 +61,9 @@ def build_agent(
     except ValidationError as error:
         problems += from_validation(error, AgentConfig, data)
     else:
-        problems += _misfits(agent)
+        problems += [*_misfits(agent), *language_problems(agent, catalog)]
     if agent is not None and check_installation:
-        problems += check(agent, catalog, settings)
+        problems += installation_problems(agent, catalog, settings)
     if agent is None or problems:
         raise ConfigFileError(document.file, _located(problems, document, settings))
     return agent

@@ -1,5 +1,6 @@
 """Whether this installation can serve an agent: languages, credentials, packages."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 from config.agent import PROVIDER_KINDS, AgentConfig
@@ -13,18 +14,38 @@ from config.settings import Settings
 
 def check(agent: AgentConfig, catalog: ProviderCatalog, settings: Settings) -> list[Problem]:
     """Everything that keeps ``agent`` from being served here, each with a way out."""
+    return language_problems(agent, catalog) + installation_problems(agent, catalog, settings)
+
+
+def language_problems(agent: AgentConfig, catalog: ProviderCatalog) -> list[Problem]:
+    """Languages of the agent that a provider in its chains lacks; so on every installation."""
     problems: list[Problem] = []
+    for spec, options, place in _chosen(agent, catalog):
+        problems += _languages(spec, options, agent, catalog, place)
+    return problems
+
+
+def installation_problems(
+    agent: AgentConfig, catalog: ProviderCatalog, settings: Settings
+) -> list[Problem]:
+    """Keys and packages that are missing here."""
+    problems: list[Problem] = []
+    for spec, options, place in _chosen(agent, catalog):
+        problems += _secret(spec, options, settings, place)
+        problems += _packages(spec, place)
+    return problems
+
+
+def _chosen(
+    agent: AgentConfig, catalog: ProviderCatalog
+) -> Iterator[tuple[ProviderSpec, ProviderOptions, KeyPath]]:
+    """The providers of all chains whose options are valid, and the key that chose each."""
     for kind in PROVIDER_KINDS:
         for name in agent.section(kind).chain:
             spec = catalog.find(kind, name)
-            if spec is None or not agent.has_options(kind, name):
-                continue
-            options = agent.provider_options(kind, name)
-            place = provider_place(agent, kind, name)
-            problems += _languages(spec, options, agent, catalog, place)
-            problems += _secret(spec, options, settings, place)
-            problems += _packages(spec, place)
-    return problems
+            if spec is not None and agent.has_options(kind, name):
+                place = provider_place(agent, kind, name)
+                yield spec, agent.provider_options(kind, name), place
 
 
 def provider_place(agent: AgentConfig, kind: ProviderKind, name: str) -> KeyPath:

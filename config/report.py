@@ -6,6 +6,7 @@ from pathlib import Path
 from config.agent_file import native_document, read_agent
 from config.documents import read_document
 from config.providers import ProviderCatalog
+from config.secrets import without_secrets
 from config.settings import Settings
 from config.voicera import is_voicera
 
@@ -26,9 +27,9 @@ def checked_file(
     lines = [f"{file}: good: agent {agent.agent_id} ({agent.language}; {stages})"]
     document = read_document(file)
     if is_voicera(document.data):
-        converted = native_document(document, catalog).data
+        converted = without_secrets(native_document(document, catalog).data)
         lines += [
-            "converted from VoiceERA's keys:",
+            "converted from VoiceERA's keys (API keys left out):",
             json.dumps(converted, indent=2, ensure_ascii=False),
         ]
     return "\n".join(lines)

@@ -19,6 +19,15 @@ def hide_secrets(value: Any, key: str = "") -> Any:
     return value
 
 
+def without_secrets(value: Any) -> Any:
+    """Plain data less everything under keys like ``api_key``, to be shown."""
+    if isinstance(value, dict):
+        return {k: without_secrets(v) for k, v in value.items() if not is_secret_key(k)}
+    if isinstance(value, list):
+        return [without_secrets(item) for item in value]
+    return value
+
+
 def is_secret_key(key: str) -> bool:
     """Whether what stands under ``key`` must not be shown."""
     return key.lower().endswith(("api_key", "token", "secret", "password", "private_key"))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from config.agent import AgentConfig
 from config.documents import Document
 from config.errors import ConfigError
 from config.languages import resolve_language
@@ -80,7 +81,9 @@ def convert(document: Document, catalog: ProviderCatalog) -> Document:
     if conversion.problems:
         problems = [p.at(document.line(p.path)) for p in conversion.problems]
         raise ConfigFileError(document.file, problems)
-    return Document(document.file, conversion.data, conversion.lines)
+    keys = [key for key in AgentConfig.model_fields if key in conversion.data]
+    data = {key: conversion.data[key] for key in keys}
+    return Document(document.file, data, conversion.lines)
 
 
 @dataclass(slots=True)

@@ -272,6 +272,17 @@ def test_the_check_of_the_installation_can_be_made_apart(
     assert check(agent, catalog, with_key) == []
 
 
+def test_a_missing_language_is_refused_even_where_nothing_is_installed(
+    catalog: ProviderCatalog, settings: Settings
+) -> None:
+    text = "language: mr\nstt: {provider: deepgram}\nllm: {script: {steps: {a: b}}}"
+    with pytest.raises(ConfigFileError) as caught:
+        build_agent(
+            parse_document(text, Path("a.yaml")), catalog, settings, check_installation=False
+        )
+    assert [p.path for p in caught.value.problems] == [("stt", "provider")]
+
+
 def test_an_agent_file_does_not_reach_into_the_environment(problems_of: ProblemsOf) -> None:
     (problem,) = problems_of(
         "stt: {offline: {base_url: 'http://x/${JWT_SECRET}'}}\nllm: {script: {steps: {a: b}}}\n"
