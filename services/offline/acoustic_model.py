@@ -60,6 +60,18 @@ class AcousticModel:
         """Index of a phone by name."""
         return self.phones.index(phone)
 
+    def speech_mean(self) -> Floats:
+        """Mean cepstra of all phones but silence and noise, ``(13,)``."""
+        matrix = self.gaussians[0]
+        means = (matrix[13:26] / (-2 * matrix[:13])).T.reshape(len(self.phones), -1, 13)
+        rows = [
+            np.average(means[phone], axis=0, weights=self.weights[phone][0].mean(axis=1))
+            for phone, name in enumerate(self.phones)
+            if name != "SIL" and not name.startswith("+")
+        ]
+        mean: Floats = np.mean(rows, axis=0, dtype=np.float64).astype(np.float32)
+        return mean
+
     def senones(
         self, phone: int, left: int | None, right: int | None, *, first: bool, last: bool
     ) -> tuple[int, int, int]:

@@ -5,13 +5,12 @@ array operations over all of them, so nothing is ever cut off too early and the 
 phrase is exact.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.offline.acoustic_model import STATES, AcousticModel, Floats, Ints
-from services.offline.frontend import Features
 
 _NEVER = np.float32(-1e9)
 
@@ -67,6 +66,25 @@ class Network:
     offsets: Ints
     finals: Ints
 
+    def ending_in(self, finals: Ints) -> "Network":
+        """The same network with other ends."""
+        return replace(self, finals=finals)
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """All paths through all frames.
+
+    Attributes:
+        exits: ``(T, nodes)`` score of having left each node with each frame.
+        moved: ``(T, nodes)`` bit ``s`` is set where the best way into state ``s`` was not staying.
+        ends: ``(nodes,)`` score of leaving each node with the last frame.
+    """
+
+    exits: Floats
+    moved: NDArray[np.uint8]
+    ends: Floats
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -81,76 +99,65 @@ class Step:
 START = -1
 
 
-def follow(network: Network, scores: Floats, active: NDArray[np.bool_], silence: float) -> Floats:
-    """All paths through all frames: ``(T, 3, nodes)`` best score of being in each state.
+def follow(network: Network, scores: Floats, active: NDArray[np.bool_], silence: float) -> Paths:
+    """Go through all frames, keeping the best way into every state.
 
     Args:
         network: Where one may go.
-        scores: ``(T, len(network.senones))``.
+        scores: ``(T, len(network.senones))``, T at least 1.
         active: Frames with speech, in which silence costs ``silence`` more.
         silence: Log-penalty per such frame.
     """
     nodes = len(network.silent)
-    history = np.empty((len(scores), STATES, nodes), np.float32)
-    states = network.states.T.copy()
-    stay = network.stay.T.copy()
-    leave = network.leave.T.copy()
+    states = np.ascontiguousarray(network.states.T)
+    stay = np.ascontiguousarray(network.stay.T)
+    leave = np.ascontiguousarray(network.leave.T)
     hush = np.where(network.silent, np.float32(-silence), np.float32(0))
-    exits = np.full(nodes + 1, _NEVER, np.float32)
-    exits[START] = 0
+    exits = np.empty((len(scores), nodes), np.float32)
+    moved = np.zeros((len(scores), nodes), np.uint8)
+    before = np.full(nodes + 1, _NEVER, np.float32)
+    before[START] = 0
     now = np.full((STATES, nodes), _NEVER, np.float32)
+    arriving = np.empty((STATES, nodes), np.float32)
+    bits = np.array([1, 2, 4], np.uint8)[:, None]
     for t, row in enumerate(scores):
-        entering = np.maximum.reduceat(exits[network.sources] + network.penalties, network.offsets)
-        step = now + stay
-        np.maximum(step[1:], now[:-1] + leave[:-1], out=step[1:])
-        np.maximum(step[0], entering, out=step[0])
-        step += row[states]
+        reached = before[network.sources] + network.penalties
+        np.maximum.reduceat(reached, network.offsets, out=arriving[0])
+        np.add(now[:-1], leave[:-1], out=arriving[1:])
+        now += stay
+        moved[t] = ((arriving > now) * bits).sum(axis=0, dtype=np.uint8)
+        np.maximum(now, arriving, out=now)
+        now += row[states]
         if active[t]:
-            step += hush
-        now = step
-        history[t] = now
-        exits[:nodes] = now[-1] + leave[-1]
-        exits[START] = _NEVER
-    return history
+            now += hush
+        np.add(now[-1], leave[-1], out=exits[t])
+        before[:nodes] = exits[t]
+        before[START] = _NEVER
+    return Paths(exits=exits, moved=moved, ends=exits[-1])
 
 
-def trace(network: Network, history: Floats, final: int) -> list[Step]:
+def trace(network: Network, paths: Paths, final: int) -> list[Step]:
     """The best path that ends in node ``final``, from first to last."""
-    nodes = len(network.silent)
-    node, state, t = final, STATES - 1, len(history) - 1
+    node, state, end = final, STATES - 1, len(paths.exits)
     steps: list[Step] = []
-    end = t + 1
-    while t >= 0:
-        if state > 0:
-            if t == 0:
-                break
-            stayed = history[t - 1, state, node] + network.stay[node, state]
-            moved = history[t - 1, state - 1, node] + network.leave[node, state - 1]
-            state -= int(moved > stayed)
-            t -= 1
+    for t in range(len(paths.exits) - 1, -1, -1):
+        if not paths.moved[t, node] >> state & 1:
             continue
-        first = int(network.offsets[node])
-        last = int(network.offsets[node + 1]) if node + 1 < nodes else len(network.sources)
-        sources = network.sources[first:last]
-        penalties = network.penalties[first:last]
+        if state > 0:
+            state -= 1
+            continue
+        steps.append(Step(node, t, end))
         if t == 0:
-            steps.append(Step(node, 0, end))
             break
-        arriving = np.where(
-            sources == START,
-            _NEVER,
-            history[t - 1, -1, sources] + network.leave[sources, -1] + penalties,
-        )
-        best = int(arriving.argmax())
-        stayed = history[t - 1, 0, node] + network.stay[node, 0]
-        t -= 1
-        if arriving[best] > stayed:
-            steps.append(Step(node, t + 1, end))
-            end = t + 1
-            node, state = int(sources[best]), STATES - 1
+        node, state, end = _source(network, paths.exits[t - 1], node), STATES - 1, t
     return steps[::-1]
 
 
-def speech_only(features: Features) -> int:
-    """How many frames of the utterance are speech; at least 1."""
-    return max(int(features.active.sum()), 1)
+def _source(network: Network, exits: Floats, node: int) -> int:
+    """From which node ``node`` was best entered, given every node's score of being left."""
+    first = int(network.offsets[node])
+    following = network.offsets[node + 1 : node + 2]
+    last = int(following[0]) if len(following) else len(network.sources)
+    sources = network.sources[first:last]
+    reached = np.where(sources == START, _NEVER, exits[sources] + network.penalties[first:last])
+    return int(sources[reached.argmax()])

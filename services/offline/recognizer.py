@@ -1,0 +1,140 @@
+"""What was said: the best phrase, and whether it is good enough to be believed."""
+
+import math
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from services.offline import frontend
+from services.offline.acoustic_model import Floats, load_model
+from services.offline.frontend import Features
+from services.offline.grammar import phone_loop
+from services.offline.search import follow, score_senones, trace
+from services.offline.vocabulary import Vocabulary, build_grammar
+
+#: Cost of each phone of the competing phone loop, and of silence inside speech.
+_LOOP_COST = 10.0
+_SILENCE_COST = 10.0
+
+#: Logistic regression over 960 utterances of ``bench.accuracy --tuning``: log-likelihood per
+#: frame against the phone loop, lead over the next phrase, shortness.
+_WEIGHT_FIT, _WEIGHT_LEAD, _WEIGHT_SHORT, _BIAS = 1.97, 1.66, -3.31, 1.24
+_GREATEST_LEAD = 3.0
+_SHORT_FRAMES = 30.0
+
+#: Frames times nodes that may be kept at once; 5 bytes each.
+_MAX_CELLS = 40_000_000
+
+
+class Recognition(msgspec.Struct, frozen=True):
+    """What an utterance was taken for.
+
+    Attributes:
+        text: Best phrase with its slot values, whether accepted or not; empty if none.
+        confidence: 0 to 1.
+        accepted: Whether the confidence suffices.
+        speech_seconds: How much speech there was.
+    """
+
+    text: str
+    confidence: float
+    accepted: bool
+    speech_seconds: float
+
+
+NOTHING = Recognition(text="", confidence=0.0, accepted=False, speech_seconds=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the decision to believe a phrase rests on.
+
+    Attributes:
+        fit: Log-likelihood per frame of speech, relative to any phones in any order.
+        lead: The same, relative to the next best phrase.
+        frames: Frames of speech.
+    """
+
+    fit: float
+    lead: float
+    frames: int
+
+    @property
+    def confidence(self) -> float:
+        """Probability that the phrase is what was said, 0 to 1."""
+        z = _BIAS + _WEIGHT_FIT * self.fit + _WEIGHT_LEAD * min(self.lead, _GREATEST_LEAD)
+        z += _WEIGHT_SHORT * _SHORT_FRAMES / self.frames
+        return 1 / (1 + math.exp(-max(min(z, 50.0), -50.0)))
+
+
+class Recognizer:
+    """Hears the phrases of one vocabulary. Compiled once; holds no state between utterances.
+
+    Args:
+        vocabulary: What may be said.
+
+    Raises:
+        ProviderError: A package is missing or the vocabulary is too large.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._model = load_model()
+        self._target = self._model.speech_mean()
+        self._grammar = build_grammar(vocabulary)
+        self._loop = phone_loop(self._model, _LOOP_COST)
+        self._senones = np.union1d(self._grammar.network.senones, self._loop.senones).astype(
+            np.int32
+        )
+        self._columns = np.searchsorted(self._senones, self._grammar.network.senones)
+        self._loop_columns = np.searchsorted(self._senones, self._loop.senones)
+
+    @property
+    def nodes(self) -> int:
+        """Size of the network."""
+        return len(self._grammar.network.silent)
+
+    def decode(self, pcm: bytes, *, rate_hz: int = 8_000, sensitivity: float = 0.5) -> Recognition:
+        """Recognise one utterance, taking about 30 ms.
+
+        Args:
+            pcm: 16-bit little-endian mono, with some silence around the speech.
+            rate_hz: Its sample rate.
+            sensitivity: 0 accepts next to nothing, 1 everything.
+        """
+        samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2")
+        if rate_hz != frontend.RATE_HZ:
+            samples = soxr.resample(samples, rate_hz, frontend.RATE_HZ, "HQ")
+        features = frontend.extract(samples, self._target)
+        if features is None or len(features.frames) * self.nodes > _MAX_CELLS:
+            return NOTHING
+        text, evidence = self.examine(features)
+        confidence = evidence.confidence
+        return Recognition(
+            text=text,
+            confidence=confidence,
+            accepted=bool(text) and confidence >= 1 - sensitivity,
+            speech_seconds=evidence.frames * frontend.FRAME_MS / 1000,
+        )
+
+    def examine(self, features: Features) -> tuple[str, Evidence]:
+        """The best phrase and the evidence for it."""
+        network = self._grammar.network
+        scores = score_senones(self._model, features.frames, self._senones)
+        paths = follow(network, scores[:, self._columns], features.active, _SILENCE_COST)
+        ends = paths.ends[network.finals]
+        winner = int(ends.argmax())
+        best = float(ends[winner])
+        rivals = ends[np.array(self._grammar.group_of) != self._grammar.group_of[winner]]
+        free = self._score_loop(scores, features.active)
+        frames = max(int(features.active.sum()), 1)
+        lead = (best - float(rivals.max())) / frames if len(rivals) else _GREATEST_LEAD
+        steps = trace(network, paths, int(network.finals[winner]))
+        text = self._grammar.text([step.node for step in steps])
+        return text, Evidence(fit=(best - free) / frames, lead=lead, frames=frames)
+
+    def _score_loop(self, scores: Floats, active: NDArray[np.bool_]) -> float:
+        paths = follow(self._loop, scores[:, self._loop_columns], active, _SILENCE_COST)
+        return float(paths.ends.max())
