@@ -274,7 +274,7 @@ class JournalWriter:
         limit_bytes: Audio that may wait for the disk, per call.
     """
 
-    def __init__(self, root: Path, *, flush_ms: float = 70.0, limit_bytes: int = 1 << 20) -> None:
+    def __init__(self, root: Path, *, flush_ms: float = 80.0, limit_bytes: int = 1 << 20) -> None:
         self.root = root.absolute()
         self._flush_seconds = flush_ms / 1000
         self._limit_bytes = limit_bytes
