@@ -247,11 +247,10 @@ class _Conversion:
         name = str(value["name"]).strip().casefold()
         if name == "custom_llm":
             if any(key in {**value, **args} for key in ("base_url", "api_base")):
-                return "openai"
+                return "local"
             self.refuse(
                 (*origin, "name"),
-                "a custom_llm is kept in the VoiceERA backend; write name OpenAI and its "
-                "address as args.base_url",
+                "a custom_llm is kept in the VoiceERA backend; give its address as args.base_url",
             )
             return None
         if self.catalog.find(kind, name) is None:

@@ -193,7 +193,7 @@ def test_a_custom_model_with_its_address_is_served(
 ) -> None:
     model = {"name": "custom_llm", "model": "m", "args": {"base_url": "http://llm.example/v1"}}
     made = agent(changed(FLAT, llm_model=model), catalog, settings)
-    assert made.provider_options("llm", "openai").base_url == "http://llm.example/v1"
+    assert made.provider_options("llm", "local").base_url == "http://llm.example/v1"
 
 
 @pytest.mark.parametrize(
