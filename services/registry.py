@@ -8,7 +8,7 @@ from importlib import import_module
 
 from config.providers import ProviderCatalog, ProviderSpec
 
-VENDORS = ("espeak", "script")
+VENDORS = ("cartesia", "deepgram", "espeak", "openai", "script")
 
 
 def _specs() -> list[ProviderSpec]:

@@ -1,0 +1,102 @@
+"""Cartesia text-to-speech: Pipecat's own service in a call, the bytes interface outside one."""
+
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from cartesia import APIConnectionError, APIError, APIStatusError, AsyncCartesia
+from pipecat.services.cartesia.tts import CartesiaTTSService, GenerationConfig
+
+from config.errors import ProviderError
+from services.cartesia import CartesiaTTSOptions
+from services.context import ServiceContext
+
+RENDER_SECONDS = 15.0
+
+
+def build_tts(options: CartesiaTTSOptions, context: ServiceContext) -> CartesiaTTSService:
+    """A streaming synthesiser for one call, at the line's own rate and with word times."""
+    settings: dict[str, Any] = {
+        "model": options.model,
+        "voice": options.voice,
+        "language": context.vendor_language,
+    }
+    if generation := _generation(options):
+        settings["generation_config"] = GenerationConfig(**generation)
+    return CartesiaTTSService(
+        api_key=context.api_key.get_secret_value() if context.api_key else "",
+        url=websocket_url(context.base_url or ""),
+        sample_rate=context.rate_hz,
+        settings=CartesiaTTSService.Settings(**settings),
+    )
+
+
+async def render(options: CartesiaTTSOptions, context: ServiceContext, text: str) -> bytes:
+    """Speak one phrase outside a call.
+
+    Returns:
+        16-bit little-endian mono samples at ``context.rate_hz``.
+
+    Raises:
+        ProviderError: Cartesia refused or could not be reached.
+    """
+    request: dict[str, Any] = {
+        "model_id": options.model,
+        "transcript": text,
+        "voice": {"mode": "id", "id": options.voice},
+        "language": context.vendor_language,
+        "output_format": {
+            "container": "raw",
+            "encoding": "pcm_s16le",
+            "sample_rate": context.rate_hz,
+        },
+    }
+    if generation := _generation(options):
+        request["generation_config"] = generation
+    client = AsyncCartesia(
+        api_key=context.api_key.get_secret_value() if context.api_key else "",
+        base_url=context.base_url,
+        timeout=RENDER_SECONDS,
+        max_retries=1,
+    )
+    async with client:
+        try:
+            response = await client.tts.generate(**request)
+            pcm: bytes = await response.read()
+        except APIError as error:
+            raise _mapped(error) from error
+    return pcm[: len(pcm) & ~1]
+
+
+def websocket_url(base_url: str) -> str:
+    """The synthesis socket below an HTTP or WebSocket address.
+
+    >>> websocket_url("http://127.0.0.1:9000/")
+    'ws://127.0.0.1:9000/tts/websocket'
+    """
+    parts = urlsplit(base_url)
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    path = parts.path.rstrip("/").removesuffix("/tts/websocket")
+    return urlunsplit((scheme, parts.netloc, f"{path}/tts/websocket", "", ""))
+
+
+def _generation(options: CartesiaTTSOptions) -> dict[str, Any]:
+    values = {"speed": options.speed, "volume": options.volume, "emotion": options.emotion}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _mapped(error: APIError) -> ProviderError:
+    """Cartesia's errors as ours; only what may pass by itself is worth another try."""
+    code, retryable = "tts_failed", True
+    if isinstance(error, APIConnectionError):
+        code = "tts_unreachable"
+    elif isinstance(error, APIStatusError):
+        status = error.status_code
+        code = {401: "tts_auth", 403: "tts_auth", 429: "tts_busy"}.get(status, "tts_failed")
+        retryable = status in (408, 429) or status >= 500
+    return ProviderError(
+        code,
+        f"Cartesia: {type(error).__name__}",
+        provider="cartesia",
+        stage="tts",
+        retryable=retryable,
+    )
