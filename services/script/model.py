@@ -25,9 +25,7 @@ _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 def _words(value: Any) -> str:
     if isinstance(value, bool):
-        raise ValueError(
-            f"expected a text, found {str(value).lower()}; put yes, no, on and off in quotes"
-        )
+        raise ValueError(f"expected a text, found {str(value).lower()}; put it in quotes")
     if isinstance(value, int | float):
         return str(value)
     if not isinstance(value, str) or not value.strip():
@@ -69,10 +67,7 @@ def phrase_in(phrase: str | Mapping[str, str], language: str) -> str:
 
 def _name(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError(
-            f"found {str(value).lower()} as a name; YAML reads yes, no, on and off as true "
-            "and false: put the name in quotes"
-        )
+        raise ValueError(f"found {str(value).lower()} where a name is wanted; put it in quotes")
     if not isinstance(value, str) or not _NAME.match(value):
         raise ValueError(
             f"{value!r} cannot be a name: use letters, digits and underscores, "

@@ -134,7 +134,7 @@ JOINERS = "and then aur phir और फिर आणि मग আর তার�
 #: Words around a number that do not make it a sentence about something else.
 FILLERS = (
     "press option number choice please the is its it my i want say um uh yes haan ji dabaye "
-    "नंबर विकल्प दबाएं दबाओ दबाइए बटन जी हां प्लीज है का की নম্বর எண் నంబర్"
+    "नंबर विकल्प दबाएं दबाओ दबाइए दबाया दबाता दबाती बटन जी हां प्लीज है का की নম্বর எண் నంబర్"
 )
 
 #: Number words that are also common words: they count only beside another number, or alone.

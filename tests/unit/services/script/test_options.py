@@ -99,7 +99,7 @@ def test_shorthand_is_expanded() -> None:
         ("{states: {a: {say: '', end: true}}}", "states.a.say: Value error, expected a text"),
         (
             "{states: {a: {say: yes, end: true}}}",
-            "states.a.say: Value error, expected a text, found true; put yes, no, on and off",
+            "states.a.say: Value error, expected a text, found true; put it in quotes",
         ),
         ("{states: {a: {say: {hindi: x}, end: true}}}", "'hindi' is not a language code"),
         ("{states: {a: {say: {}, end: true}}}", "found an empty map"),
@@ -113,7 +113,7 @@ def test_shorthand_is_expanded() -> None:
         ("{states: {a: {say: x, key: {1: a}}}}", "states.a.key: Extra inputs"),
         (
             "{states: {no: {end: true}}}",
-            "Value error, found false as a name; YAML reads yes, no, on and off as true",
+            "Value error, found false where a name is wanted; put it in quotes",
         ),
         ("{states: {a b: {end: true}}}", "'a b' cannot be a name"),
         ("{states: {a: {end: true, then: a}}}", "give only one of `then` and `end`"),
