@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING
 
 from rapidfuzz import fuzz, process
 
-from services.script.model import (
-    Action,
-    Intent,
-    State,
-    Transfer,
-    bare_sample,
-    placeholders_in,
-)
+from services.script.fields import bare_sample, placeholders_in
+from services.script.model import Action, Intent, State, Transfer
 from services.script.template import variables_in
 
 if TYPE_CHECKING:

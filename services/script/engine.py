@@ -8,19 +8,10 @@ from collections.abc import Mapping
 
 from config.languages import resolve_language
 from config.phrases import phrases_for
+from services.script.fields import KEYED_TYPES, Phrase, phrase_in, placeholders_in
 from services.script.form import Form, Outcome
 from services.script.matching import Match, PhraseMatcher
-from services.script.model import (
-    KEYED_TYPES,
-    Action,
-    Intent,
-    Phrase,
-    Slot,
-    State,
-    Transfer,
-    phrase_in,
-    placeholders_in,
-)
+from services.script.model import Action, Intent, Slot, State, Transfer
 from services.script.numbers import lone_digit
 from services.script.options import ScriptOptions
 from services.script.reply import Reply, TransferRequest, Turn

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from services.script.fields import KEYED_TYPES
 from services.script.matching import PhraseMatcher
-from services.script.model import KEYED_TYPES, Slot
+from services.script.model import Slot
 from services.script.numbers import spoken_digits
 from services.script.slots import (
     keys_awaited,

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Indel
 
+from services.script.fields import placeholders_in
 from services.script.little_words import LITTLE_WORDS
-from services.script.model import placeholders_in
 from services.script.numbers import find_numbers, phone_number, run_number
 from services.script.text import tokens
 from services.script.yesno import NO_WORDS, YES_WORDS, yes_or_no

@@ -5,78 +5,23 @@ expanded here, so that the engine sees one shape: a bare state name where an act
 wanted is a ``goto``, a bare text in ``no_match`` or ``no_input`` is a ``say``.
 """
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-SlotType = Literal["digit", "digits", "number", "phone", "yesno", "choice", "text"]
-#: What a sample phrase may hold in braces, and what the caller's words become.
-PLACEHOLDERS: tuple[str, ...] = ("digits", "digit", "number", "phone", "yesno")
-#: Slot types that can be keyed in digit by digit.
-KEYED_TYPES: frozenset[str] = frozenset({"digit", "digits", "number", "phone"})
-KEYPAD_KEYS = "0123456789*#"
-
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_LANGUAGE_TAG = re.compile(r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$")
-_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, bool):
-        raise ValueError(f"expected a text, found {str(value).lower()}; put it in quotes")
-    if isinstance(value, int | float):
-        return str(value)
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"expected a text to speak, found {value!r}")
-    return value.strip()
-
-
-def _phrase(value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        return _words(value)
-    if not value:
-        raise ValueError("expected a text for at least one language, found an empty map")
-    for tag in value:
-        if not isinstance(tag, str) or not _LANGUAGE_TAG.match(tag):
-            raise ValueError(
-                f"{tag!r} is not a language code; write it like hi, en-IN: "
-                "a map under `say` holds one text per language"
-            )
-    return {tag: _words(text) for tag, text in value.items()}
-
-
-Phrase = Annotated[str | dict[str, str], BeforeValidator(_phrase)]
-"""A text to speak, or one text per language code."""
-
-
-def phrase_in(phrase: str | Mapping[str, str], language: str) -> str:
-    """The text of ``phrase`` in ``language``: exact code, same language, else the first."""
-    if isinstance(phrase, str):
-        return phrase
-    base = language.split("-")[0]
-    for tag in (language, base):
-        if tag in phrase:
-            return phrase[tag]
-    for tag, text in phrase.items():
-        if tag.split("-")[0] == base:
-            return text
-    return next(iter(phrase.values()))
-
-
-def _name(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError(f"found {str(value).lower()} where a name is wanted; put it in quotes")
-    if not isinstance(value, str) or not _NAME.match(value):
-        raise ValueError(
-            f"{value!r} cannot be a name: use letters, digits and underscores, "
-            "not starting with a digit"
-        )
-    return value
-
-
-Name = Annotated[str, BeforeValidator(_name)]
+from services.script.fields import (
+    KEYPAD_KEYS,
+    Name,
+    Phrase,
+    Sample,
+    SlotType,
+    as_case_names,
+    as_choices,
+    as_list,
+    as_phrase,
+    is_language_tag,
+)
 
 
 class ScriptModel(BaseModel):
@@ -119,14 +64,10 @@ def _step(value: Any) -> Any:
     is_text = isinstance(value, str) or (
         isinstance(value, Mapping)
         and bool(value)
-        and all(isinstance(tag, str) and _LANGUAGE_TAG.match(tag) for tag in value)
+        and all(is_language_tag(tag) for tag in value)
         and not set(value) & set(Action.model_fields)
     )
     return {"say": value} if is_text else value
-
-
-def _steps(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
 
 
 class Action(ScriptModel):
@@ -177,24 +118,17 @@ Step = Annotated[Action, BeforeValidator(_step, json_schema_input_type=Action | 
 
 Steps = Annotated[
     tuple[Step, ...],
-    BeforeValidator(_steps, json_schema_input_type=list[Step] | Step),
+    BeforeValidator(as_list, json_schema_input_type=list[Step] | Step),
     Field(min_length=1),
 ]
 """What to do the first, second, … time in a row; the last serves for all further times."""
-
-
-def _case_names(value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    words = {True: "yes", False: "no"}
-    return {words[k] if isinstance(k, bool) else str(k): v for k, v in value.items()}
 
 
 class Switch(ScriptModel):
     """Chooses an action by the value of a variable."""
 
     on: Name = Field(description="Name of the variable.")
-    cases: Annotated[dict[str, Go], BeforeValidator(_case_names), Field(min_length=1)]
+    cases: Annotated[dict[str, Go], BeforeValidator(as_case_names), Field(min_length=1)]
     default: Go | None = Field(default=None, description="When no case is the variable's value.")
 
     @model_validator(mode="before")
@@ -206,23 +140,6 @@ class Switch(ScriptModel):
         return data
 
 
-def _sample(value: Any) -> Any:
-    text = _words(value)
-    for inner in _PLACEHOLDER.findall(text):
-        kind, _, name = inner.partition(":")
-        if kind not in PLACEHOLDERS:
-            allowed = ", ".join(f"{{{p}}}" for p in PLACEHOLDERS)
-            raise ValueError(f"unknown placeholder {{{inner}}} in {text!r}; there are {allowed}")
-        if name:
-            _name(name)
-    if not _PLACEHOLDER.sub("x", text).strip(" .,!?।॥'\"-{}"):
-        raise ValueError(f"sample {text!r} has no words")
-    return text
-
-
-Sample = Annotated[str, BeforeValidator(_sample)]
-
-
 class Intent(Action):
     """Something a caller may want, told by examples of how they may say it."""
 
@@ -232,31 +149,8 @@ class Intent(Action):
     )
 
 
-def placeholders_in(sample: str) -> list[tuple[str, str]]:
-    """Type and variable name of each placeholder in ``sample``, left to right."""
-    found = []
-    for inner in _PLACEHOLDER.findall(sample):
-        kind, _, name = inner.partition(":")
-        found.append((kind, name or kind))
-    return found
-
-
-def bare_sample(sample: str) -> str:
-    """``sample`` with every placeholder reduced to its type: ``{phone:mobile}`` -> ``{phone}``."""
-    return _PLACEHOLDER.sub(lambda m: "{" + m[1].partition(":")[0] + "}", sample)
-
-
-def _choices(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return {_words(item): [item] for item in value}
-    if isinstance(value, Mapping):
-        listed = {_words(k): (_steps(v) if v is not None else [k]) for k, v in value.items()}
-        return {k: v or [k] for k, v in listed.items()}
-    return value
-
-
 def _confirm(value: Any) -> Any:
-    return value if isinstance(value, bool) else _phrase(value)
+    return value if isinstance(value, bool) else as_phrase(value)
 
 
 class Slot(ScriptModel):
@@ -267,7 +161,7 @@ class Slot(ScriptModel):
     reprompt: Annotated[
         tuple[Phrase, ...],
         BeforeValidator(
-            _steps, json_schema_input_type=list[str | dict[str, str]] | str | dict[str, str]
+            as_list, json_schema_input_type=list[str | dict[str, str]] | str | dict[str, str]
         ),
     ] = Field(default=(), description="The question after the first, second, … failure.")
     retries: int = Field(default=2, ge=0, le=10, description="Further attempts after the first.")
@@ -284,7 +178,7 @@ class Slot(ScriptModel):
     choices: Annotated[
         dict[str, tuple[Sample, ...]],
         BeforeValidator(
-            _choices, json_schema_input_type=dict[str, list[str] | str | None] | list[str]
+            as_choices, json_schema_input_type=dict[str, list[str] | str | None] | list[str]
         ),
     ] = Field(default_factory=dict, description="Values and how callers say them.")
 

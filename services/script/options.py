@@ -22,16 +22,8 @@ from pydantic import Field, model_validator
 from config.problems import PlacedErrors
 from config.providers import ProviderOptions
 from services.script.check import find_misfits, find_problems
-from services.script.model import (
-    Intent,
-    Keys,
-    Name,
-    Slot,
-    State,
-    Step,
-    Steps,
-    bare_sample,
-)
+from services.script.fields import Name, bare_sample
+from services.script.model import Intent, Keys, Slot, State, Step, Steps
 
 __all__ = ["ScriptOptions"]
 

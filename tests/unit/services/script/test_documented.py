@@ -9,15 +9,7 @@ import pytest
 import yaml
 
 from services.script.engine import Dialogue, Reply
-from services.script.model import (
-    Action,
-    Intent,
-    ScriptModel,
-    Slot,
-    State,
-    Switch,
-    Transfer,
-)
+from services.script.model import Action, Intent, ScriptModel, Slot, State, Switch, Transfer
 from services.script.options import ScriptOptions
 
 ROOT = Path(__file__).parents[4]
