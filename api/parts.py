@@ -14,10 +14,8 @@ from bot.phrases import PhraseCache
 from bot.vad import VadEngine
 from config.agent import AgentConfig
 from config.providers import ProviderCatalog
-from config.sections import ByteOrder
 from config.settings import Settings
 from config.store import AgentChange, AgentStore
-from serializer import codecs
 from serializer.detect import DialectOptions
 from serializer.vobiz import VobizOptions
 from services.factory import ServiceFactory
@@ -36,7 +34,6 @@ from storage.factory import build_storage
 #: after ``make run`` already has them; vendors that are away delay nothing.
 FIRST_PHRASES_SECONDS = 3.0
 WEB_FOLDER = Path(__file__).resolve().parent.parent / "web"
-_BYTE_ORDERS: dict[ByteOrder, codecs.ByteOrder] = {"big": "be", "little": "le"}
 
 
 class ServerParts:
@@ -108,10 +105,7 @@ class ServerParts:
             self.storage, data / "journal", on_stored=lambda call: self.manager.keep_stored(call)
         )
         self.manager = SessionManager(parts, self._keeper, settings.server.max_connections)
-        vobiz = VobizOptions(
-            l16_in_order=_BYTE_ORDERS[settings.vobiz.l16_in_order],
-            l16_out_order=_BYTE_ORDERS[settings.vobiz.l16_out_order],
-        )
+        vobiz = VobizOptions.from_settings(settings.vobiz)
         self.reception = Reception(
             self.agents,
             self.manager,

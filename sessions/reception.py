@@ -10,6 +10,7 @@ from config.agent import AgentConfig
 from config.errors import AdmissionError, ConfigError, VoiceServerError, WireError
 from config.store import AgentStore
 from serializer.base import Dialect
+from serializer.client import CLOSE_CODES
 from serializer.detect import DialectOptions, detect_dialect
 from serializer.messages import AuthRequest, Media, Message, StreamStarted
 from sessions import metrics
@@ -23,8 +24,6 @@ from sessions.tokens import verify_token
 START_SECONDS = 5.0
 #: Packets that may come before ``start``; ten seconds of them.
 MAX_HELD = 500
-
-_CLOSE_CODES = {"server_full": 1013, "draining": 1013, "internal": 1011, "agent_unusable": 1011}
 
 
 @dataclass(slots=True)
@@ -144,4 +143,4 @@ class Reception:
         logger.warning(f"a call was refused: {code}: {error.message}")
         if dialect is not None and (told := dialect.error(code, error.message, True)) is not None:
             await channel.send(told)
-        await channel.close(_CLOSE_CODES.get(code, 1008), code)
+        await channel.close(CLOSE_CODES.get(code) or 1008, code)

@@ -60,6 +60,11 @@ State = Literal["admitted", "running", "ending", "closed"]
 
 #: End causes after which the line is still up, so that what is being said may be finished.
 GRACEFUL = frozenset({"agent_hangup", "transferred", "max_duration", "silence", "drained"})
+#: What a client is told when the server itself is at fault: code and message.
+FAILED = {
+    "provider_failed": ("provider_failed", "a service that this agent needs has failed"),
+    "internal_error": ("internal", "the server made a mistake; its log says which"),
+}
 #: Phrase to say before ending for a cause.
 LAST_WORDS = {"max_duration": "farewell", "drained": "farewell"}
 
@@ -214,6 +219,9 @@ class CallSession:
         if cause in GRACEFUL:
             with suppress(OSError, TimeoutError):
                 await self._line.send(self._dialect.stop())
+        elif cause in FAILED:
+            with suppress(OSError, TimeoutError):
+                await self._line.send(self._dialect.error(*FAILED[cause], True))
         await self._bot.stop()
         self.emit(CallEnded(at_ms=self._now_ms(), cause=cause))
         with suppress(OSError, TimeoutError):
