@@ -20,6 +20,7 @@ _KEYS: Final = re.compile(r"\[([0-9*#]+)\]")
 _WATCH_SECONDS: Final = 5.0
 _STORED_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.2
+_RINGING_SECONDS: Final = 0.5
 _QUIET_MS: Final = 900.0
 _REPLY_TIMEOUT_MS: Final = 20_000.0
 
@@ -66,13 +67,16 @@ async def run_demo_call(
             await caller.phrase(line)
     on_line(f"calling agent {agent_id} at {base_url}, call {caller.call_id}")
     async with aiohttp.ClientSession(headers=headers) as session:
-        async with caller:
-            watch = asyncio.create_task(_watch(session, base_url, caller, on_line))
-            try:
+        watching = asyncio.Event()
+        watch = asyncio.create_task(_watch(session, base_url, caller, on_line, watching))
+        try:
+            # Ringing: a server that lets us subscribe now shows the greeting as well.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(watching.wait(), _RINGING_SECONDS)
+            async with caller:
                 await _talk(caller, lines, on_line)
-            finally:
-                await caller.hang_up()
-                await _stop_watching(watch)
+        finally:
+            await _stop_watching(watch)
         stored = await _stored(session, base_url, caller.call_id)
     report = report_of(caller, stored=tuple(stored.items()))
     for text in _closing_lines(report):
@@ -116,6 +120,7 @@ async def _watch(
     base_url: str,
     caller: VobizCaller,
     on_line: Callable[[str], None],
+    watching: asyncio.Event,
 ) -> None:
     """Show the transcript as the server tells it; the call goes on without."""
     parts = urlsplit(base_url)
@@ -127,6 +132,7 @@ async def _watch(
     except TimeoutError:
         on_line("no live transcript: the server does not offer one for this call")
         return
+    watching.set()
     async with socket:
         async for message in socket:
             if message.type is aiohttp.WSMsgType.TEXT:
@@ -149,7 +155,7 @@ def _show(data: str, caller: VobizCaller, on_line: Callable[[str], None]) -> Non
     if not isinstance(event, Mapping) or event.get("type") != "transcription":
         return
     speaker, text = event.get("speaker"), event.get("text")
-    if event.get("final") is not True or not isinstance(text, str):
+    if event.get("final") is not True or not isinstance(text, str) or not text:
         return
     if speaker == "caller" or speaker == "agent":
         caller.transcript.append(TranscriptLine(caller.now_ms, speaker, text))
@@ -165,14 +171,14 @@ async def _stop_watching(watch: asyncio.Task[None]) -> None:
 
 
 async def _stored(session: aiohttp.ClientSession, base_url: str, call_id: str) -> dict[str, str]:
-    """Ask for the call's record until it says where everything is, or for twenty seconds."""
+    """Ask for the call until its record is stored, which comes last, or for twenty seconds."""
     places: dict[str, str] = {}
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_STORED_SECONDS):
-            while len(places) < len(STORED):
+            while "record" not in places:
                 record = await _record(session, f"{base_url}/api/v1/calls/{quote(call_id)}")
                 places = {name: str(record[name]) for name in STORED if record.get(name)}
-                if len(places) < len(STORED):
+                if "record" not in places:
                     await asyncio.sleep(_POLL_SECONDS)
     return places
 

@@ -3,9 +3,9 @@
 Definitions, used by every figure that this package reports:
 
 - A packet is *audible* where any of its samples reaches -42 dBFS.
-- A *reply* is a run of audible packets. A new one begins where the caller's own input (the
-  last sample of a phrase, or a key) or a flush lies between two audible packets, or where at
-  least ``reply_end_ms`` pass between them.
+- A *reply* is a run of audible packets. A new one begins with the first audible packet after
+  a flush, with the first after the caller's own input (the last sample of a phrase, or a key)
+  unless it goes on without a pause, and where ``reply_end_ms`` pass between two.
 - A *gap* is a stretch of at least ``min_gap_ms`` between the first and the last audible packet
   of one reply during which the play-out buffer was empty: the caller hears speech break off
   and go on. Pauses that were sent as silent audio are no gaps.
@@ -67,7 +67,8 @@ class _Run:
 def find_replies(
     segments: Iterable[Segment],
     *,
-    boundaries_ms: Sequence[float] = (),
+    inputs_ms: Sequence[float] = (),
+    clears_ms: Sequence[float] = (),
     reply_end_ms: float = REPLY_END_MS,
     min_gap_ms: float = MIN_GAP_MS,
 ) -> tuple[Reply, ...]:
@@ -75,9 +76,10 @@ def find_replies(
 
     Args:
         segments: In order of play.
-        boundaries_ms: When the caller's inputs ended and when the buffer was flushed.
+        inputs_ms: When the caller's inputs ended.
+        clears_ms: When the buffer was flushed.
     """
-    borders = sorted(boundaries_ms)
+    inputs, clears = sorted(inputs_ms), sorted(clears_ms)
     replies: list[Reply] = []
     run: _Run | None = None
     dry: list[Gap] = []
@@ -91,7 +93,11 @@ def find_replies(
         dry_since_ms = segment.end_ms
         if not segment.audible:
             continue
-        if run is not None and _same_reply(run, segment, borders, reply_end_ms):
+        if run is not None and not (
+            _crossed(clears, run, segment)
+            or segment.start_ms - run.end_ms >= reply_end_ms
+            or (segment.start_ms > run.end_ms and _crossed(inputs, run, segment))
+        ):
             run.gaps += dry
             run.end_ms = segment.end_ms
         else:
@@ -104,9 +110,6 @@ def find_replies(
     return tuple(replies)
 
 
-def _same_reply(run: _Run, segment: Segment, borders: Sequence[float], reply_end_ms: float) -> bool:
-    pause_ms = segment.start_ms - run.end_ms
-    if pause_ms <= 0:
-        return True
-    crossed = bisect_right(borders, segment.start_ms) > bisect_right(borders, run.start_ms)
-    return pause_ms < reply_end_ms and not crossed
+def _crossed(borders: Sequence[float], run: _Run, segment: Segment) -> bool:
+    """Whether a border lies after the beginning of a reply, up to a packet's."""
+    return bisect_right(borders, segment.start_ms) > bisect_right(borders, run.start_ms)

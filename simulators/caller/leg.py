@@ -237,9 +237,13 @@ class Leg:
 
     def replies(self, *, min_gap_ms: float = MIN_GAP_MS) -> tuple[Reply, ...]:
         """What the agent said, divided as :mod:`simulators.caller.heard` defines."""
-        borders = [utterance.end_ms for utterance in self.utterances]
-        borders += [at_ms for at_ms, _ in self.keys] + self.playback.clears_ms
-        return find_replies(self.playback.segments, boundaries_ms=borders, min_gap_ms=min_gap_ms)
+        inputs = [utterance.end_ms for utterance in self.utterances]
+        return find_replies(
+            self.playback.segments,
+            inputs_ms=inputs + [at_ms for at_ms, _ in self.keys],
+            clears_ms=self.playback.clears_ms,
+            min_gap_ms=min_gap_ms,
+        )
 
     def gaps(self, *, min_gap_ms: float = MIN_GAP_MS) -> tuple[Gap, ...]:
         """Every time the agent's speech broke off for want of audio."""

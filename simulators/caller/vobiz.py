@@ -246,9 +246,6 @@ class VobizCaller(Leg):
         self._task = asyncio.create_task(self._finish(END_OF_XML))
 
     def _play(self, media: messages.PlayMedia) -> None:
-        if self.order is not None and not self.order.bidirectional:
-            self._violated("playAudio on a stream that is not bidirectional")
-            return
         audio, problems = messages.playable(media, self.line.l16_out_order)
         for problem in problems:
             self._violated(problem)

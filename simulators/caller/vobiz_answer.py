@@ -47,7 +47,7 @@ class AnswerRejected(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class StreamOrder:
-    """A ``<Stream>`` element that the platform accepts.
+    """A ``<Stream>`` element that the platform accepts; always bidirectional.
 
     Attributes:
         next_verbs: The elements after it, run when the stream ends.
@@ -55,7 +55,6 @@ class StreamOrder:
     """
 
     url: str
-    bidirectional: bool
     content_type: str
     status_url: str | None
     status_method: str
@@ -99,7 +98,6 @@ def read_answer(status: int, content_type: str, body: bytes) -> StreamOrder:
     _check_attributes(stream.attrib, problems)
     return StreamOrder(
         url=_stream_url(stream, problems),
-        bidirectional=stream.get("bidirectional", "false") == "true",
         content_type=stream.get("contentType", "audio/x-l16;rate=8000"),
         status_url=stream.get("statusCallbackUrl"),
         status_method=stream.get("statusCallbackMethod", "POST"),
