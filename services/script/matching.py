@@ -28,7 +28,7 @@ PLACEHOLDER_WEIGHT = 1.5
 #: A sample that also catches a value is preferred to one that fits a little better.
 CAPTURE_BONUS = 6.0
 #: Longer utterances are cut; nobody needs more words to name a wish.
-MAX_WORDS = 120
+MAX_WORDS = 60
 
 _OPENING, _CLOSING = "\ue100", "\ue101"
 
