@@ -221,7 +221,11 @@ class MinioStorage(Storage):
 
         with _MinioErrors(f"{kind}/{key}"):
             self._in_bucket(bucket, put)
-        return self._stat(kind, key)
+        info = self._stat(kind, key)
+        if info.size_bytes != size_bytes:
+            message = f"{kind}/{key}: {info.size_bytes} of {size_bytes} bytes are there"
+            raise StorageError("storage_failed", message)
+        return info
 
     def _in_bucket(self, bucket: str, call: Callable[[], T]) -> T:
         """Run ``call``; make the bucket if it has not been seen yet or has been removed."""

@@ -1,7 +1,6 @@
 """Starts an S3 service on loopback for tests: the real MinIO where it has been built
 (``make minio``), otherwise moto's server. Both are spoken to over HTTP by the real client."""
 
-import http.client
 import secrets
 import subprocess
 import sys
@@ -13,7 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from socket import create_server
 
+from minio import Minio
+from minio.error import MinioException
 from pydantic import SecretStr
+from urllib3 import PoolManager
+from urllib3.exceptions import HTTPError
 
 from storage.minio import MinioOptions
 
@@ -103,20 +106,28 @@ class S3Server:
         return [str(binary), "server", "--quiet", "--address", address, str(self.folder / "data")]
 
     def _wait(self) -> None:
-        path = "/minio/health/ready" if self.real else "/"
+        # Its health page answers before its objects do, so ask for what the tests will ask for.
+        http = PoolManager(retries=False, timeout=5.0)
+        client = Minio(
+            f"127.0.0.1:{self.port}",
+            self.access_key,
+            self.secret_key,
+            secure=False,
+            http_client=http,
+        )
+        probe = f"probe-{secrets.token_hex(4)}"
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
             try:
-                connection.request("GET", path)
-                if connection.getresponse().status == 200:
-                    return
-            except OSError:
+                client.make_bucket(probe)
+                client.remove_bucket(probe)
+                return
+            except (MinioException, HTTPError):
                 assert self._process is not None
                 if self._process.poll() is not None:
                     raise RuntimeError("the S3 service ended at once") from None
             finally:
-                connection.close()
+                http.clear()
             time.sleep(0.05)
         raise RuntimeError("the S3 service did not start")
 
