@@ -69,7 +69,7 @@ class AcousticModel:
             for phone, name in enumerate(self.phones)
             if name != "SIL" and not name.startswith("+")
         ]
-        mean: Floats = np.mean(rows, axis=0, dtype=np.float64).astype(np.float32)
+        mean: Floats = np.array(rows).mean(axis=0).astype(np.float32)
         return mean
 
     def senones(
@@ -198,7 +198,8 @@ def _read_transitions(path: Path) -> Floats:
     count, sources, targets = (int(w) for w in words[:3])
     values = words[4:][: count * sources * targets].view("<f4")
     table = values.reshape(count, sources, targets).astype(np.float32)
-    return table / table.sum(-1, keepdims=True)
+    shares: Floats = table / table.sum(-1, keepdims=True)
+    return shares
 
 
 def _read_mixture(path: Path, senones: int) -> Floats:

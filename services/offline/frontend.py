@@ -122,7 +122,8 @@ def _cosines() -> Doubles:
 def _smoothing() -> Doubles:
     index = np.arange(_FILTERS)
     near = np.abs(index[:, None] - index[None, :]) <= 4
-    return near / near.sum(axis=1, keepdims=True)
+    shares: Doubles = near / near.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _remove_noise(power: Doubles) -> Doubles:

@@ -23,7 +23,6 @@ Pronunciation = tuple[Sound, ...]
 _SECOND_CHOICE_COST = 3.0
 _OMISSION_COST = 4.0
 _ENGLISH_WORD = re.compile(r"[a-z][a-z']*")
-_VARIANT = re.compile(r"\(\d+\)$")
 
 
 def pronounce(word: str, voice: str) -> tuple[Pronunciation, ...]:
@@ -38,7 +37,7 @@ def pronounce(word: str, voice: str) -> tuple[Pronunciation, ...]:
     """
     key = word.lower().strip("'")
     if _ENGLISH_WORD.fullmatch(key):
-        known = english_words().get(key)
+        known = english_word(key)
         if known:
             return tuple((((phones, 0.0),),) for phones in known)
     return read_aloud(word, voice)
@@ -60,19 +59,29 @@ def _priced(sound: Iterable[tuple[tuple[str, ...], bool]]) -> Sound:
 
 
 @cache
-def english_words() -> dict[str, tuple[tuple[str, ...], ...]]:
-    """CMUdict as it comes with the model: 134,000 words, read once per process.
+def english_word(word: str) -> tuple[tuple[str, ...], ...]:
+    """The phones of an English word in each of its pronunciations; empty if it is unknown.
 
     Raises:
-        ProviderError: pocketsphinx is not installed or its dictionary is damaged.
+        ProviderError: pocketsphinx is not installed.
     """
+    text = _dictionary()
+    found: list[tuple[str, ...]] = []
+    for variant in ("", *(f"({n})" for n in range(2, 9))):
+        # The file is sorted nowhere strictly, but every entry stands on a line of its own.
+        start = text.find(f"\n{word}{variant} ".encode())
+        if start < 0:
+            break
+        end = text.find(b"\n", start + 1)
+        found.append(tuple(text[start + 1 : end].decode().split()[1:]))
+    return tuple(found)
+
+
+@cache
+def _dictionary() -> bytes:
+    """CMUdict as it comes with the model, 134,000 lines: searching beats 60 MB of objects."""
     path = model_folder() / "cmudict-en-us.dict"
-    found: dict[str, list[tuple[str, ...]]] = {}
     try:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                word, *phones = line.split()
-                found.setdefault(_VARIANT.sub("", word), []).append(tuple(phones))
-    except (OSError, ValueError) as error:
+        return b"\n" + path.read_bytes() + b"\n"
+    except OSError as error:
         raise recognizer_error("model_broken", f"cannot read {path.name}: {error}") from error
-    return {word: tuple(variants) for word, variants in found.items()}

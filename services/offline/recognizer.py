@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 import soxr
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from services.offline.frontend import Features
 from services.offline.grammar import phone_loop
 from services.offline.search import follow, score_senones, trace
 from services.offline.vocabulary import Vocabulary, build_grammar
+from services.offline.wire import NOTHING, Recognition
 
 #: Cost of each phone of the competing phone loop, and of silence inside speech.
 _LOOP_COST = 10.0
@@ -27,25 +27,6 @@ _SHORT_FRAMES = 30.0
 
 #: Frames times nodes that may be kept at once; 5 bytes each.
 _MAX_CELLS = 40_000_000
-
-
-class Recognition(msgspec.Struct, frozen=True):
-    """What an utterance was taken for.
-
-    Attributes:
-        text: Best phrase with its slot values, whether accepted or not; empty if none.
-        confidence: 0 to 1.
-        accepted: Whether the confidence suffices.
-        speech_seconds: How much speech there was.
-    """
-
-    text: str
-    confidence: float
-    accepted: bool
-    speech_seconds: float
-
-
-NOTHING = Recognition(text="", confidence=0.0, accepted=False, speech_seconds=0.0)
 
 
 @dataclass(frozen=True, slots=True)
