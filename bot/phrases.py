@@ -90,6 +90,7 @@ class PhraseCache:
         self._tasks.clear()
 
     async def _prepare(self, agent: AgentConfig) -> None:
+        await self._factory.warm_up(agent)
         texts = list(dict.fromkeys(agent.fixed_phrases().values()))
         for rate_hz in PREPARED_RATES_HZ:
             for text in texts:

@@ -1,12 +1,13 @@
 """Builds the services that an agent names, each from its vendor's registration."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
 import aiohttp
 
-from config.agent import AgentConfig
+from config.agent import PROVIDER_KINDS, AgentConfig
 from config.errors import ConfigError
 from config.providers import ProviderCatalog, ProviderKind, ProviderOptions, ProviderSpec
 from config.resolve import provider_base_url, provider_language, provider_secret
@@ -75,6 +76,18 @@ class ServiceFactory:
         context = self._context(spec, options, agent, rate_hz, "", None)
         pcm: bytes = await _load(spec, spec.render)(options, context, text)
         return pcm
+
+    async def warm_up(self, agent: AgentConfig) -> None:
+        """Import what the agent's providers need, off the event loop, before its first call.
+
+        A vendor's client takes a few hundred milliseconds to import: too long for a greeting.
+
+        Raises:
+            ConfigError: A package is missing.
+        """
+        for kind in PROVIDER_KINDS:
+            spec, _ = self.chosen(kind, agent)
+            await asyncio.to_thread(_load, spec, spec.build)
 
     def chosen(
         self, kind: ProviderKind, agent: AgentConfig
