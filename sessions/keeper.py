@@ -120,6 +120,7 @@ class RecordKeeper:
         self._slots = asyncio.Semaphore(self._options.parallel)
         self._working: dict[Path, asyncio.Task[StoredCall]] = {}
         self._waiting: dict[Path, _Waiting] = {}
+        self._amending = asyncio.Lock()
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._stored = 0
@@ -145,19 +146,24 @@ class RecordKeeper:
         return await asyncio.shield(self._begin(self._root / folder.name))
 
     async def amend(self, call: StoredCall, name: str, detail: str) -> StoredCall:
-        """Add a carrier's late notice to a stored record.
+        """Add a carrier's late notice to a stored record, once.
 
         Raises:
             StorageError: The record stands as it was.
         """
-        record = call.record
-        notice = NoticeRecord(at_ms=record.duration_seconds * 1000, name=name, detail=detail)
-        record = msgspec.structs.replace(record, notices=[*record.notices, notice])
-        data = msgspec.json.encode(record)
-        await self._storage.put_bytes(
-            "transcripts", call.record_key, data, _JSON, _metadata(record)
-        )
-        return replace(call, record=record)
+        # One at a time, each on what is stored: two notices that come together are both kept.
+        async with self._amending:
+            stored = await self._storage.read("transcripts", call.record_key)
+            record = msgspec.json.decode(stored, type=CallRecord)
+            if not any(n.name == name and n.detail == detail for n in record.notices):
+                at_ms = record.duration_seconds * 1000
+                notice = NoticeRecord(at_ms=at_ms, name=name, detail=detail)
+                record = msgspec.structs.replace(record, notices=[*record.notices, notice])
+                data = msgspec.json.encode(record)
+                await self._storage.put_bytes(
+                    "transcripts", call.record_key, data, _JSON, _metadata(record)
+                )
+            return replace(call, record=record)
 
     def stats(self) -> KeeperStats:
         """How much waits."""

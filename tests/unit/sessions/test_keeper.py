@@ -283,6 +283,17 @@ async def test_a_half_removed_journal_makes_no_second_record(
     assert sorted(p.name for p in root.iterdir()) == ["lost+found", "notes.txt"]  # noqa: ASYNC240
 
 
+async def test_late_notices_that_come_together(storage: ShakyStorage, root: Path) -> None:
+    async with keeping(storage, root) as keeper:
+        stored = await keeper.finish(await write_call(root, cause="caller_hangup"))
+        notices = [("hangup", "NORMAL_CLEARING"), ("stream", "stopped"), ("stream", "stopped")]
+        await asyncio.gather(*(keeper.amend(stored, *notice) for notice in notices))
+    record = await read_record(storage, stored.record.session_id)
+    assert {(n.name, n.detail) for n in record.notices} == set(notices)
+    assert len(record.notices) == 2
+    assert record.recording == stored.record.recording
+
+
 async def test_closing_in_the_middle_keeps_the_journal(storage: ShakyStorage, root: Path) -> None:
     storage.down = True
     keeper = RecordKeeper(storage, root, options=FAST)
