@@ -12,6 +12,7 @@ import aiohttp
 
 from simulators.caller.leg import CallClosed, CallTimeout, TranscriptLine
 from simulators.caller.report import CallReport, report_of
+from simulators.caller.ticker import Ticker
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech, Voice
 
@@ -21,6 +22,7 @@ _WATCH_SECONDS: Final = 5.0
 _STORED_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.2
 _RINGING_SECONDS: Final = 0.5
+_LAST_LINES_SECONDS: Final = 2.0
 _QUIET_MS: Final = 900.0
 _REPLY_TIMEOUT_MS: Final = 20_000.0
 
@@ -35,6 +37,7 @@ async def run_demo_call(
     variant: str = "f2",
     token: str | None = None,
     speech: Speech | None = None,
+    ticker: Ticker | None = None,
 ) -> CallReport:
     """Call an agent as Vobiz does, say ``lines`` with espeak-ng and print the call.
 
@@ -45,6 +48,7 @@ async def run_demo_call(
         on_line: Receives each line to show.
         variant: espeak-ng voice variant of the caller.
         token: Bearer token for the doors that show transcript and record.
+        ticker: The clock; real time by default.
 
     Returns:
         The call as measured at the caller's end, with the places where it was stored.
@@ -60,6 +64,7 @@ async def run_demo_call(
         hangup_url=f"{base_url}/hangup",
         voice=Voice(language, variant),
         speech=speech,
+        ticker=ticker,
     )
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     for line in lines:
@@ -76,7 +81,12 @@ async def run_demo_call(
             async with caller:
                 await _talk(caller, lines, on_line)
         finally:
-            await _stop_watching(watch)
+            if caller.ended_ms is not None:
+                # The last lines are on their way; the server closes when the call is over.
+                await asyncio.wait({watch}, timeout=_LAST_LINES_SECONDS)
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
         stored = await _stored(session, base_url, caller.call_id)
     report = report_of(caller, stored=tuple(stored.items()))
     for text in _closing_lines(report):
@@ -160,14 +170,6 @@ def _show(data: str, caller: VobizCaller, on_line: Callable[[str], None]) -> Non
     if speaker == "caller" or speaker == "agent":
         caller.transcript.append(TranscriptLine(caller.now_ms, speaker, text))
         on_line(f"{_at(caller)}  {speaker:<6}  {text}")
-
-
-async def _stop_watching(watch: asyncio.Task[None]) -> None:
-    """Give the last lines a moment to arrive; the server closes the socket with the call."""
-    await asyncio.wait({watch}, timeout=2.0)
-    watch.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await watch
 
 
 async def _stored(session: aiohttp.ClientSession, base_url: str, call_id: str) -> dict[str, str]:

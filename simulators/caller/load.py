@@ -76,8 +76,13 @@ class _Outcome:
     unanswered: int = 0
 
 
-async def run_load(plan: LoadPlan, speech: Speech | None = None) -> dict[str, Any]:
+async def run_load(
+    plan: LoadPlan, speech: Speech | None = None, ticker: RealTicker | None = None
+) -> dict[str, Any]:
     """Run the calls and sum them up.
+
+    Args:
+        ticker: The clock of all calls; real time by default.
 
     Returns:
         A summary that ``json.dumps`` takes: latencies as ``{p50, p95, max}`` in milliseconds,
@@ -85,14 +90,15 @@ async def run_load(plan: LoadPlan, speech: Speech | None = None) -> dict[str, An
         its own clock was: gaps no longer than ``caller_late_ms`` may be its own doing.
     """
     phrases = await _prepare(plan, speech or Speech())
+    ticker = ticker or RealTicker.shared()
     began_s, cpu_began_s = time.monotonic(), time.process_time()
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(_one_call(plan, phrases, number)) for number in range(plan.calls)
+            group.create_task(_one_call(plan, phrases, number, ticker))
+            for number in range(plan.calls)
         ]
     elapsed_s = time.monotonic() - began_s
     cpu_s = time.process_time() - cpu_began_s
-    ticker = RealTicker.shared()
     return summarise([task.result() for task in tasks], elapsed_s, cpu_s) | {
         "caller_late_ms": round(ticker.worst_late_ms, 1),
         "caller_late_beats": ticker.late_beats,
@@ -113,10 +119,14 @@ async def _prepare(plan: LoadPlan, speech: Speech) -> tuple[Phrase, ...]:
     )
 
 
-def _caller(plan: LoadPlan, number: int) -> Caller:
+def _caller(plan: LoadPlan, number: int, ticker: RealTicker) -> Caller:
     if plan.dialect == "client":
         return ClientCaller(
-            plan.url, token=plan.token, agent_id=plan.agent_id, format=plan.client_format
+            plan.url,
+            token=plan.token,
+            agent_id=plan.agent_id,
+            format=plan.client_format,
+            ticker=ticker,
         )
     return VobizCaller(
         answer_url=plan.answer_url,
@@ -124,13 +134,16 @@ def _caller(plan: LoadPlan, number: int) -> Caller:
         hangup_url=plan.hangup_url,
         line=VobizLine(from_number=f"{number + 1:011d}"),
         wire_format=plan.wire_format,
+        ticker=ticker,
     )
 
 
-async def _one_call(plan: LoadPlan, phrases: Sequence[Phrase], number: int) -> _Outcome:
+async def _one_call(
+    plan: LoadPlan, phrases: Sequence[Phrase], number: int, ticker: RealTicker
+) -> _Outcome:
     outcome = _Outcome()
     await asyncio.sleep(plan.ramp_seconds * number / plan.calls)
-    caller = _caller(plan, number)
+    caller = _caller(plan, number, ticker)
     try:
         async with caller:
             await _talk(plan, caller, phrases, number, outcome)

@@ -53,7 +53,7 @@ def find_turns(
     ]
     inputs += [_Input("key", digit, at_ms, at_ms) for at_ms, digit in keys]
     inputs.sort(key=lambda each: each.end_ms)
-    limits_ms = [each.end_ms for each in inputs[1:]] + [math.inf]
+    limits_ms = [*(each.end_ms for each in inputs), math.inf][1:]
     return tuple(
         Turn(
             each.kind,
