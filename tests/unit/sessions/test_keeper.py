@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from sessions.journal import JournalWriter
 from sessions.journal_format import HEADER_NAME, MEDIA_NAME, JournalHeader, read_frames
 from sessions.keeper import KeeperOptions, RecordKeeper, StoredCall
 from sessions.record import CallRecord
+from sessions.spool import remove, unfinished
 from sessions.transcript import Transcript
 from storage.base import ObjectInfo, StorageKind
 from storage.filesystem import FilesystemStorage
@@ -281,6 +283,15 @@ async def test_a_half_removed_journal_makes_no_second_record(
         assert keeper.stats().waiting == 0
     assert not gone.exists() and told == []
     assert sorted(p.name for p in root.iterdir()) == ["lost+found", "notes.txt"]  # noqa: ASYNC240
+
+
+async def test_a_removal_that_is_interrupted_leaves_no_journal(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = await write_call(root, cause="silence")
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    remove(folder)
+    assert not folder.exists() and unfinished(root) == []
 
 
 async def test_late_notices_that_come_together(storage: ShakyStorage, root: Path) -> None:
