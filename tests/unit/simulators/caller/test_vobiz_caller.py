@@ -371,7 +371,10 @@ async def test_a_vanished_caller_neither_sends_nor_reads(app: App) -> None:
     caller.vanish()
     ticker.advance(1000)
     await socket.play(SPEECH)
-    await socket.ws.ping()
+    async with VobizCaller(stream_url=app.media_url, ticker=ticker) as witness:
+        await (await app.started(1)).play(SPEECH)
+        await heard(witness, 1)
+    assert caller.packets_received == 0
     with pytest.raises(CallTimeout):
         task = asyncio.ensure_future(caller.wait_for_speech(100))
         await asyncio.sleep(0)
