@@ -5,21 +5,16 @@ import asyncio
 import socket
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
-import aiohttp
-
-from api.serve import serve
 from config.errors import ConfigError, VoiceServerError
-from config.report import checked_file
-from config.schema import generated_files
+from config.logs import set_up_logging
 from config.settings import Settings, load_settings
-from services.registry import catalog
-from sessions.dev_secret import jwt_secret
-from sessions.tokens import issue_token
-from simulators.caller.demo import run_demo_call
+
+# What only one command needs is imported there: `--help` and `token` answer at once.
 
 START_SECONDS = 30.0
-PROBE_TIMEOUT = aiohttp.ClientTimeout(total=1.0)
+PROBE_SECONDS = 1.0
 #: What the caller says to the agents that ship, and in which language.
 DEMO_CALLS: dict[str, tuple[list[str], str]] = {
     "default_agent": (["what are your opening hours", "goodbye"], "en-IN"),
@@ -36,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(options.config)
+        set_up_logging(settings.log_level if options.command == "serve" else "WARNING")
         code: int = options.run(options, settings)
     except VoiceServerError as error:
         print(error.message, file=sys.stderr)
@@ -89,9 +85,12 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
     server = settings.server.model_copy(
         update={k: v for k in ("host", "port") if (v := getattr(options, k)) is not None}
     )
+    from api.serve import serve
+
     changed: dict[str, object] = {"server": server}
     if options.log_level:
         changed["log_level"] = options.log_level
+        set_up_logging(options.log_level)
     return serve(settings.model_copy(update=changed))
 
 
@@ -101,6 +100,8 @@ def _call(options: argparse.Namespace, settings: Settings) -> int:
 
 async def _place_call(options: argparse.Namespace, settings: Settings) -> int:
     """Call a server that runs, or start one for the length of the call."""
+    from simulators.caller.demo import run_demo_call
+
     server = settings.server
     url = options.url or f"http://{server.host}:{server.port}"
     started: asyncio.subprocess.Process | None = None
@@ -125,14 +126,16 @@ def _words(options: argparse.Namespace) -> tuple[list[str], str]:
 
 
 async def _is_up(url: str) -> bool:
+    return await asyncio.to_thread(_answers, f"{url}/health/live")
+
+
+def _answers(url: str) -> bool:
     try:
-        async with (
-            aiohttp.ClientSession(timeout=PROBE_TIMEOUT) as session,
-            session.get(f"{url}/health/live") as answer,
-        ):
-            return answer.status == 200
-    except (aiohttp.ClientError, TimeoutError):
+        with urlopen(url, timeout=PROBE_SECONDS) as answer:
+            status: int = answer.status
+    except OSError:
         return False
+    return status == 200
 
 
 async def _start_server() -> tuple[asyncio.subprocess.Process, str]:
@@ -158,6 +161,9 @@ def _free_port() -> int:
 
 
 def _check(options: argparse.Namespace, settings: Settings) -> int:
+    from config.report import checked_file
+    from services.registry import catalog
+
     failed = 0
     for file in options.files:
         try:
@@ -169,11 +175,17 @@ def _check(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _token(options: argparse.Namespace, settings: Settings) -> int:
+    from sessions.dev_secret import jwt_secret
+    from sessions.tokens import issue_token
+
     print(issue_token(jwt_secret(settings), subject=options.subject, agent=options.agent))
     return 0
 
 
 def _schema(_options: argparse.Namespace, _settings: Settings) -> int:
+    from config.schema import generated_files
+    from services.registry import catalog
+
     for path, text in generated_files(catalog).items():
         path.write_text(text, encoding="utf-8")
         print(f"wrote {path}")

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from types import FrameType
 
 import uvicorn
@@ -52,7 +51,6 @@ def serve(settings: Settings) -> int:
     Raises:
         ConfigError: The settings cannot be served.
     """
-    set_up_logging(settings.log_level)
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -73,12 +71,6 @@ def serve(settings: Settings) -> int:
     announce(settings)
     server.run()
     return 0 if server.started else 3
-
-
-def set_up_logging(level: str) -> None:
-    """One line per event on standard error."""
-    logger.remove()
-    logger.add(sys.stderr, level=level, backtrace=False, diagnose=False)
 
 
 def announce(settings: Settings) -> None:

@@ -143,4 +143,9 @@ class Reception:
         logger.warning(f"a call was refused: {code}: {error.message}")
         if dialect is not None and (told := dialect.error(code, error.message, True)) is not None:
             await channel.send(told)
-        await channel.close(CLOSE_CODES.get(code) or 1008, code)
+        await channel.close(_close_code(code), code)
+
+
+def _close_code(code: str) -> int:
+    """How a socket is closed for an error; 1008 where the table has no other."""
+    return next((number for name, number in CLOSE_CODES.items() if name == code), None) or 1008
