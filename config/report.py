@@ -5,6 +5,7 @@ from pathlib import Path
 
 from config.agent_file import native_document, read_agent
 from config.documents import read_document
+from config.folder import is_agent_file
 from config.providers import ProviderCatalog
 from config.secrets import without_secrets
 from config.settings import Settings
@@ -22,6 +23,8 @@ def checked_file(
     Raises:
         ConfigError: With everything that is wrong with the file.
     """
+    if not is_agent_file(file.name):
+        return f"{file}: passed over: the server does not take a file of that name for an agent's"
     agent = read_agent(file, catalog, settings, check_installation=installation)
     stages = ", ".join(f"{kind} {agent.section(kind).provider}" for kind in ("stt", "llm", "tts"))
     lines = [f"{file}: good: agent {agent.agent_id} ({agent.language}; {stages})"]

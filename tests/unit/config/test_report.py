@@ -44,6 +44,14 @@ def test_the_converted_form_is_an_agent_file_of_ours(
     assert again == text.splitlines()[0]
 
 
+def test_what_the_server_passes_over_is_passed_over(
+    tmp_path: Path, catalog: ProviderCatalog, settings: Settings
+) -> None:
+    file = tmp_path / "agent.schema.json"
+    file.write_text("{}", encoding="utf-8")
+    assert "passed over" in checked_file(file, catalog, settings)
+
+
 def test_a_bad_agent_is_an_error(
     tmp_path: Path, catalog: ProviderCatalog, settings: Settings
 ) -> None:
