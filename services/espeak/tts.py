@@ -55,6 +55,7 @@ class EspeakTTSService(TTSService):
         )
         self._previous_context_id = ""
         self._previous_text = ""
+        self._failed_context_id = ""
 
     def can_generate_metrics(self) -> bool:
         """True: time to first audio and characters spoken are reported."""
@@ -87,7 +88,13 @@ class EspeakTTSService(TTSService):
                 yield self._frame(self._silence(FRAME_MS), context_id)
         except ProviderError as error:
             category = ErrorCategory.SERVER if error.retryable else ErrorCategory.INVALID_REQUEST
+            self._failed_context_id = context_id
             yield ErrorFrame(error=error.message, exception=error, category=category)
+
+    async def flush_audio(self, context_id: str | None = None) -> None:
+        """Close the context of a failed turn, for which Pipecat would wait another 3 s."""
+        if context_id and context_id == self._failed_context_id:
+            await self.remove_audio_context(context_id)
 
     def _manner(self) -> Manner:
         now = self._settings
