@@ -111,7 +111,7 @@ async def _place_call(options: argparse.Namespace, settings: Settings) -> int:
         started, url = await _start_server()
     try:
         say, language = _words(options)
-        await run_demo_call(url, options.agent, language, say, print)
+        await run_demo_call(url, options.agent, language, say, print, plot=options.plot)
     finally:
         if started is not None:
             started.terminate()

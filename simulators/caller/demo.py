@@ -36,6 +36,7 @@ async def run_demo_call(
     *,
     variant: str = "f2",
     token: str | None = None,
+    plot: bool = False,
     speech: Speech | None = None,
     ticker: Ticker | None = None,
 ) -> CallReport:
@@ -48,6 +49,7 @@ async def run_demo_call(
         on_line: Receives each line to show.
         variant: espeak-ng voice variant of the caller.
         token: Bearer token for the doors that show transcript and record.
+        plot: Draw both sides of the call at its end.
         ticker: The clock; real time by default.
 
     Returns:
@@ -89,18 +91,17 @@ async def run_demo_call(
                 await watch
         stored = await _stored(session, base_url, caller.call_id)
     report = report_of(caller, stored=tuple(stored.items()))
-    for text in _closing_lines(report):
+    for text in _closing_lines(report) + (["", report.plot()] if plot else []):
         on_line(text)
     return report
 
 
 async def _talk(caller: VobizCaller, lines: Sequence[str], on_line: Callable[[str], None]) -> None:
+    on_line(f"{_at(caller)}  · the webhook answered in {caller.log.answer_ms or 0:.0f} ms")
     try:
+        first_ms = await caller.wait_for_speech(_REPLY_TIMEOUT_MS)
+        on_line(f"{_at(caller)}  · first audio {first_ms:.0f} ms after start")
         await caller.listen_until_quiet(_QUIET_MS, _REPLY_TIMEOUT_MS)
-        on_line(
-            f"{_at(caller)}  · webhook answered in {caller.log.answer_ms or 0:.0f} ms, "
-            f"first audio {caller.first_audio_ms or 0:.0f} ms after start"
-        )
         for line in lines:
             await _take_turn(caller, line, on_line)
     except CallClosed:
@@ -201,7 +202,7 @@ def _closing_lines(report: CallReport) -> list[str]:
     lines += [f"not allowed by the protocol: {each.text}" for each in report.violations[:5]]
     places = dict(report.stored)
     lines += [f"{name:<10}  {places.get(name, 'not stored')}" for name in STORED]
-    return [*lines, "", report.plot()]
+    return lines
 
 
 def _at(caller: VobizCaller) -> str:

@@ -64,6 +64,7 @@ async def test_a_call_is_shown_while_it_goes_on_and_its_places_at_the_end(tmp_pa
             ["नमस्ते", "[5]"],
             lines.append,
             token="a.b.c",
+            plot=True,
             speech=Speech(tmp_path),
             ticker=RealTicker(speed=10),
         )
@@ -83,6 +84,8 @@ async def test_a_call_is_shown_while_it_goes_on_and_its_places_at_the_end(tmp_pa
     assert re.search(r"keys 5 answered in \d+ ms", text)
     assert re.search(r"recording +/r\.wav\ntranscript +/t\.json\nrecord +/c\.json", text)
     assert dict(report.stored)["record"] == "/c.json"
+    assert re.search(r"first audio \d+ ms after start", text)
+    assert lines[-1] == report.plot()
 
 
 async def test_an_agent_that_hangs_up_and_offers_no_transcript(
@@ -104,6 +107,7 @@ async def test_an_agent_that_hangs_up_and_offers_no_transcript(
     text = "\n".join(lines)
     assert "no live transcript" in text
     assert "the agent ended the call" in text
+    assert lines[-1] == "record      not stored"
     assert "recording   not stored" in text
     assert [turn.text for turn in report.turns] == ["bye"]
 
