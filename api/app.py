@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from api import agents, calls, health, live, page, telephony, voice
 from api.parts import ServerParts
@@ -33,5 +32,5 @@ def create_app(settings: Settings, providers: ProviderCatalog = catalog) -> Fast
     app.state.parts = parts
     for door in (page, voice, telephony, health, agents, calls, live):
         app.include_router(door.router)
-    app.mount("/static", StaticFiles(directory=parts.web_folder), name="static")
+    app.mount("/static", page.PageFiles(directory=parts.web_folder), name="static")
     return app

@@ -3,12 +3,15 @@
 import asyncio
 import signal
 from types import FrameType
+from typing import Literal
 
 import uvicorn
+from fastapi import FastAPI
 from loguru import logger
 
 from api.app import create_app
 from api.parts import ServerParts
+from api.websocket_protocol import CallWebSocketProtocol
 from config.settings import Settings
 
 PING_SECONDS = 10.0
@@ -52,13 +55,24 @@ def serve(settings: Settings) -> int:
         ConfigError: The settings cannot be served.
     """
     app = create_app(settings)
-    config = uvicorn.Config(
+    config = server_config(app, settings)
+    server = _Server(config, app.state.parts)
+    announce(settings)
+    server.run()
+    return 0 if server.started else 3
+
+
+def server_config(
+    app: FastAPI, settings: Settings, *, loop: Literal["uvloop", "none"] = "uvloop"
+) -> uvicorn.Config:
+    """How uvicorn serves: small messages, no compression, peers that are gone noticed."""
+    return uvicorn.Config(
         app,
         host=settings.server.host,
         port=settings.server.port,
-        loop="uvloop",
+        loop=loop,
         http="httptools",
-        ws="websockets-sansio",
+        ws=CallWebSocketProtocol,
         ws_per_message_deflate=False,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_ping_interval=PING_SECONDS,
@@ -67,10 +81,6 @@ def serve(settings: Settings) -> int:
         log_config=None,
         lifespan="on",
     )
-    server = _Server(config, app.state.parts)
-    announce(settings)
-    server.run()
-    return 0 if server.started else 3
 
 
 def announce(settings: Settings) -> None:

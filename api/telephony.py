@@ -1,5 +1,6 @@
 """What Vobiz asks and tells over HTTP: the answer, the end of a call, the state of its stream."""
 
+import re
 from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -18,6 +19,7 @@ router = APIRouter(tags=["telephony"])
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_FIELD_CHARS = 512
+_PLAIN = re.compile(r"[A-Za-z0-9+@._:-]{1,64}")
 AgentId = Annotated[str | None, Query(pattern=AGENT_ID)]
 
 
@@ -96,10 +98,13 @@ def _announce(parts: ServerParts, agent: AgentConfig, fields: dict[str, str]) ->
 
 
 def _number(text: str | None) -> str | None:
-    try:
-        return normalise_number(text) if text else None
-    except ConfigError:
+    """A number in E.164, or as the carrier wrote it where it is no telephone number."""
+    if not text:
         return None
+    try:
+        return normalise_number(text)
+    except ConfigError:
+        return text if _PLAIN.fullmatch(text) else None
 
 
 def _note_hangup(parts: ServerParts, fields: dict[str, str]) -> None:

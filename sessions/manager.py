@@ -146,7 +146,8 @@ class SessionManager:
             session.end("caller_hangup")
 
     async def settled(self) -> None:
-        """Wait until all calls that ended have been stored or put off for later."""
+        """Wait until no call is live and all have been stored or put off for later."""
+        await self._idle.wait()
         while self._finishing:
             await asyncio.wait(self._finishing)
 

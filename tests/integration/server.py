@@ -1,0 +1,127 @@
+"""The real application on a real socket, in the test's own event loop."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from api.app import create_app
+from api.parts import ServerParts
+from api.serve import server_config
+from config.settings import load_settings
+from sessions.tokens import issue_token
+
+#: A keyless English agent whose every sentence is short, so that a call takes seconds.
+BRISK_AGENT: dict[str, Any] = {
+    "name": "Brisk",
+    "language": "en-IN",
+    "greeting": "Welcome to the test line.",
+    "stt": {"provider": "offline"},
+    "tts": {"provider": "espeak"},
+    "llm": {
+        "provider": "script",
+        "script": {
+            "start": "main",
+            "intents": {
+                "hours": {
+                    "samples": ["what are your opening hours", "opening hours"],
+                    "say": "We open at nine.",
+                },
+                "story": {
+                    "samples": ["tell me a long story"],
+                    "say": "Once upon a time there was a farmer who had seven fields, and in "
+                    "every field there grew another crop, and every crop had its own season.",
+                },
+                "goodbye": {"samples": ["goodbye"], "say": "Goodbye, and thank you.", "end": True},
+            },
+            "keys": {"1": {"say": "You pressed one."}, "9": {"say": "Bye.", "end": True}},
+            "states": {
+                "main": {
+                    "say": "How can I help?",
+                    "no_match": ["Please say that again."],
+                    "no_input": ["Are you still there?"],
+                }
+            },
+        },
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that a test talks to."""
+
+    port: int
+    parts: ServerParts
+    data_dir: Path
+    agents_dir: Path
+
+    @property
+    def http(self) -> str:
+        """Base address of its HTTP doors."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws(self) -> str:
+        """Base address of its WebSocket doors."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    def token(self, agent: str = "*") -> str:
+        """A token that it accepts."""
+        return issue_token(self.parts.jwt_secret, subject="test", agent=agent)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Every call record stored on disk, oldest first."""
+        folder = self.data_dir / "storage" / "transcripts" / "records"
+        found = [json.loads(path.read_text()) for path in folder.rglob("*.json")]
+        return sorted(found, key=lambda record: record["started_at"])
+
+    async def one_record(self) -> dict[str, Any]:
+        """The record of the only call, once it has been stored."""
+        await self.parts.manager.settled()
+        (record,) = self.records()
+        return record
+
+    def stored(self, file: Mapping[str, Any]) -> bytes:
+        """A file that a record names."""
+        return (self.data_dir / "storage" / file["kind"] / file["key"]).read_bytes()
+
+
+@asynccontextmanager
+async def running_server(
+    folder: Path, agents: Mapping[str, Mapping[str, Any]], env: Mapping[str, str] | None = None
+) -> AsyncIterator[RunningServer]:
+    """Serve ``agents`` (id to file content) until the block ends.
+
+    Args:
+        folder: Empty; agents and data go here.
+        env: Stands for the environment.
+    """
+    agents_dir, data_dir = folder / "agents", folder / "data"
+    agents_dir.mkdir(parents=True)
+    for agent_id, content in agents.items():
+        (agents_dir / f"{agent_id}.json").write_text(json.dumps(content), encoding="utf-8")
+    settings = load_settings(
+        env={"AGENTS_DIR": str(agents_dir), "DATA_DIR": str(data_dir), **(env or {})}
+    )
+    app = create_app(settings)
+    server = uvicorn.Server(server_config(app, settings, loop="none"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    port: int = listener.getsockname()[1]
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            if task.done():
+                await task
+                raise RuntimeError("the server ended before it had started")
+            await asyncio.sleep(0.02)
+        yield RunningServer(port, app.state.parts, data_dir, agents_dir)
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(task, 60)
