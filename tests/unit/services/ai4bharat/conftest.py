@@ -1,0 +1,22 @@
+"""What the tests of AI4Bharat share.
+
+Importing Pipecat warns of what it deprecates itself; that is let pass.
+"""
+
+import warnings
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import pipecat.services.tts_service
+    import pipecat.tests.utils  # noqa: F401
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client session that every connection of must be returned to."""
+    async with aiohttp.ClientSession() as session:
+        yield session
