@@ -52,6 +52,7 @@ class ServerParts:
         self.agents = AgentStore(settings.agents_dir, providers, settings)
         self.expected = ExpectedCalls()
         self.live = LiveEvents()
+        self.vobiz = VobizOptions.from_settings(settings.vobiz)
         self.storage: Storage = build_storage(settings)
         self.journals = JournalWriter(settings.data_dir / "journal")
         self.factory: ServiceFactory
@@ -105,14 +106,13 @@ class ServerParts:
             self.storage, data / "journal", on_stored=lambda call: self.manager.keep_stored(call)
         )
         self.manager = SessionManager(parts, self._keeper, settings.server.max_connections)
-        vobiz = VobizOptions.from_settings(settings.vobiz)
         self.reception = Reception(
             self.agents,
             self.manager,
             self.expected,
             jwt_secret=self.jwt_secret,
             default_agent=settings.default_agent,
-            options=DialectOptions(vobiz=vobiz),
+            options=DialectOptions(vobiz=self.vobiz),
         )
 
     def _agent_changed(self, change: AgentChange) -> None:

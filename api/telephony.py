@@ -86,15 +86,15 @@ def _announce(parts: ServerParts, agent: AgentConfig, fields: dict[str, str]) ->
     call_id = fields.get("CallUUID")
     if not call_id:
         return
-    parts.expected.announce(
-        ExpectedCall(
-            call_id=call_id,
-            agent_id=agent.agent_id,
-            from_number=_number(fields.get("From")),
-            to_number=_number(fields.get("To")),
-            direction="outbound" if fields.get("Direction") == "outbound" else "inbound",
-        )
+    call = ExpectedCall(
+        call_id=call_id,
+        agent_id=agent.agent_id,
+        from_number=_number(fields.get("From")),
+        to_number=_number(fields.get("To")),
+        direction="outbound" if fields.get("Direction") == "outbound" else "inbound",
     )
+    parts.expected.announce(call)
+    parts.manager.ringing.ring(call_id, agent, call.facts(), parts.vobiz.expected_formats())
 
 
 def _number(text: str | None) -> str | None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -69,7 +68,7 @@ def build_call(
     stt = build("stt", rate_hz=rate_in_hz)
     llm = build("llm", rate_hz=rate_in_hz)
     tts = build("tts", rate_hz=wire.rate_hz)
-    context = LLMContext(messages=_opening_messages(agent, variables), tools=agent_tools(agent))
+    context = LLMContext(tools=agent_tools(agent))
     aggregators = LLMContextAggregatorPair(
         context,
         user_params=LLMUserAggregatorParams(
@@ -93,8 +92,3 @@ def build_call(
         ]
     )
     return BuiltCall(pipeline, stt, context, aggregators.user(), llm)
-
-
-def _opening_messages(agent: AgentConfig, variables: Mapping[str, str]) -> list[Any]:
-    prompt = agent.render(agent.system_prompt, variables)
-    return [{"role": "system", "content": prompt}] if prompt else []

@@ -42,6 +42,8 @@ from services.factory import ServiceFactory
 
 #: How long an answer or a farewell may still play when the call is to end.
 MAX_GOODBYE_SECONDS = 20.0
+#: How long building the services waits for the greeting's first packet.
+FIRST_PACKET_SECONDS = 0.1
 KEYS = frozenset(entry.value for entry in KeypadEntry)
 
 OnEnd = Callable[[str, str | None], None]
@@ -78,17 +80,15 @@ class BotParts:
 class CallBot:
     """The agent of one call.
 
+    Made while the phone rings where that is known, so that the vendors' connections are open
+    when the call is answered: ``connect`` (optional), then ``start`` with the line.
+
     Args:
         agent: Frozen for the call.
         parts: What all calls share.
-        sink: The line, for sending.
         heard_format: Codec of what :meth:`hear` is given.
-        spoken_format: Codec of what the sink takes.
-        emit: Takes every event of the call.
-        on_end: Called with an end cause, and a transfer target or None, when the agent
-            wants the call to end and its last words were heard.
-        started_at: Loop time of the session's beginning.
-        session_id: The session's own id.
+        spoken_format: Codec of what the line takes.
+        session_id: For log lines.
         variables: The call's values for ``{{name}}``.
         lead_ms: How far ahead of real time audio is sent.
     """
@@ -97,26 +97,21 @@ class CallBot:
         self,
         agent: AgentConfig,
         parts: BotParts,
-        sink: MediaSink,
         *,
         heard_format: AudioFormat,
         spoken_format: AudioFormat,
-        emit: Emit,
-        on_end: OnEnd,
-        started_at: float,
         session_id: str,
         variables: Mapping[str, str],
         lead_ms: int = 300,
     ) -> None:
-        self._agent = agent
+        self.agent = agent
+        self.formats = (heard_format, spoken_format)
         self._parts = parts
-        self._heard_format = heard_format
         self._wire = spoken_format
-        self._on_end = on_end
+        self._session_id = session_id
         self._variables = dict(variables)
-        self.reporter = CallReporter(emit, started_at=started_at, language=agent.language)
+        self.reporter = CallReporter(agent.language)
         self.playout = Playout(
-            sink,
             bytes_per_ms=spoken_format.bytes_per_ms,
             silence=spoken_format.silence_byte,
             lead_ms=lead_ms,
@@ -124,38 +119,72 @@ class CallBot:
         self._speaker = Speaker(self.playout, self.reporter)
         self._ear = Ear(heard_format)
         self._activity = VoiceActivity(self._ear.rate_hz, self._voice_changed, vad_params())
-        self._built: BuiltCall = build_call(
-            agent,
-            parts.factory,
-            rate_in_hz=self._ear.rate_hz,
-            wire=spoken_format,
-            speaker=self._speaker,
-            reporter=self.reporter,
-            on_action=self._act,
-            session_id=session_id,
-            variables=self._variables,
-        )
-        self._run = PipelineRun(
-            self._built.pipeline,
-            rate_in_hz=self._ear.rate_hz,
-            rate_out_hz=spoken_format.rate_hz,
-            on_error=self._note_error,
-        )
+        self._built: BuiltCall | None = None
+        self._run: PipelineRun | None = None
         self._playing: asyncio.Task[None] | None = None
+        self._on_end: OnEnd | None = None
         self._deaf = agent.turns.ignore_speech_before_greeting and bool(agent.greeting)
         self._paused = False
         self._silences = 0
-        self._built.user.add_event_handler("on_user_turn_idle", self._break_silence)
-        self._built.user.add_event_handler("on_user_turn_started", self._forget_silences)
 
-    async def start(self) -> None:
-        """Put the greeting on the line, then let the vendors connect."""
+    def connect(self) -> None:
+        """Build the services and let them connect; a second call does nothing.
+
+        Raises:
+            ConfigError: A service cannot be built.
+        """
+        if self._built is not None:
+            return
+        built = build_call(
+            self.agent,
+            self._parts.factory,
+            rate_in_hz=self._ear.rate_hz,
+            wire=self._wire,
+            speaker=self._speaker,
+            reporter=self.reporter,
+            on_action=self._act,
+            session_id=self._session_id,
+            variables=self._variables,
+        )
+        built.user.add_event_handler("on_user_turn_idle", self._break_silence)
+        built.user.add_event_handler("on_user_turn_started", self._forget_silences)
+        self._built = built
+        self._run = PipelineRun(
+            built.pipeline,
+            rate_in_hz=self._ear.rate_hz,
+            rate_out_hz=self._wire.rate_hz,
+            on_error=self._note_error,
+        )
+        self._run.start()
+
+    async def start(self, sink: MediaSink, *, emit: Emit, on_end: OnEnd, started_at: float) -> None:
+        """Put the greeting on the line, then let the vendors connect if they have not.
+
+        Args:
+            sink: The line, for sending.
+            emit: Takes every event of the call.
+            on_end: Called with an end cause, and a transfer target or None, when the agent
+                wants the call to end and its last words were heard.
+            started_at: Loop time of the session's beginning.
+
+        Raises:
+            ConfigError: A service cannot be built.
+        """
+        self._on_end = on_end
+        self.reporter.begin(emit, started_at)
+        self.playout.sink = sink
         self._playing = asyncio.create_task(self.playout.run(), name="playout")
         self.reporter.state("listening")
-        greeting = self._agent.render(self._agent.greeting, self._variables)
+        greeting = self.agent.render(self.agent.greeting, self._variables)
+        ready = bool(greeting) and self._say_ready(greeting)
+        if ready and self._built is None:
+            # Building services takes tens of milliseconds; the greeting is on its way first.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_PACKET_SECONDS):
+                    await self.playout.first_packet.wait()
+        self.connect()
         if greeting:
-            await self._greet(greeting)
-        self._run.start()
+            await self._remember_greeting(greeting, spoken=ready)
 
     async def hear(self, payload: bytes) -> None:
         """Take the caller's audio, in ``heard_format``."""
@@ -168,32 +197,33 @@ class CallBot:
             self._deaf = self.playout.playing
             pcm = bytes(len(pcm))
         self._parts.vad.feed(self._activity, pcm)
-        await self._built.front.queue_frame(InputAudioRawFrame(pcm, self._ear.rate_hz, 1))
+        await self._connected()[0].front.queue_frame(InputAudioRawFrame(pcm, self._ear.rate_hz, 1))
 
     async def press(self, digit: str) -> None:
         """The caller pressed a key."""
         self._silences = 0
         self.reporter.pressed(digit)
         if digit in KEYS:
-            await self._built.front.queue_frame(InputDTMFFrame(button=KeypadEntry(digit)))
+            await self._connected()[0].front.queue_frame(InputDTMFFrame(button=KeypadEntry(digit)))
 
     async def read(self, text: str) -> None:
         """The caller typed instead of speaking; cuts the agent off and is answered."""
         self._silences = 0
         await self.interrupt()
         self.reporter.caller_said(text, final=True, provider="client", source="text")
-        await self._built.user.queue_frame(
+        await self._connected()[0].user.queue_frame(
             LLMMessagesAppendFrame([{"role": "user", "content": text}], run_llm=True)
         )
 
     async def say(self, text: str) -> None:
         """Have the agent speak ``text`` as it is."""
-        await self._built.user.queue_frame(TTSSpeakFrame(text))
+        await self._connected()[0].user.queue_frame(TTSSpeakFrame(text))
 
     async def interrupt(self) -> None:
         """Silence the agent at once, as if the caller had spoken over it."""
-        if self._run.started.is_set():
-            await self._built.user.queue_frame(InterruptionFrame())
+        _, run = self._connected()
+        if run.started.is_set():
+            await self._connected()[0].user.queue_frame(InterruptionFrame())
         else:
             await self._speaker.interrupt()
 
@@ -212,7 +242,7 @@ class CallBot:
         Returns:
             Whether it was heard to its end.
         """
-        text = self._agent.render(self._agent.phrases()[phrase], self._variables) if phrase else ""
+        text = self.agent.render(self.agent.phrases()[phrase], self._variables) if phrase else ""
         if text:
             self._say_ready(text)
         return await self.playout.drained(MAX_GOODBYE_SECONDS)
@@ -221,24 +251,31 @@ class CallBot:
         """End everything this bot runs; safe to call twice."""
         self._parts.vad.forget(self._activity)
         self._speaker.on_speaking = None
-        await self._run.stop()
+        if self._run is not None:
+            await self._run.stop()
         if self._playing is not None:
             self._playing.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await self._playing
 
-    async def _greet(self, greeting: str) -> None:
-        self._built.context.add_message({"role": "assistant", "content": greeting})
-        if not self._say_ready(greeting):
+    async def _remember_greeting(self, greeting: str, *, spoken: bool) -> None:
+        """Tell the model what was said first; have it spoken live where it was not ready."""
+        built, run = self._connected()
+        built.context.add_message({"role": "assistant", "content": greeting})
+        if not spoken:
             self._deaf = False
-            await self._run.queue(TTSSpeakFrame(greeting, append_to_context=False))
+            await run.queue(TTSSpeakFrame(greeting, append_to_context=False))
+
+    def _connected(self) -> tuple[BuiltCall, PipelineRun]:
+        assert self._built is not None and self._run is not None, "start() comes first"
+        return self._built, self._run
 
     def _say_ready(self, text: str) -> bool:
         """Speak a phrase from the cache; False when it is not there yet."""
-        payload = self._parts.phrases.wire(self._agent, text, self._wire)
+        payload = self._parts.phrases.wire(self.agent, text, self._wire)
         if payload is None:
             return False
-        self._speaker.say(text, payload, self._agent.tts.provider)
+        self._speaker.say(text, payload, self.agent.tts.provider)
         return True
 
     async def _voice_changed(self, speaking: bool) -> None:
@@ -249,14 +286,14 @@ class CallBot:
         else:
             self.reporter.caller_stopped(VAD_STOP_MS)
             frame = VADUserStoppedSpeakingFrame(stop_secs=VAD_STOP_MS / 1000)
-        await self._built.front.queue_frame(frame)
+        await self._connected()[0].front.queue_frame(frame)
 
     async def _act(self, frame: CallActionFrame) -> None:
         """The agent decided something, and its words have been heard."""
         if frame.action == "end":
-            self._on_end("agent_hangup", None)
+            self._end("agent_hangup", None)
         else:
-            self._on_end("transferred", frame.target)
+            self._end("transferred", frame.target)
 
     async def _forget_silences(self, _aggregator: object, _strategy: object) -> None:
         self._silences = 0
@@ -264,20 +301,24 @@ class CallBot:
     async def _break_silence(self, _aggregator: object) -> None:
         """The caller has been silent for too long: ask, and after some times say goodbye."""
         self._silences += 1
-        llm = self._built.llm
+        llm = self._connected()[0].llm
         if isinstance(llm, AnswersSilence):
             await llm.on_no_input()
-        elif self._silences > self._agent.turns.max_no_input:
+        elif self._silences > self.agent.turns.max_no_input:
             await self.goodbye("farewell")
-            self._on_end("silence", None)
+            self._end("silence", None)
         else:
-            text = self._agent.render(self._agent.phrases()["no_input"], self._variables)
+            text = self.agent.render(self.agent.phrases()["no_input"], self._variables)
             if not self._say_ready(text):
                 await self.say(text)
 
+    def _end(self, cause: str, target: str | None) -> None:
+        if self._on_end is not None:
+            self._on_end(cause, target)
+
     async def _note_error(self, frame: ErrorFrame) -> None:
         stage = next((kind for base, kind in STAGES if isinstance(frame.processor, base)), None)
-        provider = self._agent.section(stage).provider if stage else None
+        provider = self.agent.section(stage).provider if stage else None
         logger.warning(f"{stage or 'pipeline'} error in a call: {frame.error}")
         kind = frame.category.value if frame.category is not None else "error"
         self.reporter.degraded(stage or "pipeline", kind, frame.error, provider)

@@ -21,6 +21,21 @@ CLEAR_BACKSTOP_SECONDS = 1.0
 CHECKPOINT_MARGIN_SECONDS = 1.0
 
 
+class _NoLine:
+    """Stands for the line while the phone rings."""
+
+    async def send_audio(self, payload: bytes, due_at: float) -> None:
+        """Drop it."""
+
+    async def clear(self, heard_until: float) -> bool:
+        """Nothing to clear."""
+        return False
+
+    async def checkpoint(self, name: str) -> bool:
+        """Nobody will answer."""
+        return False
+
+
 class Playout:
     """One call's outgoing audio.
 
@@ -28,7 +43,7 @@ class Playout:
     between utterances. ``run`` must be running for anything to be sent.
 
     Args:
-        sink: Where packets go.
+        sink: Where packets go; may be set later, before ``run``.
         bytes_per_ms: Of the wire codec (8 for mu-law at 8 kHz).
         silence: The byte that stands for silence in the wire codec.
         lead_ms: How far ahead of the clock to send.
@@ -37,14 +52,15 @@ class Playout:
 
     def __init__(
         self,
-        sink: MediaSink,
+        sink: MediaSink | None = None,
         *,
         bytes_per_ms: int,
         silence: bytes,
         lead_ms: int = 300,
         packet_ms: int = 60,
     ) -> None:
-        self._sink = sink
+        self.sink: MediaSink = sink or _NoLine()
+        self.first_packet = asyncio.Event()
         self._bytes_per_ms = bytes_per_ms
         self._silence = silence
         self._lead_seconds = lead_ms / 1000
@@ -132,7 +148,7 @@ class Playout:
         if on_the_line and not self._closed:
             now = self._now()
             self._play_end = now
-            if await self._sink.clear(now):
+            if await self.sink.clear(now):
                 self._held_until = now + CLEAR_BACKSTOP_SECONDS
         self._wake.set()
         return heard_ms
@@ -152,7 +168,7 @@ class Playout:
         self._checkpoints += 1
         name = f"cp-{self._checkpoints}"
         self._acked.clear()
-        self._unacked = name if await self._sink.checkpoint(name) else None
+        self._unacked = name if await self.sink.checkpoint(name) else None
 
     def played(self, name: str) -> None:
         """The line says that it has played up to the checkpoint ``name``."""
@@ -215,7 +231,8 @@ class Playout:
             length_ms = size / self._bytes_per_ms
             self._play_end = due_at + length_ms / 1000
             self._sent_ms += length_ms
-            await self._sink.send_audio(payload, due_at)
+            await self.sink.send_audio(payload, due_at)
+            self.first_packet.set()
 
     async def _fire_due_marks(self) -> None:
         while self._marks and (self._marks[0][0] <= self.heard_ms() + 0.5 or self._silent()):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from bot.events import (
     AgentSpeech,
@@ -19,21 +20,23 @@ from bot.events import (
 )
 
 Emit = Callable[[CallEvent], None]
+MAX_EARLY_EVENTS = 20
 
 
 class CallReporter:
     """Stamps events with the session's clock and measures each turn.
 
+    What happens before :meth:`begin`, while the phone rings, is told then.
+
     Args:
-        emit: Takes each event at once; must never block or raise.
-        started_at: Loop time of the session's beginning.
         language: The call's language, for transcripts.
     """
 
-    def __init__(self, emit: Emit, *, started_at: float, language: str) -> None:
-        self._emit = emit
-        self._started_at = started_at
+    def __init__(self, language: str) -> None:
         self.language = language
+        self._sink: Emit | None = None
+        self._early: list[CallEvent] = []
+        self._started_at = asyncio.get_running_loop().time()
         self.turn = 0
         self._state: AgentStateName | None = None
         self._speech_started_ms = 0.0
@@ -42,6 +45,24 @@ class CallReporter:
         self._llm_asked_ms: float | None = None
         self._llm_answered_ms: float | None = None
         self._tts_asked_ms: float | None = None
+
+    def begin(self, emit: Emit, started_at: float) -> None:
+        """The session begins.
+
+        Args:
+            emit: Takes each event at once; must never block or raise.
+            started_at: Loop time of its beginning.
+        """
+        self._sink, self._started_at = emit, started_at
+        for event in self._early:
+            emit(replace(event, at_ms=0.0))
+        self._early.clear()
+
+    def _emit(self, event: CallEvent) -> None:
+        if self._sink is not None:
+            self._sink(event)
+        elif len(self._early) < MAX_EARLY_EVENTS:
+            self._early.append(event)
 
     def now_ms(self) -> float:
         """Milliseconds since the session began."""

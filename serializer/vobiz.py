@@ -69,6 +69,14 @@ class VobizOptions:
             assumed_format=AudioFormat(encoding, int(rate)),
         )
 
+    def expected_formats(self) -> tuple[AudioFormat, AudioFormat]:
+        """What a stream that keeps to our answer will carry, from the caller and to them."""
+        outgoing = self.output_format or self.assumed_format
+        return (
+            _ordered(self.assumed_format, self.l16_in_order),
+            _ordered(outgoing, self.l16_out_order),
+        )
+
 
 class _MediaBody(msgspec.Struct, gc=False):
     payload: bytes | None = None
@@ -232,7 +240,7 @@ class VobizDialect(BaseDialect):
 
     def _negotiate(self, started: StreamStarted) -> None:
         options = self._options
-        incoming = started.media or _ordered(options.assumed_format, options.l16_in_order)
+        incoming = started.media or options.expected_formats()[0]
         outgoing = _ordered(options.output_format or incoming, options.l16_out_order)
         self._started = started
         self._input_format, self._output_format = incoming, outgoing

@@ -5,6 +5,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Literal
 
+from sessions.facts import CallFacts
+
 MAX_EXPECTED = 10_000
 EXPIRES_SECONDS = 600.0
 
@@ -24,6 +26,16 @@ class ExpectedCall:
     from_number: str | None
     to_number: str | None
     direction: Literal["inbound", "outbound"]
+
+    def facts(self, stream_id: str | None = None) -> CallFacts:
+        """The same, as a session wants it."""
+        return CallFacts(
+            direction=self.direction,
+            carrier_call_id=self.call_id,
+            carrier_stream_id=stream_id,
+            from_number=self.from_number,
+            to_number=self.to_number,
+        )
 
 
 class ExpectedCalls:

@@ -23,3 +23,11 @@ class CallFacts:
     to_number: str | None = None
     subject: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+
+    def values(self) -> dict[str, str]:
+        """What ``{{name}}`` means in this call."""
+        return {
+            "caller_number": self.from_number or "",
+            "called_number": self.to_number or "",
+            **self.variables,
+        }

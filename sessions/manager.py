@@ -16,6 +16,7 @@ from sessions import metrics
 from sessions.channel import Channel
 from sessions.facts import CallFacts
 from sessions.keeper import RecordKeeper, StoredCall
+from sessions.ringing import RingingCalls
 from sessions.session import CallSession, SessionParts
 
 CHECK_SECONDS = 1.0
@@ -35,6 +36,7 @@ class SessionManager:
     def __init__(self, parts: SessionParts, keeper: RecordKeeper, max_sessions: int) -> None:
         self._parts = parts
         self._keeper = keeper
+        self.ringing = RingingCalls(parts.bot, parts.lead_ms)
         self._max_sessions = max_sessions
         self._live: dict[str, CallSession] = {}
         self._stored: OrderedDict[str, StoredCall] = OrderedDict()
@@ -102,7 +104,9 @@ class SessionManager:
             ConfigError: The agent's services cannot be built.
         """
         self.admit()
-        session = CallSession(agent, facts, channel, dialect, self._parts)
+        formats = (dialect.input_format, dialect.output_format)
+        bot = self.ringing.take(facts.carrier_call_id, agent, formats)
+        session = CallSession(agent, facts, channel, dialect, self._parts, bot)
         self._live[session.session_id] = session
         self._idle.clear()
         metrics.SESSIONS_TOTAL.labels(dialect.name).inc()
@@ -167,7 +171,8 @@ class SessionManager:
         await self.settled()
 
     async def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching, and what still rings."""
+        await self.ringing.close()
         if self._watch is not None:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):

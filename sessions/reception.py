@@ -120,12 +120,12 @@ class Reception:
             return agent, CallFacts(direction="client", subject=client.subject)
         announced = self._expected.find(opening.call_id)
         agent = self._agent(agent_id or (announced.agent_id if announced else None))
+        if announced is not None:
+            return agent, announced.facts(opening.stream_id)
         return agent, CallFacts(
-            direction=announced.direction if announced else "inbound",
+            direction="inbound",
             carrier_call_id=opening.call_id,
             carrier_stream_id=opening.stream_id,
-            from_number=announced.from_number if announced else None,
-            to_number=announced.to_number if announced else None,
         )
 
     def _agent(self, agent_id: str | None) -> AgentConfig:

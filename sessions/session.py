@@ -88,6 +88,7 @@ class CallSession:
         channel: The open socket.
         dialect: Negotiated: both its formats are known.
         parts: What all sessions share.
+        bot: One that was made for this call while the phone rang.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class CallSession:
         channel: Channel,
         dialect: Dialect,
         parts: SessionParts,
+        bot: CallBot | None = None,
     ) -> None:
         self.session_id = str(uuid4())
         self.agent = agent
@@ -121,21 +123,13 @@ class CallSession:
         header = journal_header(self, dialect, heard, spoken)
         self.journal: CallJournal = parts.journals.open(header)
         self._line = Line(channel, dialect, self.journal, self._to_session_ms)
-        self._bot = CallBot(
+        self._bot = bot or CallBot(
             agent,
             parts.bot,
-            self._line,
             heard_format=heard,
             spoken_format=spoken,
-            emit=self.emit,
-            on_end=self._bot_wants_end,
-            started_at=self._started_at,
             session_id=self.session_id,
-            variables={
-                "caller_number": facts.from_number or "",
-                "called_number": facts.to_number or "",
-                **facts.variables,
-            },
+            variables=facts.values(),
             lead_ms=parts.lead_ms,
         )
 
@@ -159,13 +153,18 @@ class CallSession:
             The end cause, one of ``bot.events.END_CAUSES``.
         """
         cause = "internal_error"
-        reader = asyncio.create_task(self._read(held), name="session-reader")
-        pump = asyncio.create_task(self._pump(), name="session-pump")
+        tasks = [asyncio.create_task(self._pump(), name="session-pump")]
         try:
             self.state = "running"
             self._announce_start()
             await self._line.send(self._dialect.ready(self.session_id))
-            await self._bot.start()
+            await self._bot.start(
+                self._line,
+                emit=self.emit,
+                on_end=self._bot_wants_end,
+                started_at=self._started_at,
+            )
+            tasks.append(asyncio.create_task(self._read(held), name="session-reader"))
             cause = await self._ended
             self.state = "ending"
             if cause in GRACEFUL:
@@ -177,7 +176,7 @@ class CallSession:
             cause = "provider_failed"
         finally:
             self.state = "ending"
-            await self._close(cause, reader, pump)
+            await self._close(cause, tasks)
         return cause
 
     def end(self, cause: str) -> None:
@@ -212,9 +211,7 @@ class CallSession:
         if message is not None and not self._messages.full():
             self._messages.put_nowait(message)
 
-    async def _close(
-        self, cause: str, reader: asyncio.Task[None], pump: asyncio.Task[None]
-    ) -> None:
+    async def _close(self, cause: str, tasks: Sequence[asyncio.Task[None]]) -> None:
         """End everything this session runs, in the order that loses nothing."""
         if cause in GRACEFUL:
             with suppress(OSError, TimeoutError):
@@ -228,9 +225,9 @@ class CallSession:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._flush_messages()
                 await self._channel.close(*_close_code(cause))
-        for task in (reader, pump):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(reader, pump, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.journal.close()
         self.state = "closed"
         logger.info(f"call {self.session_id} ended: {cause} after {self.seconds():.1f} s")

@@ -71,7 +71,7 @@ def build_llm(options: OpenAILLMOptions, context: ServiceContext) -> OpenAILLMSe
     return SharedClientLLMService(
         api_key=context.api_key.get_secret_value() if context.api_key else None,
         base_url=normalised(context.base_url),
-        settings=_settings(options, "max_completion_tokens"),
+        settings=_settings(options, context, "max_completion_tokens"),
     )
 
 
@@ -82,7 +82,7 @@ def build_compatible_llm(
     return CompatibleLLMService(
         api_key=context.api_key.get_secret_value() if context.api_key else None,
         base_url=normalised(context.base_url),
-        settings=_settings(options, "max_tokens"),
+        settings=_settings(options, context, "max_tokens"),
     )
 
 
@@ -100,11 +100,14 @@ def normalised(base_url: str | None) -> str | None:
     return trimmed if trimmed.endswith("/v1") else f"{trimmed}/v1"
 
 
-def _settings(options: OpenAILLMOptions, limit_name: str) -> OpenAILLMSettings:
+def _settings(
+    options: OpenAILLMOptions, context: ServiceContext, limit_name: str
+) -> OpenAILLMSettings:
+    prompt = context.agent.render(context.agent.system_prompt, context.variables)
     given: dict[str, Any] = {
         "temperature": options.temperature,
         "top_p": options.top_p,
         limit_name: options.max_tokens,
     }
     wanted = {name: value for name, value in given.items() if value is not None}
-    return OpenAILLMSettings(model=options.model, **wanted)
+    return OpenAILLMSettings(model=options.model, system_instruction=prompt or None, **wanted)
