@@ -111,8 +111,18 @@ class NetworkBuilder:
         silence = self._silence([(START, 0.0)])
         return [(silence, 0.0), (START, _NO_SILENCE_COST)]
 
-    def say(self, front: Front, token: Token, ways: tuple[Pronunciation, ...]) -> Front:
-        """Append one token in all its pronunciations; returns where it may end."""
+    def say(
+        self, front: Front, token: Token, ways: tuple[Pronunciation, ...], cost: float = 0.0
+    ) -> Front:
+        """Append one token in all its pronunciations; returns where it may end.
+
+        Args:
+            front: Where it may begin.
+            token: What it means.
+            ways: How it is said.
+            cost: Log-penalty of saying it at all.
+        """
+        front = [(node, paid + cost) for node, paid in front]
         self.tokens.append(token)
         index = len(self.tokens) - 1
         ends: Front = []
@@ -140,8 +150,10 @@ class NetworkBuilder:
     def loop(self, entries: range, front: Front) -> None:
         """Let those of the nodes ``entries`` that can be reached from outside be reached again."""
         for node in entries:
-            if any(source not in entries for source, _ in self.arcs[node]):
-                self.arcs[node] = self.arcs[node] + front
+            outside = [cost for source, cost in self.arcs[node] if source not in entries]
+            if outside:
+                again = [(source, paid + min(outside)) for source, paid in front]
+                self.arcs[node] = self.arcs[node] + again
 
     def build(self) -> Grammar:
         """The finished network.
@@ -182,10 +194,11 @@ class NetworkBuilder:
         return len(self.phones) - 1
 
     def _states(self) -> list[tuple[int, int, int]]:
-        """The senones of each node, in the context of one neighbour on either side."""
+        """The senones of each node, in the context of its neighbour on either side."""
         silence = self.model.number("SIL")
         left = [silence] * len(self.phones)
         right = [silence] * len(self.phones)
+        # The first alternative decides: it is the likeliest neighbour.
         for node in reversed(range(len(self.phones))):
             for source, _ in reversed(self.arcs[node]):
                 if source != START:

@@ -22,6 +22,8 @@ Pronunciation = tuple[Sound, ...]
 
 _SECOND_CHOICE_COST = 3.0
 _OMISSION_COST = 4.0
+#: American and British, in which espeak gives its sounds second choices (t for th, v for w).
+_ACCENTS = ("en-us", "en-gb")
 _ENGLISH_WORD = re.compile(r"[a-z][a-z']*")
 
 
@@ -39,7 +41,8 @@ def pronounce(word: str, voice: str) -> tuple[Pronunciation, ...]:
     if _ENGLISH_WORD.fullmatch(key):
         known = english_word(key)
         if known:
-            return tuple((((phones, 0.0),),) for phones in known)
+            listed = tuple((((phones, 0.0),),) for phones in known)
+            return (*listed, *(way for accent in _ACCENTS for way in read_aloud(key, accent)))
     return read_aloud(word, voice)
 
 

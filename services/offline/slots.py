@@ -32,6 +32,13 @@ _OTHER_DIGITS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
 }
 _TELEPHONE_DIGITS = 10
 
+#: A digit more must explain the sound this much better, or noise would be full of digits.
+_DIGIT_COST = 16.0
+#: ``double`` is rare and sounds like much else; ``triple`` costs it twice.
+_REPEAT_COST = 30.0
+#: Callers who speak another language say English digits less often.
+_FOREIGN_COST = 6.0
+
 _ENGLISH_ANSWERS = ("yes", "yeah", "yes please", "no", "no thank you", "okay", "right", "wrong")
 _ANSWERS: Mapping[str, tuple[str, ...]] = {
     "hi": ("हाँ", "जी", "जी हाँ", "हाँ जी", "सही है", "ठीक है", "नहीं", "जी नहीं", "गलत"),
@@ -63,28 +70,33 @@ def yes_no_phrases(voice: str) -> tuple[str, ...]:
 
 
 @cache
-def _digit_ways(voice: str, digit: int) -> Ways:
-    words = [*_ENGLISH_DIGITS[digit], *_OTHER_DIGITS.get(voice, {}).get(digit, ())]
-    said = [way for word in words for way in pronounce(word, voice)]
+def _native_ways(voice: str, digit: int) -> Ways:
+    others = _OTHER_DIGITS.get(voice, {}).get(digit, ())
     native = () if voice.startswith("en") else read_aloud(str(digit), voice)
-    return tuple(dict.fromkeys((*native, *said)))
+    return (*native, *(way for word in others for way in pronounce(word, voice)))
+
+
+@cache
+def _english_ways(voice: str, digit: int) -> Ways:
+    return tuple(way for word in _ENGLISH_DIGITS[digit] for way in pronounce(word, voice))
+
+
+def _one_digit(builder: NetworkBuilder, front: Front, digit: int, times: int = 1) -> Front:
+    voice = builder.voice
+    token = Token(str(digit) * times, "digit")
+    foreign = 0.0 if voice.startswith("en") else _FOREIGN_COST
+    english = builder.say(front, token, _english_ways(voice, digit), _DIGIT_COST + foreign)
+    return [*english, *builder.say(front, token, _native_ways(voice, digit), _DIGIT_COST)]
 
 
 def _digit(builder: NetworkBuilder, front: Front) -> Front:
-    ends: Front = []
-    for digit in range(10):
-        ends += builder.say(front, Token(str(digit), "digit"), _digit_ways(builder.voice, digit))
-    return ends
+    return [end for digit in range(10) for end in _one_digit(builder, front, digit)]
 
 
 def _repeated(builder: NetworkBuilder, front: Front, times: int) -> Front:
     ways = tuple(way for word in _REPEATS[times] for way in pronounce(word, builder.voice))
-    after = builder.say(front, Token("", "digit"), ways)
-    ends: Front = []
-    for digit in range(10):
-        token = Token(str(digit) * times, "digit")
-        ends += builder.say(after, token, _digit_ways(builder.voice, digit))
-    return ends
+    after = builder.say(front, Token("", "digit"), ways, _REPEAT_COST * (times - 1))
+    return [end for digit in range(10) for end in _one_digit(builder, after, digit, times)]
 
 
 def _digits(builder: NetworkBuilder, front: Front) -> Front:
@@ -99,8 +111,7 @@ def _digits(builder: NetworkBuilder, front: Front) -> Front:
 
 def _phone(builder: NetworkBuilder, front: Front) -> Front:
     """Ten digits, with ``double`` and ``triple``, perhaps behind the country's code."""
-    code = builder.say(front, Token("9", "digit"), _digit_ways(builder.voice, 9))
-    code = builder.say(code, Token("1", "digit"), _digit_ways(builder.voice, 1))
+    code = _one_digit(builder, _one_digit(builder, front, 9), 1)
     reached: list[Front] = [[] for _ in range(_TELEPHONE_DIGITS + 1)]
     reached[0] = [*front, *builder.pause(code)]
     for place in range(_TELEPHONE_DIGITS):
@@ -126,7 +137,7 @@ def _numerals(builder: NetworkBuilder, front: Front, values: range, *, english: 
     voices = {builder.voice, "en-us"} if english else {builder.voice}
     for value in values:
         ways = tuple(way for voice in sorted(voices) for way in read_aloud(str(value), voice))
-        ends += builder.say(front, Token(str(value), "number"), ways)
+        ends += builder.say(front, Token(str(value), "number"), ways, _DIGIT_COST)
     return ends
 
 
