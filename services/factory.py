@@ -56,6 +56,20 @@ class ServiceFactory:
         context = self._context(spec, options, agent, rate_hz, session_id, variables)
         return _load(spec, spec.build)(options, context)
 
+    def load(self, agent: AgentConfig) -> None:
+        """Import everything that the agent's providers need, those of its fallbacks too.
+
+        Takes up to a second the first time, which would otherwise be a caller's: run it in a
+        thread when an agent is loaded.
+
+        Raises:
+            ConfigError: A provider is unknown or its package is not installed.
+        """
+        for kind in PROVIDER_KINDS:
+            for name in agent.section(kind).chain:
+                spec = self._spec(kind, name)
+                _load(spec, spec.build)
+
     def can_render(self, agent: AgentConfig) -> bool:
         """Whether the agent's synthesiser has its own way to speak a phrase outside a call."""
         return self.chosen("tts", agent)[0].render is not None
@@ -94,10 +108,13 @@ class ServiceFactory:
     ) -> tuple[ProviderSpec, ProviderOptions]:
         """The agent's first provider of ``kind`` and its options."""
         name = agent.section(kind).provider
+        return self._spec(kind, name), agent.provider_options(kind, name)
+
+    def _spec(self, kind: ProviderKind, name: str) -> ProviderSpec:
         spec = self._catalog.find(kind, name)
         if spec is None:
             raise ConfigError(f"there is no {kind} provider {name!r}", code="unknown_provider")
-        return spec, agent.provider_options(kind, name)
+        return spec
 
     def _context(
         self,

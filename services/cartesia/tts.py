@@ -6,11 +6,19 @@ from urllib.parse import urlsplit, urlunsplit
 from cartesia import APIConnectionError, APIError, APIStatusError, AsyncCartesia
 from pipecat.services.cartesia.tts import CartesiaTTSService, GenerationConfig
 
-from config.errors import ProviderError
+from config.errors import ConfigError, ProviderError
 from services.cartesia import CartesiaTTSOptions
+from services.clients import SharedClients
 from services.context import ServiceContext
 
 RENDER_SECONDS = 15.0
+
+
+def _make_client(base_url: str | None, api_key: str) -> AsyncCartesia:
+    return AsyncCartesia(api_key=api_key, base_url=base_url, timeout=RENDER_SECONDS, max_retries=1)
+
+
+clients: SharedClients[AsyncCartesia] = SharedClients(_make_client, lambda client: client.close())
 
 
 def build_tts(options: CartesiaTTSOptions, context: ServiceContext) -> CartesiaTTSService:
@@ -24,7 +32,7 @@ def build_tts(options: CartesiaTTSOptions, context: ServiceContext) -> CartesiaT
         settings["generation_config"] = GenerationConfig(**generation)
     return CartesiaTTSService(
         api_key=context.api_key.get_secret_value() if context.api_key else "",
-        url=websocket_url(context.base_url or ""),
+        url=websocket_url(context.base_url),
         sample_rate=context.rate_hz,
         settings=CartesiaTTSService.Settings(**settings),
     )
@@ -52,31 +60,37 @@ async def render(options: CartesiaTTSOptions, context: ServiceContext, text: str
     }
     if generation := _generation(options):
         request["generation_config"] = generation
-    client = AsyncCartesia(
-        api_key=context.api_key.get_secret_value() if context.api_key else "",
-        base_url=context.base_url,
-        timeout=RENDER_SECONDS,
-        max_retries=1,
+    client = clients.get(
+        _address(context.base_url, secure="https", plain="http"),
+        context.api_key.get_secret_value() if context.api_key else "",
     )
-    async with client:
-        try:
-            response = await client.tts.generate(**request)
-            pcm: bytes = await response.read()
-        except APIError as error:
-            raise _mapped(error) from error
+    try:
+        response = await client.tts.generate(**request)
+        pcm: bytes = await response.read()
+    except APIError as error:
+        raise _mapped(error) from error
     return pcm[: len(pcm) & ~1]
 
 
-def websocket_url(base_url: str) -> str:
+def websocket_url(base_url: str | None) -> str:
     """The synthesis socket below an HTTP or WebSocket address.
 
     >>> websocket_url("http://127.0.0.1:9000/")
     'ws://127.0.0.1:9000/tts/websocket'
+
+    Raises:
+        ConfigError: It is no address.
     """
-    parts = urlsplit(base_url)
-    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    return f"{_address(base_url, secure='wss', plain='ws')}/tts/websocket"
+
+
+def _address(base_url: str | None, *, secure: str, plain: str) -> str:
+    parts = urlsplit((base_url or "").strip())
+    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
+        raise ConfigError(f"tts.cartesia.base_url must begin with https:// or wss://: {base_url}")
+    scheme = secure if parts.scheme in ("https", "wss") else plain
     path = parts.path.rstrip("/").removesuffix("/tts/websocket")
-    return urlunsplit((scheme, parts.netloc, f"{path}/tts/websocket", "", ""))
+    return urlunsplit((scheme, parts.netloc, path, "", ""))
 
 
 def _generation(options: CartesiaTTSOptions) -> dict[str, Any]:

@@ -18,8 +18,11 @@ class DeepgramSTTOptions(KeyedProviderOptions):
     punctuate: bool = Field(default=True, description="Punctuate transcripts.")
     numerals: bool = Field(default=False, description="Write spoken numbers as digits.")
     profanity_filter: bool = Field(default=False, description="Mask swear words.")
+    # Longer than the pause at which voice activity has Deepgram finalize (200 ms). A segment that
+    # Deepgram had closed by itself before leaves nothing to finalize, and the end of the turn
+    # waits 150 ms for a text that never comes.
     endpointing_ms: int = Field(
-        default=150, ge=10, le=5000, description="Silence after which Deepgram closes a segment."
+        default=400, ge=10, le=5000, description="Silence after which Deepgram closes a segment."
     )
     keyterms: tuple[str, ...] = Field(
         default=(), max_length=100, description="Names and terms to listen for (nova-3)."

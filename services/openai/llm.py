@@ -1,7 +1,5 @@
 """OpenAI chat completions through Pipecat's own service, over clients that calls share."""
 
-import weakref
-from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +8,7 @@ from pipecat.services.openai.base_llm import OpenAILLMSettings
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.http import connection_limits
 
+from services.clients import SharedClients
 from services.context import ServiceContext
 from services.openai import CompatibleLLMOptions, OpenAILLMOptions
 
@@ -21,16 +20,22 @@ LIMITS = connection_limits(
 #: Stands where a server of one's own asks for no key; the client insists on one.
 NO_KEY = "none"
 
-_Clients = dict[tuple[str | None, str], AsyncOpenAI]
-_clients: weakref.WeakKeyDictionary[AbstractEventLoop, _Clients] = weakref.WeakKeyDictionary()
+
+def _make_client(base_url: str | None, api_key: str) -> AsyncOpenAI:
+    return AsyncOpenAI(
+        api_key=api_key,
+        base_url=base_url,
+        max_retries=1,
+        timeout=TIMEOUT,
+        http_client=DefaultAsyncHttpxClient(limits=LIMITS, timeout=TIMEOUT),
+    )
+
+
+clients: SharedClients[AsyncOpenAI] = SharedClients(_make_client, lambda client: client.close())
 
 
 class SharedClientLLMService(OpenAILLMService):
-    """Pipecat's service with one HTTP client per server and key instead of one per call.
-
-    Building a client reads the machine's certificates: 20 ms on the event loop, and a
-    connection of its own for every call.
-    """
+    """Pipecat's service with one HTTP client per server and key instead of one per call."""
 
     def create_client(
         self,
@@ -42,28 +47,13 @@ class SharedClientLLMService(OpenAILLMService):
         **_kwargs: Any,
     ) -> AsyncOpenAI:
         """The process's client for that server and key; called by Pipecat's constructor."""
-        return shared_client(base_url, api_key or NO_KEY)
+        return clients.get(base_url, api_key or NO_KEY)
 
 
 class CompatibleLLMService(SharedClientLLMService):
     """For servers that know the roles system, user, assistant and tool only."""
 
     supports_developer_role = False
-
-
-def shared_client(base_url: str | None, api_key: str) -> AsyncOpenAI:
-    """The client for one server and key, made when first asked for on this event loop."""
-    clients = _clients.setdefault(get_running_loop(), {})
-    key = (base_url, api_key)
-    if key not in clients:
-        clients[key] = AsyncOpenAI(
-            api_key=api_key,
-            base_url=base_url,
-            max_retries=1,
-            timeout=TIMEOUT,
-            http_client=DefaultAsyncHttpxClient(limits=LIMITS, timeout=TIMEOUT),
-        )
-    return clients[key]
 
 
 def build_llm(options: OpenAILLMOptions, context: ServiceContext) -> OpenAILLMService:

@@ -22,7 +22,7 @@ from services.ai4bharat.transcription import Transcriber, server_address
 from services.offline.frames import UnrecognizedSpeechFrame
 from simulators.ai4bharat import AI4BharatSTTSimulator
 from simulators.behaviour import Behaviour
-from tests.unit.services.ai4bharat.calls import Line, context, on_the_line
+from tests.unit.services.calls import Line, context, on_the_line
 
 RATE_HZ = 8_000
 CHUNK_MS = 40

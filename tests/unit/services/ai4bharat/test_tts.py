@@ -27,7 +27,7 @@ from services.ai4bharat.synthesis import websocket_address
 from services.ai4bharat.tts import AI4BharatTTSService, AI4BharatTTSSettings, build_tts, render
 from simulators.ai4bharat import AI4BharatTTSSimulator
 from simulators.behaviour import Behaviour
-from tests.unit.services.ai4bharat.calls import Line, context, on_the_line
+from tests.unit.services.calls import Line, context, on_the_line
 
 RATE_HZ = 8_000
 FAST = 200.0

@@ -1,8 +1,9 @@
-"""What the tests of AI4Bharat share.
+"""What the tests of the vendors share.
 
 Importing Pipecat warns of what it deprecates itself; that is let pass.
 """
 
+import secrets
 import warnings
 from collections.abc import AsyncIterator
 
@@ -20,3 +21,9 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """A client session that every connection of must be returned to."""
     async with aiohttp.ClientSession() as session:
         yield session
+
+
+@pytest.fixture
+def key() -> str:
+    """A key made for this test."""
+    return secrets.token_hex(16)

@@ -19,6 +19,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
+from pydantic import SecretStr
 
 from config.agent import AgentConfig
 from services.context import ServiceContext
@@ -38,16 +39,22 @@ AGENT = AgentConfig.model_validate(
 
 
 def context(
-    http: aiohttp.ClientSession, base_url: str, language: str = "hi", rate_hz: int = 8_000
+    http: aiohttp.ClientSession,
+    base_url: str | None,
+    language: str = "hi",
+    rate_hz: int = 8_000,
+    *,
+    vendor_language: str | None = None,
+    key: str | None = None,
 ) -> ServiceContext:
-    """What a factory hands to ``build_stt`` and ``build_tts``."""
+    """What a factory hands to ``build`` and ``render``."""
     return ServiceContext(
         agent=AGENT,
         language=language,
-        vendor_language={"en-IN": "en"}.get(language, language),
+        vendor_language=vendor_language or language.removesuffix("-IN"),
         rate_hz=rate_hz,
         base_url=base_url,
-        api_key=None,
+        api_key=SecretStr(key) if key is not None else None,
         http=http,
     )
 
