@@ -7,6 +7,7 @@ import { developmentToken, listAgents, voiceUrl } from "./server.js";
 import { Transcript } from "./transcript.js";
 
 const KEYS = [..."123456789*0#"];
+const FIGURES = ["response", "stages", "played", "buffered", "gaps", "unsent", "session"];
 const STATES = {
   idle: "Not connected",
   connecting: "Connecting…",
@@ -54,7 +55,7 @@ function startCall() {
   transcript.clear(language);
   call = new Call(page);
   show("connecting");
-  at("session").textContent = "–";
+  for (const id of FIGURES) at(id).textContent = "–";
   call.start(voiceUrl(), agentId, token()).catch((error) => {
     call?.hangUp();
     problem(`The call could not begin: ${error.message}.`);
@@ -85,6 +86,7 @@ const page = {
   metrics: showMetrics,
   error: ({ message }) => problem(message),
   inputLevel: (level) => (at("input-level").value = onMeter(level)),
+  unsent: (packets) => (at("unsent").textContent = milliseconds(20 * packets)),
   sound: showSound,
   ended: (end) => {
     call = null;
@@ -115,9 +117,9 @@ function enable(live) {
 }
 
 function showMetrics({ turn, response_ms, stt_ms, llm_ms, tts_ms }) {
-  const [response, ...stages] = [response_ms, stt_ms, llm_ms, tts_ms].map(milliseconds);
+  const response = milliseconds(response_ms);
   at("response").textContent = response;
-  at("stages").textContent = stages.join(" + ");
+  at("stages").textContent = [stt_ms, llm_ms, tts_ms].map(milliseconds).join(", ");
   if (response_ms !== null) transcript.note(`turn ${turn}, answered after ${response}`);
 }
 

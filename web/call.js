@@ -14,7 +14,7 @@ export class Call {
 
   /**
    * @param {object} page What the page wants to know: `problem(text)`, `inputLevel(rms)`,
-   *   `sound(report)`, and `ready`, `transcript`, `status`, `metrics`, `error`, `ended` as in
+   *   `unsent(packets)`, `sound(report)`, and `ready`, `transcript`, `status`, `metrics`, `error`, `ended` as in
    *   `protocol.Handlers`.
    */
   constructor(page) {
@@ -67,7 +67,7 @@ export class Call {
     const handlers = {
       packet: (pcm, level) => {
         this.page.inputLevel(level);
-        this.#session?.sendAudio(pcm);
+        if (this.#session?.sendAudio(pcm) === false) this.page.unsent(this.#session.dropped);
       },
       lost: () => this.page.problem(MICROPHONE_LOST),
     };

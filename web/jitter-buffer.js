@@ -25,6 +25,8 @@ export class JitterBuffer {
   #waitedMs = 0;
   /** For how long the buffer has been empty since it last played, null if that was no gap. */
   #dryMs = null;
+  /** Nothing is left but the slope after `clear`. */
+  #fading = false;
 
   /** What was played, in ms, and what went wrong. */
   playedMs = 0;
@@ -48,6 +50,7 @@ export class JitterBuffer {
   push(samples) {
     if (samples.length === 0) return;
     this.#noteGap();
+    this.#fading = false;
     const ring = this.#ring;
     for (const sample of samples) {
       if (this.#size === ring.length) this.#dropOldest();
@@ -65,7 +68,8 @@ export class JitterBuffer {
     this.playedMs += this.#toMs(count);
     if (this.#size === 0) {
       this.#playing = false;
-      this.#dryMs = this.#toMs(output.length - count);
+      this.#dryMs = this.#fading ? null : this.#toMs(output.length - count);
+      this.#fading = false;
     }
   }
 
@@ -76,7 +80,7 @@ export class JitterBuffer {
     for (let i = 0; i < this.#size; i++) {
       this.#ring[(this.#read + i) % this.#ring.length] *= 1 - i / kept;
     }
-    this.#playing = this.#size > 0;
+    this.#playing = this.#fading = this.#size > 0;
     this.#waitedMs = 0;
     this.#dryMs = null;
   }

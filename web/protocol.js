@@ -49,11 +49,18 @@ export class VoiceSession {
     this.#timer = setTimeout(() => this.#abandon("no_answer"), READY_MS);
   }
 
-  /** @param {ArrayBuffer} pcm Whole 16-bit samples at `WIRE_HZ`. */
+  /**
+   * @param {ArrayBuffer} pcm Whole 16-bit samples at `WIRE_HZ`.
+   * @returns {boolean} False where the line stands still and the packet was dropped.
+   */
   sendAudio(pcm) {
-    if (!this.#ready || this.#done) return;
-    if (this.#socket.bufferedAmount > MOST_UNSENT_BYTES) this.dropped += 1;
-    else this.#socket.send(pcm);
+    if (!this.#ready || this.#done) return true;
+    if (this.#socket.bufferedAmount > MOST_UNSENT_BYTES) {
+      this.dropped += 1;
+      return false;
+    }
+    this.#socket.send(pcm);
+    return true;
   }
 
   sendText(text) {
