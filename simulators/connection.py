@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from simulators.behaviour import Behaviour
 
@@ -64,6 +64,8 @@ class Connection:
         sent_bytes: How much audio or response body was sent.
         close_code: WebSocket close code, once closed; 1006 for a torn connection.
         abandoned: The other end went away before an HTTP response was complete.
+        silent: It says nothing any more.
+        is_deaf: It takes nothing in any more either: half open, or torn.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Connection:
         self.close_code: int | None = None
         self.abandoned = False
         self.silent = False
+        self.is_deaf = False
         self.ended = asyncio.Event()
         self._transport = transport
         self._on_change = on_change
@@ -111,7 +114,7 @@ class Connection:
         """Go away now, torn or with a close code."""
         self._disarm()
         if code is None or self._websocket is None:
-            self.silent = True
+            self.silent = self.is_deaf = True
             self.close_code = ABNORMAL_CLOSURE
             self._transport.abort()
             return
@@ -148,6 +151,7 @@ class Connection:
             self.audio += data
         if self.audio_bytes >= self._limit_bytes:
             self._reach(self.audio_bytes)
+        self._on_change()
 
     def read(self, text: str) -> None:
         """Note a received text message."""
@@ -159,6 +163,7 @@ class Connection:
         self.sent_bytes += count
         if self.sent_bytes >= self._limit_bytes:
             self._reach(self.sent_bytes)
+        self._on_change()
 
     def due_error(self) -> bool:
         """Whether the vendor's own error message is due; true once."""
@@ -192,7 +197,12 @@ class Connection:
     async def close(self, code: int, reason: str = "") -> None:
         """Close the WebSocket properly."""
         if self._websocket is not None and not self._websocket.closed:
+            self.close_code = code
             await self._websocket.close(code=code, message=reason.encode()[:123])
+
+    async def lie_low(self) -> None:
+        """Wait until the connection is torn, here or by the other end (which cancels this)."""
+        await asyncio.Event().wait()
 
     def end(self) -> None:
         """The handler is through."""
@@ -262,13 +272,10 @@ class Connection:
 
     def _stall(self) -> None:
         self.silent = True
+        self._on_change()
 
     def _half_open(self) -> None:
-        self.silent = True
+        self.silent = self.is_deaf = True
         if self._transport.is_reading():
             self._transport.pause_reading()
-
-
-def is_text(message: Any) -> bool:
-    """Whether a WebSocket message is a text frame."""
-    return bool(message.type is WSMsgType.TEXT)
+        self._on_change()

@@ -193,7 +193,7 @@ class AI4BharatSTTSimulator(Simulator):
         if wait_ms:
             await asyncio.sleep(wait_ms / 1000)
         if connection.silent:
-            await asyncio.Event().wait()
+            await connection.lie_low()
         if behaviour.garbage_frames:
             return web.Response(text='{"text":', content_type="application/json")
         if connection.due_error():

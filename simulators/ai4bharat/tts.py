@@ -185,7 +185,7 @@ class AI4BharatTTSSimulator(Simulator):
         """The last message; the server then closes, unless it has fallen silent."""
         await connection.say(_text(message))
         if connection.silent:
-            await asyncio.Event().wait()
+            await connection.lie_low()
         await connection.close(1000)
 
 

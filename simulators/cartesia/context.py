@@ -63,6 +63,7 @@ class Context:
         self._flushes = 0
         self._offset_ms = 0.0
         self._is_closed = False
+        self._is_speaking = False
         self._chunks_left: int | None = None
         self._pace = Pace(connection.behaviour.speed or settings.speed)
         self._head, self._tail = messages.chunk_frame(first.context_id)
@@ -106,7 +107,7 @@ class Context:
         self._is_closed = True
         self._chunks_left = self._settings.late_chunks
         self._stop_timer()
-        if not self._chunks_left:
+        if not self._chunks_left or not self._is_speaking:
             self._task.cancel()
 
     async def aclose(self) -> None:
@@ -134,8 +135,10 @@ class Context:
                 text, is_flush, is_last = await self._next_part()
                 if text.strip() and not self._connection.behaviour.empty:
                     utterance = self._settings.speak(self._first, text, self._number)
+                    self._is_speaking = True
                     if not await self._speak(utterance):
                         return
+                    self._is_speaking = False
                 if is_last:
                     await self._connection.say(messages.done(self._first.context_id))
                     return

@@ -89,13 +89,13 @@ def parse_generation(body: Any, door: str) -> Generation:
         InvalidRequest: What is wrong with it.
     """
     if not isinstance(body, dict):
-        raise _bad("The request must be a JSON object.")
+        raise bad_request("The request must be a JSON object.")
     unknown = sorted(set(body) - FIELDS[door])
     if unknown:
-        raise _bad(f"Unknown field: {unknown[0]}")
+        raise bad_request(f"Unknown field: {unknown[0]}")
     transcript = body.get("transcript")
     if not isinstance(transcript, str):
-        raise _bad("transcript must be a string.")
+        raise bad_request("transcript must be a string.")
     model = body.get("model_id")
     if not isinstance(model, str) or not _MODEL.fullmatch(model):
         raise InvalidRequest(
@@ -122,36 +122,37 @@ def parse_generation(body: Any, door: str) -> Generation:
     )
 
 
-def _bad(message: str) -> InvalidRequest:
+def bad_request(message: str) -> InvalidRequest:
+    """The error for a request that is malformed."""
     return InvalidRequest("Bad request", message, error_code="invalid_request")
 
 
 def _output_format(value: Any, door: str) -> tuple[str, str, int]:
     if not isinstance(value, dict):
-        raise _bad("output_format is required.")
+        raise bad_request("output_format is required.")
     container, encoding = value.get("container"), value.get("encoding")
     rate_hz = value.get("sample_rate")
     if container not in _CONTAINERS[door]:
-        raise _bad(f"Invalid output_format.container: {container!r}")
+        raise bad_request(f"Invalid output_format.container: {container!r}")
     if encoding not in BYTES_PER_SAMPLE:
-        raise _bad(f"Invalid output_format.encoding: {encoding!r}")
+        raise bad_request(f"Invalid output_format.encoding: {encoding!r}")
     if isinstance(rate_hz, bool) or rate_hz not in RATES_HZ:
-        raise _bad(f"Invalid output_format.sample_rate: {rate_hz!r}")
+        raise bad_request(f"Invalid output_format.sample_rate: {rate_hz!r}")
     return str(container), str(encoding), int(rate_hz)
 
 
 def _check_types(body: Mapping[str, Any]) -> None:
     for name in ("continue", "flush", "save", *_STREAMED):
         if not isinstance(body.get(name), bool | None):
-            raise _bad(f"{name} must be true or false.")
+            raise bad_request(f"{name} must be true or false.")
     if body.get("speed") is not None and body["speed"] not in _SPEEDS:
-        raise _bad(f"Invalid speed: {body['speed']!r}")
+        raise bad_request(f"Invalid speed: {body['speed']!r}")
 
 
 def _context_id(body: Mapping[str, Any], door: str) -> str:
     context_id = body.get("context_id")
     if door == "websocket" and (not isinstance(context_id, str) or not context_id):
-        raise _bad("context_id is required.")
+        raise bad_request("context_id is required.")
     return context_id if isinstance(context_id, str) else ""
 
 
@@ -159,7 +160,7 @@ def _voice(voice: Any) -> str:
     found = voice
     if isinstance(voice, dict):
         if voice.get("mode", "id") != "id":
-            raise _bad("Embeddings are not accepted in this API version.")
+            raise bad_request("Embeddings are not accepted in this API version.")
         found = voice.get("id")
     if not isinstance(found, str) or not found:
         raise InvalidRequest(
@@ -170,7 +171,7 @@ def _voice(voice: Any) -> str:
 
 def _language(body: Mapping[str, Any], model: str) -> str:
     if body.get("language") is not None and body.get("locale") is not None:
-        raise _bad("Set language or locale, never both.")
+        raise bad_request("Set language or locale, never both.")
     wanted = body.get("language") or body.get("locale") or "en"
     match = _LOCALE.fullmatch(wanted) if isinstance(wanted, str) else None
     languages = _SONIC_2 if model.startswith(("sonic-2", "sonic-turbo")) else _SONIC_3
@@ -187,13 +188,13 @@ def _speed(config: Any) -> float:
     if config is None:
         return 1.0
     if not isinstance(config, dict) or not set(config) <= {"speed", "volume", "emotion"}:
-        raise _bad("Invalid generation_config.")
+        raise bad_request("Invalid generation_config.")
     for name, lowest, highest in (("speed", 0.6, 1.5), ("volume", 0.5, 2.0)):
         value = config.get(name, 1.0)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _bad(f"generation_config.{name} must be a number.")
+            raise bad_request(f"generation_config.{name} must be a number.")
         if not lowest <= value <= highest:
-            raise _bad(f"generation_config.{name} must be in {lowest:g} to {highest:g}.")
+            raise bad_request(f"generation_config.{name} must be in {lowest:g} to {highest:g}.")
     return float(config.get("speed", 1.0))
 
 
@@ -201,7 +202,7 @@ def _buffer_ms(value: Any) -> int:
     if value is None:
         return DEFAULT_BUFFER_MS
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _bad("max_buffer_delay_ms must be a whole number.")
+        raise bad_request("max_buffer_delay_ms must be a whole number.")
     if not 0 <= value <= LONGEST_BUFFER_MS:
-        raise _bad(f"max_buffer_delay_ms must be in 0 to {LONGEST_BUFFER_MS}.")
+        raise bad_request(f"max_buffer_delay_ms must be in 0 to {LONGEST_BUFFER_MS}.")
     return value

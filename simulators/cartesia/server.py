@@ -1,6 +1,5 @@
 """Cartesia's text-to-speech: ``/tts/websocket``, ``/tts/bytes`` and ``/tts/sse``."""
 
-import asyncio
 import base64
 import re
 import struct
@@ -13,7 +12,7 @@ from simulators import tone
 from simulators.base import Simulator, new_id, refuse
 from simulators.behaviour import WELL_BEHAVED, Behaviour
 from simulators.cartesia import messages
-from simulators.cartesia.request import Generation, InvalidRequest, parse_generation
+from simulators.cartesia.request import Generation, InvalidRequest, bad_request, parse_generation
 from simulators.cartesia.session import Session
 from simulators.cartesia.voice import Spoken, pieces, spoken, word_times
 from simulators.connection import Connection
@@ -51,6 +50,7 @@ class CartesiaSimulator(Simulator):
 
     Attributes:
         spoken: Every utterance, with the tone that it is heard by.
+        finished: The ids of contexts that are done, cancelled or expired, in that order.
     """
 
     vendor: ClassVar[str] = "cartesia"
@@ -77,6 +77,7 @@ class CartesiaSimulator(Simulator):
         self.context_expiry_ms = context_expiry_ms
         self.idle_timeout_seconds = idle_timeout_seconds
         self.spoken: list[Spoken] = []
+        self.finished: list[str] = []
         self._tones = 0
 
     def routes(self) -> Iterable[web.RouteDef]:
@@ -111,12 +112,16 @@ class CartesiaSimulator(Simulator):
         self.changed()
         return utterance
 
+    def _finish(self, context_id: str) -> None:
+        self.finished.append(context_id)
+        self.changed()
+
     # -- doors -------------------------------------------------------------------------
 
     async def _websocket(self, request: web.Request, connection: Connection) -> web.StreamResponse:
         version = self._authenticate(connection, _HANDSHAKE_QUERY)
         websocket = await connection.upgrade(request)
-        session = Session(settings=self, connection=connection, version=version, ended=self.changed)
+        session = Session(settings=self, connection=connection, version=version, ended=self._finish)
         await session.run(websocket, idle_timeout_seconds=self.idle_timeout_seconds)
         return websocket
 
@@ -173,7 +178,7 @@ class CartesiaSimulator(Simulator):
         audio = pieces(utterance, rate_hz=behaviour.audio_rate_hz, odd=behaviour.odd_frames)
         for piece in () if behaviour.empty else audio:
             if connection.silent:
-                await asyncio.Event().wait()
+                await connection.lie_low()
             if connection.due_error():
                 connection.drop()
                 return False
@@ -204,7 +209,7 @@ class CartesiaSimulator(Simulator):
         elif set(query) - known_query:
             problem = f"Unknown query parameters: {sorted(set(query) - known_query)}"
         if problem is not None:
-            self._refuse_invalid(connection, InvalidRequest("Bad request", problem), version)
+            self._refuse_invalid(connection, bad_request(problem), version)
         return version
 
     def _parse_body(self, connection: Connection, door: str) -> Generation:
@@ -213,10 +218,10 @@ class CartesiaSimulator(Simulator):
             try:
                 body = connection.received.json()
             except ValueError as error:
-                raise InvalidRequest("Bad request", f"The body isn't JSON: {error}") from error
+                raise bad_request(f"The body isn't JSON: {error}") from error
             generation = parse_generation(body, door)
             if not generation.transcript.strip():
-                raise InvalidRequest("Bad request", "transcript must not be empty.")
+                raise bad_request("transcript must not be empty.")
         except InvalidRequest as problem:
             self._refuse_invalid(connection, problem, version)
         return generation

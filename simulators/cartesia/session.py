@@ -9,7 +9,7 @@ from aiohttp import WSMsgType, web
 
 from simulators.cartesia import messages
 from simulators.cartesia.context import Context, Settings
-from simulators.cartesia.request import Generation, InvalidRequest, parse_generation
+from simulators.cartesia.request import Generation, InvalidRequest, bad_request, parse_generation
 from simulators.connection import Connection
 
 
@@ -19,7 +19,7 @@ class Session:
     Args:
         settings: The simulator.
         version: API version that the client asked for; decides the shape of errors.
-        ended: Called when a context ended.
+        ended: Called with the id of a context that is over.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Session:
         settings: Settings,
         connection: Connection,
         version: str,
-        ended: Callable[[], None],
+        ended: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._connection = connection
@@ -43,10 +43,12 @@ class Session:
             while not websocket.closed:
                 async with asyncio.timeout(idle_timeout_seconds):
                     message = await websocket.receive()
+                if self._connection.is_deaf:
+                    await self._connection.lie_low()
                 if message.type is WSMsgType.TEXT:
                     await self._take(message.data)
                 elif message.type is WSMsgType.BINARY:
-                    problem = InvalidRequest("Bad request", "Only text messages are understood.")
+                    problem = bad_request("Only text messages are understood.")
                     await self._refuse(problem, None)
                 else:
                     return
@@ -63,7 +65,7 @@ class Session:
             try:
                 body = msgspec.json.decode(text)
             except msgspec.DecodeError as error:
-                raise InvalidRequest("Bad request", f"Not JSON: {error}") from error
+                raise bad_request(f"Not JSON: {error}") from error
             if isinstance(body, dict) and isinstance(body.get("context_id"), str):
                 context_id = body["context_id"]
             if isinstance(body, dict) and "cancel" in body:
@@ -79,7 +81,7 @@ class Session:
 
     def _cancel(self, body: dict[str, Any]) -> None:
         if body.get("cancel") is not True or set(body) != {"cancel", "context_id"}:
-            raise InvalidRequest("Bad request", "A cancel has context_id and cancel: true only.")
+            raise bad_request("A cancel has context_id and cancel: true only.")
         context = self._contexts.get(body["context_id"])
         if context is not None:
             context.cancel()
@@ -92,7 +94,7 @@ class Session:
             return
         if context is None:
             if not generation.transcript and not generation.continues:
-                raise InvalidRequest("Bad request", "transcript must not be empty.")
+                raise bad_request("transcript must not be empty.")
             context = Context(
                 number=self._settings.next_tone(),
                 first=generation,
@@ -121,4 +123,4 @@ class Session:
     def _end(self, context_id: str) -> None:
         self._contexts.pop(context_id, None)
         self._ended.add(context_id)
-        self._on_ended()
+        self._on_ended(context_id)

@@ -181,6 +181,8 @@ class _Session:
         watch = asyncio.create_task(self._watch_idle())
         try:
             async for message in websocket:
+                if self._connection.is_deaf:
+                    await self._connection.lie_low()
                 self._heard_at = self._loop.time()
                 if message.type is WSMsgType.BINARY:
                     await self._hear(message.data)
@@ -208,7 +210,6 @@ class _Session:
         if connection.due_error():
             self._say(messages.error("ServerError", "The stream failed."), 0.0)
         self._stream.hear(audio)
-        self._simulator.changed()
 
     async def _control(self, frame: WSMessage) -> None:
         self._connection.read(frame.data)

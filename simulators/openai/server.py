@@ -169,7 +169,7 @@ class OpenAISimulator(Simulator):
         if wait_ms:
             await asyncio.sleep(wait_ms / 1000)
         if connection.silent:
-            await asyncio.Event().wait()
+            await connection.lie_low()
 
 
 class _Stream:
@@ -234,7 +234,7 @@ class _Stream:
     async def _write(self, event: bytes) -> None:
         connection = self._connection
         if connection.silent:
-            await asyncio.Event().wait()
+            await connection.lie_low()
         if self._reply.comments:
             await self._response.write(b": keep-alive\n\n")
         if self._reply.split_utf8 or connection.behaviour.odd_frames:
