@@ -275,6 +275,7 @@ class CallBot:
         payload = self._parts.phrases.wire(self.agent, text, self._wire)
         if payload is None:
             return False
+        self.reporter.answer_text(text, final=True)
         self._speaker.say(text, payload, self.agent.tts.provider)
         return True
 
