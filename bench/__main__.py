@@ -69,7 +69,7 @@ def _run(given: argparse.Namespace, root: Path) -> tuple[list[Figures], list[Gre
     greetings: list[Greeting] = []
     for key in given.only:
         folder = root / key
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         measured, greeting = measure_system(key, _plan(given, key), folder)
         rows += measured
         greetings += [greeting] if greeting is not None else []

@@ -207,7 +207,7 @@ def notes(rows: Sequence[Figures]) -> list[str]:
         if row.completed < row.calls:
             causes = "; ".join(f"{count} × {text}" for text, count in row.failures.items())
             found.append(f"- {name}: {row.calls - row.completed} calls failed: {causes}")
-        if row.unanswered:
+        if row.unanswered and row.system != ECHO:
             found.append(f"- {name}: {row.unanswered} of {row.turns} turns were not answered")
         if not row.steady:
             found.append(f"- {name}: not all calls were live while cost was measured: {MISSED}")
@@ -249,8 +249,7 @@ def verdicts(rows: Sequence[Figures], greetings: Sequence[Greeting]) -> list[Ver
 def greeting_lines(greetings: Sequence[Greeting]) -> list[str]:
     """What the greetings took, for every system that was asked."""
     return [
-        f"- {each.system}: {_number(each.p50_ms, 0)} ms (worst {_number(each.max_ms, 0)} ms, "
-        f"{each.calls} calls)"
+        f"- {each.system}: {_ms(each.p50_ms)} (worst {_ms(each.max_ms)}, {each.calls} calls)"
         for each in greetings
     ]
 
@@ -293,6 +292,10 @@ def _at_most(what: str, value: float | None, limit: float, digits: int) -> Verdi
 
 def _number(value: float | None, digits: int) -> str:
     return MISSED if value is None else f"{value:.{digits}f}"
+
+
+def _ms(value: float | None) -> str:
+    return MISSED if value is None else f"{value:.0f} ms"
 
 
 def _times(value: float | None) -> str:

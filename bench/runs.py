@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from bench.figures import Figures, Greeting, added_mib_per_call, figures_from
 from bench.probe import Probe, settle, watch
 from bench.processes import (
@@ -26,8 +28,10 @@ SLOW_ACCEPT_MS: Final = 2000.0
 _RAMP_SECONDS_PER_CALL: Final = 0.2
 _SETTLE_SECONDS: Final = 2.5
 _MARGIN_SECONDS: Final = 1.5
-_WARM_UP_SECONDS: Final = 5.0
-_GREETING_CALLS: Final = 3
+_WARM_UP_SECONDS: Final = 4.0
+_GREETING_CALLS: Final = 5
+#: What mirrors has often sent the last of it by the time the caller listens for an answer.
+_ECHO_TIMEOUT_MS: Final = 3000
 _CONNECT_SECONDS: Final = 60.0
 #: How long the last turns and hanging up may take once no new turns begin.
 _END_SECONDS: Final = 60.0
@@ -118,8 +122,6 @@ def _scene(key: str, plan: Plan, folder: Path) -> Iterator[_Scene]:
 
 
 def _far_core(pin: bool) -> int | None:
-    import psutil
-
     return (psutil.cpu_count() or 1) - 1 if pin else None
 
 
@@ -130,7 +132,7 @@ def _load(scene: _Scene, calls: int, seconds: float) -> contextlib.AbstractConte
     for phrase in CALLER_SAYS:
         words += ["--say", phrase]
     if not scene.launch.speaks_first:
-        words.append("--no-greeting")
+        words += ["--no-greeting", "--reply-timeout-ms", str(_ECHO_TIMEOUT_MS)]
     return running(words, scene.folder / "load.log", core=_far_core(scene.pin))
 
 

@@ -60,7 +60,7 @@ def _ours(port: int, vendors: Vendors, folder: Path) -> Launch:
 
 def _plain(port: int, vendors: Vendors, folder: Path) -> Launch:
     recordings = folder / "recordings"
-    recordings.mkdir()
+    recordings.mkdir(exist_ok=True)
     arguments = [
         *("-m", "bench.plain_bot", "--port", str(port), "--recordings", str(recordings)),
         *("--key", secrets.token_hex(16)),
