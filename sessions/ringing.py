@@ -14,6 +14,8 @@ from sessions.facts import CallFacts
 #: A stream opens within a second or two of the answer; one that has not by then never will.
 EXPIRES_SECONDS = 20.0
 MAX_RINGING = 50
+#: Building services takes tens of milliseconds; the answer goes out first.
+CONNECT_AFTER_SECONDS = 0.01
 
 
 @dataclass(slots=True)
@@ -57,13 +59,10 @@ class RingingCalls:
             variables=facts.values(),
             lead_ms=self._lead_ms,
         )
-        try:
-            bot.connect()
-        except ConfigError as error:
-            logger.warning(f"a ringing call cannot be prepared: {error.message}")
-            return
-        expiry = asyncio.get_running_loop().call_later(EXPIRES_SECONDS, self._drop, call_id)
+        loop = asyncio.get_running_loop()
+        expiry = loop.call_later(EXPIRES_SECONDS, self._drop, call_id)
         self._bots[call_id] = _Ringing(bot, expiry)
+        loop.call_later(CONNECT_AFTER_SECONDS, self._connect, call_id)
 
     def take(
         self, call_id: str | None, agent: AgentConfig, formats: tuple[AudioFormat | None, ...]
@@ -84,6 +83,16 @@ class RingingCalls:
             self._drop(call_id)
         if self._stopping:
             await asyncio.wait(self._stopping)
+
+    def _connect(self, call_id: str) -> None:
+        """Build and connect, unless the stream was quicker."""
+        ringing = self._bots.get(call_id)
+        if ringing is None:
+            return
+        try:
+            ringing.bot.connect()
+        except ConfigError as error:
+            logger.warning(f"a ringing call cannot be prepared: {error.message}")
 
     def _drop(self, call_id: str) -> None:
         ringing = self._bots.pop(call_id, None)
