@@ -33,11 +33,11 @@ _OTHER_DIGITS: Mapping[str, Mapping[int, tuple[str, ...]]] = {
 _TELEPHONE_DIGITS = 10
 
 #: A digit more must explain the sound this much better, or noise would be full of digits.
-_DIGIT_COST = 16.0
+_DIGIT_COST = 24.0
 #: ``double`` is rare and sounds like much else; ``triple`` costs it twice.
 _REPEAT_COST = 30.0
 #: Callers who speak another language say English digits less often.
-_FOREIGN_COST = 6.0
+_FOREIGN_COST = 12.0
 
 _ENGLISH_ANSWERS = ("yes", "yeah", "yes please", "no", "no thank you", "okay", "right", "wrong")
 _ANSWERS: Mapping[str, tuple[str, ...]] = {
@@ -134,10 +134,14 @@ def _number(builder: NetworkBuilder, front: Front) -> Front:
 
 def _numerals(builder: NetworkBuilder, front: Front, values: range, *, english: bool) -> Front:
     ends: Front = []
-    voices = {builder.voice, "en-us"} if english else {builder.voice}
+    foreign = english and not builder.voice.startswith("en")
     for value in values:
-        ways = tuple(way for voice in sorted(voices) for way in read_aloud(str(value), voice))
-        ends += builder.say(front, Token(str(value), "number"), ways, _DIGIT_COST)
+        token = Token(str(value), "number")
+        ways = read_aloud(str(value), builder.voice)
+        ends += builder.say(front, token, ways, _DIGIT_COST)
+        if foreign:
+            ways = read_aloud(str(value), "en-us")
+            ends += builder.say(front, token, ways, _DIGIT_COST + _FOREIGN_COST)
     return ends
 
 
