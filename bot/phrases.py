@@ -95,6 +95,10 @@ class PhraseCache:
         for rate_hz in PREPARED_RATES_HZ:
             for text in texts:
                 await self._make_ready(agent, text, rate_hz)
+        try:
+            await self._factory.prepare(agent)
+        except VoiceServerError as error:
+            logger.warning(f"agent {agent.agent_id} is not quite ready: {error.message}")
 
     async def _make_ready(self, agent: AgentConfig, text: str, rate_hz: int) -> None:
         key = self._key(agent, text, rate_hz)

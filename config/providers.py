@@ -100,6 +100,8 @@ class ProviderSpec:
         render: ``"package.module:coroutine"`` or None. For TTS: called as
             ``await render(options, context, text)`` and returns 16-bit little-endian mono PCM
             at ``context.rate_hz``; None means the general one-service pipeline is used.
+        prepare: ``"package.module:coroutine"`` or None. Called as ``await prepare(options,
+            context)`` when an agent is loaded, for work that its first call should not wait for.
         packages: Import names that must be there; a missing one names ``install``.
         install: Command that installs what is missing.
         closed_vocabulary: True for the keyless recogniser, which hears only listed phrases.
@@ -116,6 +118,7 @@ class ProviderSpec:
     base_url_env: str | None = None
     default_base_url: str | None = None
     render: str | None = None
+    prepare: str | None = None
     packages: tuple[str, ...] = ()
     install: str | None = None
     closed_vocabulary: bool = False

@@ -14,6 +14,9 @@ from config.resolve import provider_base_url, provider_language, provider_secret
 from config.settings import Settings
 from services.context import ServiceContext
 
+#: What a telephone line carries.
+LINE_RATE_HZ = 8000
+
 
 class ServiceFactory:
     """Turns agent files into Pipecat services.
@@ -102,6 +105,18 @@ class ServiceFactory:
         for kind in PROVIDER_KINDS:
             spec, _ = self.chosen(kind, agent)
             await asyncio.to_thread(_load, spec, spec.build)
+
+    async def prepare(self, agent: AgentConfig) -> None:
+        """Have each provider do early what the agent's first call should not wait for.
+
+        Raises:
+            VoiceServerError: A provider could not make itself ready.
+        """
+        for kind in PROVIDER_KINDS:
+            spec, options = self.chosen(kind, agent)
+            if spec.prepare is not None:
+                context = self._context(spec, options, agent, LINE_RATE_HZ, "", None)
+                await _load(spec, spec.prepare)(options, context)
 
     def chosen(
         self, kind: ProviderKind, agent: AgentConfig

@@ -66,6 +66,7 @@ SPECS: tuple[ProviderSpec, ...] = (
         title="Offline phrases (pocketsphinx model)",
         options=OfflineSTTOptions,
         build="services.offline.stt:build_stt",
+        prepare="services.offline.stt:prepare",
         languages=LANGUAGES,
         wire_formats=(
             WireFormat(encoding="pcm", rate_hz=8_000),

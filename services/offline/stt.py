@@ -163,6 +163,15 @@ def build_stt(options: OfflineSTTOptions, context: ServiceContext) -> OfflineSTT
     )
 
 
+async def prepare(options: OfflineSTTOptions, context: ServiceContext) -> None:
+    """Compile an agent's vocabulary when it is loaded; its first caller finds it ready.
+
+    Raises:
+        ProviderError: The recogniser could not take it.
+    """
+    await shared_process().prepare(agent_vocabulary(options, context))
+
+
 def agent_vocabulary(options: OfflineSTTOptions, context: ServiceContext) -> Vocabulary:
     """All phrases of an agent: its own, those of its dialogue, and yes and no.
 
