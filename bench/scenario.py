@@ -8,12 +8,13 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-#: Sentences without commas: a pause within one would be the end of a turn to some.
+#: Without commas, since a pause within one would be the end of a turn to some; and loud to the
+#: end, so that the echo of one has something to be heard after it.
 CALLER_SAYS: Final = (
     "I would like to know my account balance",
     "Please tell me about your opening hours",
-    "Can you say that once more please",
-    "Thank you very much for your help today",
+    "Can you say that once again",
+    "Thank you for your help today",
 )
 GREETING: Final = "Hello and thank you for calling. How can I help you today?"
 _REPLIES: Final = (

@@ -10,6 +10,9 @@ from config.report import checked_file
 from config.settings import load_settings
 from services.registry import catalog
 from simulators.__main__ import build
+from simulators.caller.codec import MULAW_8K
+from simulators.caller.phrase import prepare_phrase
+from simulators.speech import Speech, Voice
 
 _VENDORS = {
     "DEEPGRAM_BASE_URL": "http://127.0.0.1:1",
@@ -38,6 +41,12 @@ def test_the_vendors_take_their_script(vendor: str) -> None:
 
 def test_the_callers_sentences_have_no_pause_within() -> None:
     assert not [each for each in CALLER_SAYS if set(each) & set(",.;:?!")]
+
+
+async def test_the_callers_sentences_are_audible_to_their_last_packet() -> None:
+    for text in CALLER_SAYS:
+        pcm = await Speech().say(text, voice=Voice(), rate_hz=8000)
+        assert MULAW_8K.audible(prepare_phrase(pcm, MULAW_8K, text).packets[-1][0]), text
 
 
 def test_keys_are_made_anew_for_each_run(tmp_path: Path) -> None:
