@@ -1,5 +1,6 @@
 """AI4Bharat's two servers."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -14,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from simulators import tone
 from simulators.ai4bharat import AI4BharatSTTSimulator, AI4BharatTTSSimulator, Segment
 from simulators.behaviour import Behaviour
+from tests.unit.simulators.vendors.receiving import one
 from tests.unit.simulators.vendors.sound import silence, speech
 
 SPEECH = speech(500, rate_hz=16000)
@@ -167,11 +169,12 @@ def speak(simulator: AI4BharatTTSSimulator, path: str = "/") -> connect:
 async def rest(client: ClientConnection) -> tuple[list[dict[str, Any]], list[bytes]]:
     """Messages and audio frames until the server closes."""
     messages, frames = [], []
-    async for message in client:
-        if isinstance(message, bytes):
-            frames.append(message)
-        else:
-            messages.append(json.loads(message))
+    async with asyncio.timeout(5):
+        async for message in client:
+            if isinstance(message, bytes):
+                frames.append(message)
+            else:
+                messages.append(json.loads(message))
     return messages, frames
 
 
@@ -210,7 +213,7 @@ async def test_what_a_correct_client_never_sends_is_noticed() -> None:
     async with AI4BharatTTSSimulator(speed=1) as simulator:
         async with speak(simulator) as client:
             await client.send(json.dumps({**PROMPT, "voice": "x", "language": "xx"}))
-            await client.recv()
+            await one(client)
             await client.send(json.dumps(PROMPT))
             await simulator.until(lambda: len(simulator.violations) == 3)
         assert "second message" in simulator.violations[-1]
@@ -228,7 +231,7 @@ async def test_a_client_that_leaves_ends_the_synthesis() -> None:
     async with AI4BharatTTSSimulator(speed=0.5) as simulator:
         async with speak(simulator) as client:
             await client.send(json.dumps(PROMPT))
-            await client.recv()
+            await one(client)
         await simulator.until(simulator.connections[0].ended.is_set)
         assert simulator.spoken[0].sent_ms < simulator.spoken[0].duration_ms
 

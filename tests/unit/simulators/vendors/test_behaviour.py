@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from simulators.behaviour import Behaviour
 from simulators.deepgram import DeepgramSimulator
+from tests.unit.simulators.vendors.receiving import one
 from tests.unit.simulators.vendors.sound import packets, silence, speech
 
 QUERY = urlencode(
@@ -110,7 +111,7 @@ async def test_the_first_result_can_come_after_garbage(key: str) -> None:
         async with listen(simulator, key) as client:
             for packet in TURN:
                 await client.send(packet)
-            frames = [await client.recv() for _ in range(4)]
+            frames = [await one(client) for _ in range(4)]
         with pytest.raises(ValueError):
             json.loads(frames[0])
         assert isinstance(frames[1], bytes)
@@ -131,7 +132,7 @@ async def test_a_drop_is_torn_or_has_a_code(key: str, behaviour: Behaviour, code
         async with listen(simulator, key) as client:
             with pytest.raises(ConnectionClosed):
                 await client.send(TURN[0])
-                await client.recv()
+                await one(client)
             assert client.close_code == code
         await simulator.until(simulator.connections[0].ended.is_set)
         assert simulator.connections[0].close_code == code
@@ -164,11 +165,11 @@ async def test_a_connection_that_is_open_can_change(key: str) -> None:
     async with DeepgramSimulator() as simulator, listen(simulator, key) as client:
         for packet in TURN:
             await client.send(packet)
-        assert json.loads(await client.recv())["type"] == "Results"
+        assert json.loads(await one(client))["type"] == "Results"
         simulator.behave(Behaviour(drop_after_bytes=320), on=0)
         await client.send(TURN[0])
         with pytest.raises(ConnectionClosed):
-            await client.recv()
+            await one(client)
 
 
 async def test_an_error_message_can_come_in_the_vendors_own_shape(key: str) -> None:
@@ -177,7 +178,7 @@ async def test_an_error_message_can_come_in_the_vendors_own_shape(key: str) -> N
         listen(simulator, key) as client,
     ):
         await client.send(TURN[0])
-        assert json.loads(await client.recv())["type"] == "Error"
+        assert json.loads(await one(client))["type"] == "Error"
 
 
 async def test_stopping_tears_what_is_open(key: str) -> None:
@@ -186,7 +187,7 @@ async def test_stopping_tears_what_is_open(key: str) -> None:
     client = await listen(simulator, key)
     await simulator.stop()
     with pytest.raises(ConnectionClosed):
-        await client.recv()
+        await one(client)
 
 
 async def test_everything_received_is_kept(key: str) -> None:

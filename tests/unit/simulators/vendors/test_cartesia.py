@@ -1,5 +1,6 @@
 """Cartesia's text-to-speech, by a plain client and by Cartesia's own."""
 
+import asyncio
 import base64
 import io
 import json
@@ -16,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from simulators import tone
 from simulators.behaviour import Behaviour
 from simulators.cartesia import CartesiaSimulator
+from tests.unit.simulators.vendors.receiving import one
 
 VERSION = "2026-03-01"
 FORMAT: Any = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 8000}
@@ -53,10 +55,11 @@ def request(
 async def until(client: ClientConnection, *kinds: str) -> list[dict[str, Any]]:
     """Everything up to the first message of one of these kinds."""
     messages = []
-    while True:
-        messages.append(json.loads(await client.recv()))
-        if messages[-1]["type"] in kinds:
-            return messages
+    async with asyncio.timeout(5):
+        while True:
+            messages.append(json.loads(await client.recv()))
+            if messages[-1]["type"] in kinds:
+                return messages
 
 
 def audio(messages: list[dict[str, Any]], context: str = "turn-1") -> bytes:
@@ -216,7 +219,7 @@ async def test_a_wrong_request_is_answered_with_an_error(
 ) -> None:
     async with CartesiaSimulator() as simulator, speak(simulator, key) as client:
         await client.send(json.dumps({**json.loads(request("Hi.")), **change}))
-        answer = json.loads(await client.recv())
+        answer = json.loads(await one(client))
         assert (answer["type"], answer["status_code"], answer["done"]) == ("error", 400, True)
         assert answer["error_code"] == code
         assert answer.get("context_id") == (None if "context_id" in change else "turn-1")
@@ -227,7 +230,7 @@ async def test_a_wrong_request_is_answered_with_an_error(
 async def test_what_is_no_request_is_answered_with_an_error(key: str, frame: str | bytes) -> None:
     async with CartesiaSimulator() as simulator, speak(simulator, key) as client:
         await client.send(frame)
-        assert json.loads(await client.recv())["type"] == "error"
+        assert json.loads(await one(client))["type"] == "error"
         assert len(simulator.violations) == 1
 
 
@@ -237,7 +240,7 @@ async def test_older_versions_get_the_older_shape_of_errors(key: str) -> None:
         speak(simulator, key, version="2024-11-13") as client,
     ):
         await client.send(request("Hi.", model_id="tenor-1"))
-        answer = json.loads(await client.recv())
+        answer = json.loads(await one(client))
     assert answer["error"].startswith("Invalid model: ")
     assert "error_code" not in answer
 
@@ -301,7 +304,7 @@ async def test_an_idle_socket_is_closed(key: str) -> None:
         speak(simulator, key) as client,
     ):
         with pytest.raises(ConnectionClosed):
-            await client.recv()
+            await one(client)
         assert client.close_code == 1000
 
 
@@ -337,7 +340,7 @@ async def test_audio_may_be_odd_empty_at_the_wrong_rate_or_break_off(key: str) -
         async with speak(simulator, key) as client:
             await client.send(request("नमस्ते जी"))
             with pytest.raises(ValueError):
-                json.loads(await client.recv())
+                json.loads(await one(client))
 
 
 # -- Cartesia's own client -----------------------------------------------------------------

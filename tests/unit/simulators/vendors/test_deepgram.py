@@ -1,5 +1,6 @@
 """Deepgram's live transcription, by a plain client and by Deepgram's own."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from simulators.behaviour import Behaviour
 from simulators.deepgram import DeepgramSimulator, Heard, Timing, Utterance
+from tests.unit.simulators.vendors.receiving import one
 from tests.unit.simulators.vendors.sound import packets, silence, speech
 
 #: Deepgram's SDK 7.17 imports names that websockets has deprecated.
@@ -56,7 +58,8 @@ async def send(client: ClientConnection, audio: bytes, size: int = 320) -> None:
 async def finish(client: ClientConnection) -> list[dict[str, Any]]:
     """Close the stream and return everything that was said on it."""
     await client.send('{"type":"CloseStream"}')
-    return [json.loads(message) async for message in client]
+    async with asyncio.timeout(5):
+        return [json.loads(message) async for message in client]
 
 
 def transcripts(messages: Sequence[dict[str, Any]], **wanted: Any) -> list[str]:
@@ -150,9 +153,9 @@ async def test_finalize_makes_final_what_was_said_so_far(key: str) -> None:
     ):
         await send(client, speech(600))
         await client.send('{"type":"Finalize"}')
-        first = json.loads(await client.recv())
+        first = json.loads(await one(client))
         await client.send('{"type":"Finalize"}')
-        second = json.loads(await client.recv())
+        second = json.loads(await one(client))
     assert transcripts([first], from_finalize=True, is_final=True) == ["one"]
     assert transcripts([second], from_finalize=True, is_final=True) == [""]
 
@@ -164,7 +167,7 @@ async def test_endpointing_off_waits_for_finalize(key: str) -> None:
     ):
         await send(client, speech(500) + silence(2000))
         await client.send('{"type":"Finalize"}')
-        assert transcripts([json.loads(await client.recv())], speech_final=True) == ["one"]
+        assert transcripts([json.loads(await one(client))], speech_final=True) == ["one"]
 
 
 async def test_events_of_speech_come_when_asked_for(key: str) -> None:
@@ -216,10 +219,10 @@ async def test_a_shared_script_goes_on_where_the_torn_connection_left_it(key: st
     ) as simulator:
         async with listen(simulator, key, interim_results="false") as client:
             await send(client, TURN)
-            assert transcripts([json.loads(await client.recv())]) == ["one"]
+            assert transcripts([json.loads(await one(client))]) == ["one"]
             with pytest.raises(ConnectionClosed):
                 await send(client, TURN)
-                await client.recv()
+                await one(client)
             assert client.close_code == 1006
         async with listen(simulator, key, interim_results="false") as client:
             await send(client, TURN)
@@ -319,7 +322,7 @@ async def test_a_wrong_key_is_refused(key: str) -> None:
 async def test_a_malformed_message_is_answered_with_a_schema_error(key: str, text: str) -> None:
     async with DeepgramSimulator() as simulator, listen(simulator, key) as client:
         await client.send(text)
-        answer = json.loads(await client.recv())
+        answer = json.loads(await one(client))
         assert (answer["type"], answer["variant"]) == ("Error", "SchemaError")
         assert answer["message"] == text
         assert len(simulator.violations) == 1
@@ -329,7 +332,7 @@ async def test_half_a_sample_ends_the_stream(key: str) -> None:
     async with DeepgramSimulator() as simulator, listen(simulator, key) as client:
         await client.send(b"\0" * 321)
         with pytest.raises(ConnectionClosed):
-            await client.recv()
+            await one(client)
         assert client.close_code == 1008
         assert "data0000" in (client.close_reason or "")
         assert "half a sample" in simulator.violations[0]
@@ -354,7 +357,7 @@ async def test_without_audio_or_keepalive_it_closes_with_net0001(key: str) -> No
     async with DeepgramSimulator(idle_timeout_seconds=0.05) as simulator:
         async with listen(simulator, key) as client:
             with pytest.raises(ConnectionClosed):
-                await client.recv()
+                await one(client)
             assert client.close_code == 1011
             assert "net0001" in (client.close_reason or "")
         assert simulator.violations != []
@@ -364,10 +367,10 @@ async def test_configure_is_answered(key: str) -> None:
     async with DeepgramSimulator() as simulator:
         async with listen(simulator, key) as client:
             await client.send('{"type":"Configure","keyterms":["कपास"]}')
-            assert json.loads(await client.recv())["keyterms"] == ["कपास"]
+            assert json.loads(await one(client))["keyterms"] == ["कपास"]
         async with listen(simulator, key, model="nova-2") as client:
             await client.send('{"type":"Configure","keyterms":["कपास"]}')
-            answer = json.loads(await client.recv())
+            answer = json.loads(await one(client))
         assert answer["type"] == "ConfigureFailure"
         assert answer["code"] == "CONFIGURE_KEYTERMS_NOT_SUPPORTED"
 

@@ -278,6 +278,7 @@ async def test_unanswered_tool_calls_are_refused(key: str, http: aiohttp.ClientS
     messages = [
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "user", "content": "well?"},
+        {"role": "tool", "tool_call_id": "c1", "content": "too late"},
     ]
     async with OpenAISimulator() as simulator:
         status, answer = await post(http, simulator, key, body(messages=messages))

@@ -36,7 +36,7 @@ from tests.unit.simulators.vendors.sound import packets, silence, speech
 pytestmark = pytest.mark.filterwarnings("ignore:websockets:DeprecationWarning")
 
 
-class Sink(FrameProcessor):  # type: ignore[misc]
+class Sink(FrameProcessor):
     """Keeps the frames that reach the end."""
 
     def __init__(self) -> None:
@@ -59,14 +59,14 @@ class Sink(FrameProcessor):  # type: ignore[misc]
                 await self.arrived.wait()
 
 
-class ClosableLLMService(OpenAILLMService):  # type: ignore[misc]
+class ClosableLLMService(OpenAILLMService):
     """Keeps hold of its HTTP client, which Pipecat 1.14 leaves open at the end."""
 
     http: AsyncOpenAI
 
-    def create_client(self, **arguments: Any) -> AsyncOpenAI:
+    def create_client(self, *arguments: Any, **named: Any) -> AsyncOpenAI:
         """Make the client."""
-        self.http = super().create_client(**arguments)
+        self.http = super().create_client(*arguments, **named)  # type: ignore[no-untyped-call]
         return self.http
 
 
