@@ -56,7 +56,7 @@ function startCall() {
   call = new Call(page);
   show("connecting");
   for (const id of FIGURES) at(id).textContent = "–";
-  call.start(voiceUrl(), agentId, token()).catch((error) => {
+  call.start(voiceUrl(), agentId, token).catch((error) => {
     call?.hangUp();
     problem(`The call could not begin: ${error.message}.`);
   });
@@ -82,7 +82,10 @@ const page = {
     if (message.final) at("spoken").textContent = `${message.role}: ${message.text}`;
   },
   interrupted: () => transcript.interrupted(),
-  status: ({ state }) => show(state),
+  status: ({ state }) => {
+    show(state);
+    if (state === "listening") transcript.settled();
+  },
   metrics: showMetrics,
   error: ({ message }) => problem(message),
   inputLevel: (level) => (at("input-level").value = onMeter(level)),

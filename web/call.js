@@ -25,12 +25,22 @@ export class Call {
     return this.#microphone !== null;
   }
 
-  /** Call from a click or a key: browsers start no sound on their own. */
-  async start(url, agentId, token) {
-    await this.#openSound();
-    if (this.#closed) return;
-    this.#session = new VoiceSession({ url, agentId, token: await token }, this.#handlers());
-    if (this.#closed) this.#session.end();
+  /**
+   * Call this from a click or a key: browsers start no sound on their own.
+   *
+   * @param {string} url
+   * @param {string} agentId
+   * @param {() => Promise<string>} getToken
+   */
+  async start(url, agentId, getToken) {
+    try {
+      await this.#openSound();
+      const token = await getToken();
+      if (!this.#closed) this.#session = new VoiceSession({ url, agentId, token }, this.#handlers());
+    } catch (error) {
+      // Whoever hangs up meanwhile takes the sound away from what is still being opened.
+      if (!this.#closed) throw error;
+    }
   }
 
   hangUp() {
@@ -61,9 +71,10 @@ export class Call {
       this.page.problem(INSECURE);
       return;
     }
-    this.#context = new AudioContext({ latencyHint: "interactive" });
-    await this.#context.resume();
-    this.#speaker = await Speaker.open(this.#context, WIRE_HZ, (report) => this.page.sound(report));
+    const context = new AudioContext({ latencyHint: "interactive" });
+    this.#context = context;
+    await context.resume();
+    this.#speaker = await Speaker.open(context, WIRE_HZ, (report) => this.page.sound(report));
     const handlers = {
       packet: (pcm, level) => {
         this.page.inputLevel(level);
@@ -72,9 +83,9 @@ export class Call {
       lost: () => this.page.problem(MICROPHONE_LOST),
     };
     try {
-      this.#microphone = await Microphone.open(this.#context, WIRE_HZ, handlers);
+      this.#microphone = await Microphone.open(context, WIRE_HZ, handlers);
     } catch (error) {
-      this.page.problem(explainMicrophone(error));
+      if (!this.#closed) this.page.problem(explainMicrophone(error));
     }
     if (this.#closed) this.#release();
   }

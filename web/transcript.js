@@ -31,16 +31,18 @@ export class Transcript {
   /** The agent was cut off: what it has not said will not be said. */
   interrupted() {
     if (this.#answer === null) return;
-    this.#answer.planned = "";
     this.#answer.cut = true;
     this.#render(this.#answer);
   }
 
+  /** The agent has fallen silent: what it says next is another answer. */
+  settled() {
+    if (this.#answer?.heard || this.#answer?.cut) this.#answer.settled = true;
+  }
+
   /** A note under the agent's last answer. */
   note(text) {
-    const answer = this.#answer ?? this.#begin("agent");
-    this.#answer = answer;
-    answer.note.textContent = text;
+    if (this.#answer !== null) this.#answer.note.textContent = text;
   }
 
   #userSaid(text, final) {
@@ -49,31 +51,30 @@ export class Transcript {
     entry.planned = text;
     this.#render(entry);
     this.#guess = final ? null : entry;
-    if (final && this.#answer !== null && this.#isOver(this.#answer)) this.#answer = null;
   }
 
   #agentWillSay(text) {
-    if (this.#answer === null || this.#answer.cut || this.#isOver(this.#answer)) {
-      this.#dropEmpty();
-      this.#answer = this.#begin("agent");
-    }
+    const last = this.#answer;
+    if (last === null || last.cut || last.settled || isOver(last)) this.#beginAnswer();
     this.#answer.planned = joined(this.#answer.planned, text);
     this.#render(this.#answer);
   }
 
   #agentWasHeard(text) {
-    this.#answer ??= this.#begin("agent");
+    const last = this.#answer;
+    if (last === null || (last.cut && last.settled) || isOver(last)) this.#beginAnswer();
     this.#answer.heard = joined(this.#answer.heard, text);
     this.#render(this.#answer);
   }
 
-  /** Whether all of an answer has been spoken. */
-  #isOver({ heard, planned }) {
-    return heard !== "" && heard.length >= planned.length;
-  }
-
-  #dropEmpty() {
-    if (this.#answer?.cut && this.#answer.heard === "") this.#answer.item.remove();
+  /** What the last answer has not said by now it never will. */
+  #beginAnswer() {
+    if (this.#answer !== null) {
+      this.#answer.cut = true;
+      this.#render(this.#answer);
+      if (this.#answer.heard === "") this.#answer.item.remove();
+    }
+    this.#answer = this.#begin("agent");
   }
 
   #begin(role) {
@@ -88,15 +89,20 @@ export class Transcript {
     const note = document.createElement("small");
     item.append(words, note);
     this.#list.append(item);
-    return { item, parts: [heard, rest], note, heard: "", planned: "", cut: false };
+    return { item, parts: [heard, rest], note, heard: "", planned: "", cut: false, settled: false };
   }
 
-  #render({ item, parts, heard, planned }) {
-    const rest = planned.startsWith(heard) ? planned.slice(heard.length) : "";
+  #render({ item, parts, heard, planned, cut }) {
+    const rest = !cut && planned.startsWith(heard) ? planned.slice(heard.length) : "";
     parts[0].textContent = heard;
     parts[1].textContent = rest;
     item.classList.toggle("final", rest === "");
   }
+}
+
+/** Whether all of an answer has been heard. */
+function isOver({ heard, planned, cut }) {
+  return !cut && heard !== "" && heard.length >= planned.length;
 }
 
 function joined(before, text) {

@@ -50,6 +50,11 @@ export class Browser {
     return visit;
   }
 
+  async closeTabs() {
+    // The first tab is the browser's own; without any it ends.
+    for (const page of this.#context.pages().slice(1)) await page.close();
+  }
+
   async close() {
     await this.#context.close();
     await rm(this.#profile, { recursive: true, force: true });

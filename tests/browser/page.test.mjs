@@ -25,7 +25,10 @@ before(async () => {
   browser = await Browser.launch(CHROMIUM, PAGE_SPEECH);
 });
 after(() => browser.close());
-afterEach(allLinesFree);
+afterEach(async () => {
+  await browser.closeTabs(); // those of a test that failed
+  await allLinesFree();
+});
 
 /** Wait until the server has let go of every call. */
 async function allLinesFree() {
@@ -56,6 +59,7 @@ async function withoutMicrophone(page) {
 test("one speaks and hears the answer", async () => {
   const visit = await browser.open(`${PAGE}?agent=desk`);
   await visit.call();
+  await visit.shows("#transcript .agent .interim", GREETING);
   await visit.moves("output-level");
   await visit.said("agent", GREETING);
   await visit.moves("input-level");
@@ -77,9 +81,10 @@ test("one speaks and hears the answer", async () => {
 test("words appear while they are spoken", async () => {
   const visit = await browser.open(`${PAGE}?agent=dictation`);
   await visit.call();
-  const guess = visit.page.locator("#transcript .user .interim", { hasText: /\S/ }).first();
-  await guess.waitFor();
-  const first = await guess.textContent();
+  const guess = await visit.page.waitForFunction(
+    () => document.querySelector("#transcript .user .interim")?.textContent,
+  );
+  const first = await guess.jsonValue();
   await visit.said("user", QUESTION);
   assert.equal(await visit.page.locator("#transcript .user").count(), 1);
   assert.ok(QUESTION.startsWith(first), first);
@@ -116,6 +121,33 @@ test("without a microphone one types, interrupts and presses keys", async () => 
   await visit.close();
 });
 
+for (const [who, interrupt] of [
+  ["the button", (visit) => visit.page.click("#interrupt")],
+  ["the server", (_, line) => line.send(JSON.stringify({ type: "interrupted" }))],
+]) {
+  test(`what waits to be played is dropped when ${who} interrupts`, async () => {
+    let line;
+    const listenIn = async (page) => {
+      await withoutMicrophone(page);
+      await page.routeWebSocket(/\/voice$/, (route) => {
+        line = route;
+        route.connectToServer();
+      });
+    };
+    const visit = await browser.open(`${PAGE}?agent=desk`, { beforeLoad: listenIn });
+    await visit.call();
+    await visit.said("agent", GREETING);
+    for (let i = 0; i < 400; i++) line.send(Buffer.alloc(PACKET_BYTES, 0x11)); // 8 s
+    await visit.shows("#buffered", /^[67]\d{3} ms$/);
+    const playedBefore = await visit.number("played");
+    await interrupt(visit, line);
+    await visit.shows("#buffered", "0 ms");
+    assert.ok((await visit.number("played")) - playedBefore < 4);
+    await visit.hangUp();
+    await visit.close();
+  });
+}
+
 test("a muted microphone sends silence", async () => {
   const visit = await browser.open(`${PAGE}?agent=desk`);
   await visit.call();
@@ -128,6 +160,25 @@ test("a muted microphone sends silence", async () => {
   assert.equal(visit.packets.some(isLoud), false);
   assert.equal(await visit.page.locator("#transcript .user").count(), 0);
   await visit.hangUp();
+  await visit.close();
+});
+
+test("one may hang up while the browser still asks for the microphone", async () => {
+  const asksForEver = (page) =>
+    page.addInitScript(() => {
+      navigator.mediaDevices.getUserMedia = () =>
+        new Promise((_, reject) => {
+          window.refuse = () => reject(new DOMException("Permission denied", "NotAllowedError"));
+        });
+    });
+  const visit = await browser.open(PAGE, { beforeLoad: asksForEver });
+  await visit.call();
+  await visit.page.waitForFunction(() => window.refuse !== undefined);
+  await visit.hangUp();
+  await visit.page.evaluate(() => window.refuse());
+  assert.equal(await visit.page.isVisible("#problem"), false);
+  assert.ok(await visit.page.isEnabled("#call"));
+  assert.ok(!visit.requests.some((url) => url.startsWith("ws:")));
   await visit.close();
 });
 
