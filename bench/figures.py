@@ -15,6 +15,8 @@ TARGET_CORES_PER_CALL: Final = 0.025
 TARGET_MIB_PER_CALL: Final = 4.0
 TARGET_GREETING_MS: Final = 100.0
 MISSED: Final = "missed"
+#: Share of the time without a core from which a run says so.
+CROWDED: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class Figures:
         mib_per_call: Resident memory that each call added.
         steady: Whether all calls were live for the whole of the measured window.
         other_cores: CPU that simulators and callers used meanwhile, in all.
+        waited: Share of that time for which the server could have run and had no core.
         caller_late_ms: How late the caller's own clock was at worst; gaps up to this may be
             its doing.
     """
@@ -48,6 +51,7 @@ class Figures:
     mib_per_call: float | None
     steady: bool
     other_cores: float
+    waited: float | None
     caller_late_ms: float
     violations: Mapping[str, int]
     failures: Mapping[str, int]
@@ -97,6 +101,7 @@ def figures_from(
     mib_per_call: float | None,
     steady: bool,
     other_cores: float,
+    waited: float | None,
 ) -> Figures:
     """Join a summary of the load generator with what the server cost.
 
@@ -121,6 +126,7 @@ def figures_from(
         mib_per_call=mib_per_call if steady else None,
         steady=steady,
         other_cores=other_cores,
+        waited=waited,
         caller_late_ms=summary["caller_late_ms"],
         violations=summary["violations"],
         failures=summary["failures"],
@@ -216,6 +222,11 @@ def notes(rows: Sequence[Figures]) -> list[str]:
             found.append(
                 f"- {name}: {sum(row.violations.values())} messages that the carrier does not "
                 f"know, such as {worst!r}"
+            )
+        if row.waited is not None and row.waited > CROWDED:
+            found.append(
+                f"- {name}: ready to run but without a core for {row.waited * 100:.0f} % of the "
+                "time; latencies and gaps are partly the machine's"
             )
         if row.gaps and row.caller_late_ms > row.longest_gap_ms / 2:
             found.append(

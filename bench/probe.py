@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Final, Self
 
@@ -20,11 +21,14 @@ class Cost:
     Attributes:
         cores: CPU time over wall time: 1.0 is one core fully used.
         rss_mib: Median of the resident memory.
+        waited: Share of the time that its main thread was ready to run and had no core; None
+            where the system does not tell.
         seconds: Length of the stretch.
     """
 
     cores: float
     rss_mib: float
+    waited: float | None
     seconds: float
 
 
@@ -39,11 +43,13 @@ class Probe:
         self._process = psutil.Process(pid)
         self._began_at = 0.0
         self._cpu_began = 0.0
+        self._waited_began: float | None = None
         self._rss: list[float] = []
 
     def begin(self) -> Self:
         """Begin a stretch."""
         self._began_at, self._cpu_began = time.monotonic(), self.cpu_seconds()
+        self._waited_began = self._waited_seconds()
         self._rss = [self.rss_mib()]
         return self
 
@@ -56,7 +62,11 @@ class Probe:
         self.sample()
         seconds = time.monotonic() - self._began_at
         cores = (self.cpu_seconds() - self._cpu_began) / seconds
-        return Cost(cores, median(self._rss), seconds)
+        waited = self._waited_seconds()
+        share = None
+        if waited is not None and self._waited_began is not None:
+            share = (waited - self._waited_began) / seconds
+        return Cost(cores, median(self._rss), share, seconds)
 
     def cpu_seconds(self) -> float:
         """User and system time so far, of children that have ended too."""
@@ -77,6 +87,14 @@ class Probe:
             each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port
             for each in self._process.net_connections(kind="tcp")
         )
+
+    def _waited_seconds(self) -> float | None:
+        """Time on the run queue, from Linux (``proc(5)``: ``schedstat``, second field)."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/schedstat").read_text(encoding="ascii")
+        except OSError:
+            return None
+        return int(fields.split()[1]) / 1e9
 
     def _family(self) -> Iterator[psutil.Process]:
         yield self._process

@@ -188,6 +188,7 @@ def _measure(
         mib_per_call=added_mib_per_call(calls, server.rss_mib, one_live_mib, idle_mib),
         steady=steady,
         other_cores=sum(each.cores for each in other),
+        waited=server.waited,
     )
 
 

@@ -42,6 +42,7 @@ _GOOD = Figures(
     mib_per_call=2.0,
     steady=True,
     other_cores=0.5,
+    waited=0.01,
     caller_late_ms=3.0,
     violations={},
     failures={},
@@ -120,6 +121,7 @@ def make(*, steady: bool = True) -> Figures:
         mib_per_call=40.0,
         steady=steady,
         other_cores=0.3,
+        waited=0.2,
     )
 
 
@@ -176,6 +178,7 @@ def test_nothing_is_noted_of_good_runs() -> None:
         ({"unanswered": 5}, "5 of 96 turns were not answered"),
         ({"steady": False, "cores_per_call": None}, "not all calls were live"),
         ({"violations": {"rtvi": 9, "odd": 1}}, "10 messages that the carrier does not know"),
+        ({"waited": 0.31}, "without a core for 31 % of the time"),
         ({"gaps": 2, "longest_gap_ms": 40.0, "caller_late_ms": 30.0}, "callers' own clock"),
     ],
 )

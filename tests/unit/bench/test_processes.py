@@ -102,6 +102,7 @@ def test_a_process_at_rest_costs_nothing_and_is_settled(tmp_path: Path) -> None:
         (cost,) = watch([probe], 0.2)
     assert cost.cores < 0.5
     assert cost.rss_mib > 1
+    assert cost.waited is not None and 0 <= cost.waited < 0.5
 
 
 def machine(busy_cores: float) -> Machine:
