@@ -19,7 +19,7 @@ from bot.processors.output import CallOutput, OnAction
 from bot.reporter import CallReporter
 from bot.speaker import Speaker
 from bot.tools import agent_tools
-from bot.turns import mute_strategies, turn_strategies
+from bot.turns import mute_strategies, noise_counts, turn_strategies
 from config.agent import AgentConfig
 from serializer.codecs import AudioFormat
 from services.factory import ServiceFactory
@@ -81,13 +81,15 @@ def build_call(
     pipeline = Pipeline(
         [
             stt,
-            CallerTap(reporter, agent.stt.provider),
+            CallerTap(reporter, agent.stt.provider, noise_counts=noise_counts(agent.turns)),
             aggregators.user(),
             TurnTap(reporter),
             llm,
             AnswerCutter(reporter),
             tts,
-            CallOutput(speaker, wire=wire, provider=agent.tts.provider, on_action=on_action),
+            CallOutput(
+                speaker, reporter, wire=wire, provider=agent.tts.provider, on_action=on_action
+            ),
             aggregators.assistant(),
         ]
     )

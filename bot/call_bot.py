@@ -7,33 +7,24 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from loguru import logger
-from pipecat.audio.dtmf.types import KeypadEntry
-from pipecat.frames.frames import (
-    ErrorFrame,
-    Frame,
-    InputAudioRawFrame,
-    InputDTMFFrame,
-    InterruptionFrame,
-    LLMMessagesAppendFrame,
-    TTSSpeakFrame,
-    VADUserStartedSpeakingFrame,
-    VADUserStoppedSpeakingFrame,
-)
+from pipecat.frames.frames import ErrorFrame, InterruptionFrame, LLMMessagesAppendFrame
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 
+from bot.announcer import Announcer
 from bot.builder import BuiltCall, build_call
-from bot.ear import Ear
+from bot.entrance import Entrance
+from bot.hearing import Hearing
 from bot.media import MediaSink
 from bot.phrases import PhraseCache
 from bot.pipeline_run import PipelineRun
 from bot.playout import Playout
 from bot.reporter import CallReporter, Emit
 from bot.speaker import Speaker
-from bot.turns import VAD_START_MS, VAD_STOP_MS, vad_params
-from bot.vad import VadEngine, VoiceActivity
+from bot.tools import TOOL_REASON
+from bot.vad import VadEngine
 from config.agent import AgentConfig
 from config.providers import ProviderKind
 from serializer.codecs import AudioFormat
@@ -42,9 +33,10 @@ from services.factory import ServiceFactory
 
 #: How long an answer or a farewell may still play when the call is to end.
 MAX_GOODBYE_SECONDS = 20.0
+#: How long to wait for an interruption to have gone through the pipeline.
+INTERRUPT_SECONDS = 0.5
 #: How long building the services waits for the greeting's first packet.
 FIRST_PACKET_SECONDS = 0.1
-KEYS = frozenset(entry.value for entry in KeypadEntry)
 
 OnEnd = Callable[[str, str | None], None]
 STAGES: tuple[tuple[type[FrameProcessor], ProviderKind], ...] = (
@@ -106,25 +98,27 @@ class CallBot:
     ) -> None:
         self.agent = agent
         self.formats = (heard_format, spoken_format)
-        self._parts = parts
+        self._factory = parts.factory
         self._wire = spoken_format
         self._session_id = session_id
         self._variables = dict(variables)
-        self.reporter = CallReporter(agent.language)
+        self.reporter = reporter = CallReporter(agent.language)
         self.playout = Playout(
             bytes_per_ms=spoken_format.bytes_per_ms,
             silence=spoken_format.silence_byte,
             lead_ms=lead_ms,
         )
-        self._speaker = Speaker(self.playout, self.reporter)
-        self._ear = Ear(heard_format)
-        self._activity = VoiceActivity(self._ear.rate_hz, self._voice_changed, vad_params())
+        self._speaker = speaker = Speaker(self.playout, reporter)
+        self._announcer = Announcer(
+            agent, parts.phrases, speaker, reporter, wire=spoken_format, variables=self._variables
+        )
+        self._hearing = Hearing(heard_format, parts.vad, speaker, reporter, agent.stt.provider)
         self._built: BuiltCall | None = None
         self._run: PipelineRun | None = None
-        self._playing: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._on_end: OnEnd | None = None
-        self._deaf = agent.turns.ignore_speech_before_greeting and bool(agent.greeting)
         self._paused = False
+        self._stopped = False
         self._silences = 0
 
     def connect(self) -> None:
@@ -137,8 +131,8 @@ class CallBot:
             return
         built = build_call(
             self.agent,
-            self._parts.factory,
-            rate_in_hz=self._ear.rate_hz,
+            self._factory,
+            rate_in_hz=self._hearing.rate_hz,
             wire=self._wire,
             speaker=self._speaker,
             reporter=self.reporter,
@@ -148,11 +142,14 @@ class CallBot:
         )
         built.user.add_event_handler("on_user_turn_idle", self._break_silence)
         built.user.add_event_handler("on_user_turn_started", self._forget_silences)
+        self._announcer.connect(built.user, built.context)
+        self._hearing.connect(Entrance(built.front))
         self._built = built
         self._run = PipelineRun(
             built.pipeline,
-            rate_in_hz=self._ear.rate_hz,
+            rate_in_hz=self._hearing.rate_hz,
             rate_out_hz=self._wire.rate_hz,
+            on_started=self._hearing.open,
             on_error=self._note_error,
         )
         self._run.start()
@@ -173,41 +170,38 @@ class CallBot:
         self._on_end = on_end
         self.reporter.begin(emit, started_at)
         self.playout.sink = sink
-        self._playing = asyncio.create_task(self.playout.run(), name="playout")
+        self._tasks.append(asyncio.create_task(self.playout.run(), name="playout"))
         self.reporter.state("listening")
-        greeting = self.agent.render(self.agent.greeting, self._variables)
-        ready = bool(greeting) and self._say_ready(greeting)
+        greeting = self._announcer.text("greeting")
+        if greeting and self.agent.turns.ignore_speech_before_greeting:
+            self._hearing.wait_for_greeting()
+        ready = self._announcer.say_ready(greeting)
         if ready and self._built is None:
             # Building services takes tens of milliseconds; the greeting is on its way first.
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_PACKET_SECONDS):
                     await self.playout.first_packet.wait()
+        if self._stopped:
+            return
         self.connect()
-        if greeting:
-            await self._remember_greeting(greeting, spoken=ready)
+        if greeting and not ready:
+            await self._announcer.say_live(greeting)
+        self._tasks.append(asyncio.create_task(self._watch_pipeline(), name="pipeline-watch"))
 
     async def hear(self, payload: bytes) -> None:
         """Take the caller's audio, in ``heard_format``."""
-        if self._paused:
-            return
-        pcm = self._ear.take(payload)
-        if not pcm:
-            return
-        if self._deaf:
-            self._deaf = self.playout.playing
-            pcm = bytes(len(pcm))
-        self._parts.vad.feed(self._activity, pcm)
-        await self._connected()[0].front.queue_frame(InputAudioRawFrame(pcm, self._ear.rate_hz, 1))
+        if not self._paused:
+            await self._hearing.take(payload)
 
     async def press(self, digit: str) -> None:
         """The caller pressed a key."""
         self._silences = 0
-        self.reporter.pressed(digit)
-        if digit in KEYS:
-            await self._connected()[0].front.queue_frame(InputDTMFFrame(button=KeypadEntry(digit)))
+        await self._hearing.press(digit)
 
     async def read(self, text: str) -> None:
         """The caller typed instead of speaking; cuts the agent off and is answered."""
+        if self._stopped:
+            return
         self._silences = 0
         await self.interrupt()
         self.reporter.caller_said(text, final=True, provider="client", source="text")
@@ -216,22 +210,34 @@ class CallBot:
         )
 
     async def say(self, text: str) -> None:
-        """Have the agent speak ``text`` as it is."""
-        await self._connected()[0].user.queue_frame(TTSSpeakFrame(text))
+        """Have the agent speak ``text`` as it is, after what is being said."""
+        if not self._stopped:
+            await self._announcer.say(text)
 
     async def interrupt(self) -> None:
-        """Silence the agent at once, as if the caller had spoken over it."""
-        _, run = self._connected()
-        if run.started.is_set():
-            await self._connected()[0].user.queue_frame(InterruptionFrame())
-        else:
+        """Silence the agent at once, as if the caller had spoken over it.
+
+        Returns when the conversation holds what had been heard, so that what the caller says
+        next stands behind it.
+        """
+        built, run = self._connected()
+        if not run.started.is_set():
             await self._speaker.interrupt()
+            return
+        speaking = self._speaker.speaking
+        run.interrupted.clear()
+        await built.user.queue_frame(InterruptionFrame())
+        if speaking:
+            # Never comes where the agent may not be interrupted.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(INTERRUPT_SECONDS):
+                    await run.interrupted.wait()
 
     def pause(self, paused: bool) -> None:
         """Stop hearing and speaking, or go on."""
         self._paused = paused
         self.playout.pause(paused)
-        self.reporter.state("paused" if paused else "listening")
+        self.reporter.paused(paused)
 
     async def goodbye(self, phrase: str | None = None) -> bool:
         """Let what is being said be heard, and a phrase after it.
@@ -242,80 +248,92 @@ class CallBot:
         Returns:
             Whether it was heard to its end.
         """
-        text = self.agent.render(self.agent.phrases()[phrase], self._variables) if phrase else ""
-        if text:
-            self._say_ready(text)
-        return await self.playout.drained(MAX_GOODBYE_SECONDS)
+        text = self._announcer.text(phrase) if phrase else ""
+        try:
+            async with asyncio.timeout(MAX_GOODBYE_SECONDS):
+                if text and not self._announcer.say_ready(text):
+                    await self._say_live_and_wait(text)
+                return await self.playout.drained(MAX_GOODBYE_SECONDS)
+        except TimeoutError:
+            return False
 
     async def stop(self) -> None:
         """End everything this bot runs; safe to call twice."""
-        self._parts.vad.forget(self._activity)
-        self._speaker.on_speaking = None
+        if not self._stopped:
+            self._stopped = True
+            self._hearing.close()
+            await self._speaker.hang_up()
         if self._run is not None:
             await self._run.stop()
-        if self._playing is not None:
-            self._playing.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await self._playing
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
-    async def _remember_greeting(self, greeting: str, *, spoken: bool) -> None:
-        """Tell the model what was said first; have it spoken live where it was not ready."""
-        built, run = self._connected()
-        built.context.add_message({"role": "assistant", "content": greeting})
-        if not spoken:
-            self._deaf = False
-            await run.queue(TTSSpeakFrame(greeting, append_to_context=False))
+    async def _say_live_and_wait(self, text: str) -> None:
+        """Speak by the synthesiser, if there is one that runs, and wait until it was heard."""
+        if self._run is None or not self._run.running:
+            return
+        heard = asyncio.Event()
+
+        async def reached() -> None:
+            heard.set()
+
+        await self._announcer.say_live(text)
+        await self._announcer.mark_live(reached)
+        await heard.wait()
+
+    async def _watch_pipeline(self) -> None:
+        """A pipeline that ends before its call ends the call, with an apology."""
+        await self._connected()[1].finished()
+        if self._stopped:
+            return
+        logger.error("a call's pipeline ended before the call")
+        self.reporter.degraded("pipeline", "ended", "the pipeline ended before the call")
+        self._announcer.say_ready(self._announcer.text("apology"))
+        await self.playout.drained(MAX_GOODBYE_SECONDS)
+        self._end("provider_failed")
 
     def _connected(self) -> tuple[BuiltCall, PipelineRun]:
         assert self._built is not None and self._run is not None, "start() comes first"
         return self._built, self._run
 
-    def _say_ready(self, text: str) -> bool:
-        """Speak a phrase from the cache; False when it is not there yet."""
-        payload = self._parts.phrases.wire(self.agent, text, self._wire)
-        if payload is None:
-            return False
-        self.reporter.answer_text(text, final=True)
-        self._speaker.say(text, payload, self.agent.tts.provider)
-        return True
-
-    async def _voice_changed(self, speaking: bool) -> None:
-        frame: Frame
-        if speaking:
-            self.reporter.caller_started(VAD_START_MS)
-            frame = VADUserStartedSpeakingFrame(start_secs=VAD_START_MS / 1000)
-        else:
-            self.reporter.caller_stopped(VAD_STOP_MS)
-            frame = VADUserStoppedSpeakingFrame(stop_secs=VAD_STOP_MS / 1000)
-        await self._connected()[0].front.queue_frame(frame)
-
     async def _act(self, frame: CallActionFrame) -> None:
         """The agent decided something, and its words have been heard."""
-        if frame.action == "end":
-            self._end("agent_hangup", None)
-        else:
+        if frame.action == "transfer":
             self._end("transferred", frame.target)
+        elif frame.reason == TOOL_REASON and not self.reporter.answered:
+            # A model that hangs up without a word.
+            await self._announcer.say(self._announcer.text("farewell"), self._hang_up)
+        else:
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        self._end("agent_hangup")
+
+    async def _end_silence(self) -> None:
+        self._end("silence")
+
+    def _end(self, cause: str, target: str | None = None) -> None:
+        if self._on_end is not None:
+            self._on_end(cause, target)
 
     async def _forget_silences(self, _aggregator: object, _strategy: object) -> None:
         self._silences = 0
 
     async def _break_silence(self, _aggregator: object) -> None:
-        """The caller has been silent for too long: ask, and after some times say goodbye."""
+        """The caller has been silent for too long: ask, and after some times say goodbye.
+
+        Never waits for what is said: Pipecat would wait for this handler when it ends.
+        """
         self._silences += 1
         llm = self._connected()[0].llm
         if isinstance(llm, AnswersSilence):
             await llm.on_no_input()
         elif self._silences > self.agent.turns.max_no_input:
-            await self.goodbye("farewell")
-            self._end("silence", None)
+            await self._announcer.say(self._announcer.text("farewell"), self._end_silence)
         else:
-            text = self.agent.render(self.agent.phrases()["no_input"], self._variables)
-            if not self._say_ready(text):
-                await self.say(text)
-
-    def _end(self, cause: str, target: str | None) -> None:
-        if self._on_end is not None:
-            self._on_end(cause, target)
+            await self._announcer.say(self._announcer.text("no_input"))
 
     async def _note_error(self, frame: ErrorFrame) -> None:
         stage = next((kind for base, kind in STAGES if isinstance(frame.processor, base)), None)

@@ -7,19 +7,31 @@ put into the pipeline itself; :meth:`PipelineRun.stop` goes through these steps 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from dataclasses import dataclass
 
 from loguru import logger
-from pipecat.frames.frames import CancelFrame, EndFrame, ErrorFrame, Frame
+from pipecat.frames.frames import CancelFrame, EndFrame, ErrorFrame, Frame, InterruptionFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
-#: How long a pipeline may take to end by itself, then to be cancelled, then to be dropped.
-END_SECONDS = 3.0
-CANCEL_SECONDS = 2.0
-
+OnStarted = Callable[[], Awaitable[None]]
 OnError = Callable[[ErrorFrame], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a pipeline may take.
+
+    Attributes:
+        setup_seconds: For its vendors to connect.
+        end_seconds: To end by itself.
+        cancel_seconds: To end once cancelled, before it is forced, and again before it is left.
+    """
+
+    setup_seconds: float = 30.0
+    end_seconds: float = 3.0
+    cancel_seconds: float = 2.0
 
 
 class PipelineRun:
@@ -29,8 +41,13 @@ class PipelineRun:
         pipeline: The processors, in order.
         rate_in_hz: Audio that comes in.
         rate_out_hz: Audio that goes out.
+        on_started: Awaited when every processor has started.
         on_error: Awaited with every error a processor reports.
-        setup_timeout_seconds: How long vendors may take to connect.
+        patience: Deadlines.
+
+    Attributes:
+        started: Set when every processor has started.
+        interrupted: Set whenever an interruption has reached the end.
     """
 
     def __init__(
@@ -39,12 +56,17 @@ class PipelineRun:
         *,
         rate_in_hz: int,
         rate_out_hz: int,
+        on_started: OnStarted | None = None,
         on_error: OnError | None = None,
-        setup_timeout_seconds: float = 30.0,
+        patience: Patience | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._patience = patience or Patience()
         self._task: asyncio.Task[None] | None = None
         self.started = asyncio.Event()
+        self.interrupted = asyncio.Event()
+        self._on_started = on_started
+        self._on_error = on_error
         self._worker = PipelineWorker(
             pipeline,
             params=PipelineParams(
@@ -56,19 +78,25 @@ class PipelineRun:
             enable_turn_tracking=False,
             idle_timeout_secs=None,
             check_dangling_tasks=False,
-            setup_timeout_secs=setup_timeout_seconds,
+            setup_timeout_secs=self._patience.setup_seconds,
+            cancel_timeout_secs=self._patience.cancel_seconds,
         )
-
-        self._on_error = on_error
+        self._worker.set_reached_downstream_filter((InterruptionFrame,))
         self._worker.add_event_handler("on_pipeline_started", self._note_started)
         self._worker.add_event_handler("on_pipeline_error", self._pass_error)
+        self._worker.add_event_handler("on_frame_reached_downstream", self._note_reached)
+
+    @property
+    def running(self) -> bool:
+        """Whether every processor has started and none has ended."""
+        return self.started.is_set() and self._task is not None and not self._task.done()
 
     def start(self) -> None:
         """Begin to run, in a task of its own."""
         self._task = asyncio.create_task(self._run(), name="pipeline-run")
 
     async def queue(self, frame: Frame) -> None:
-        """Send a frame down the pipeline."""
+        """Send a frame down the pipeline, once it has started."""
         await self._worker.queue_frame(frame)
 
     async def finished(self) -> None:
@@ -81,23 +109,29 @@ class PipelineRun:
         task = self._task
         if task is None or task.done():
             return
+        patience = self._patience
         if self.started.is_set():
             await self._worker.queue_frame(EndFrame())
-            if await _ended(task, END_SECONDS):
+            if await _ended(task, patience.end_seconds):
                 return
             logger.warning("pipeline did not end by itself; cancelling it")
         await self._worker.cancel()
-        if await _ended(task, CANCEL_SECONDS):
+        if await _ended(task, patience.cancel_seconds):
             return
         logger.error("pipeline did not cancel; putting a CancelFrame into it")
         await self._pipeline.queue_frame(CancelFrame())
-        if not await _ended(task, CANCEL_SECONDS):
+        if not await _ended(task, patience.cancel_seconds):
             task.cancel()
-            if not await _ended(task, CANCEL_SECONDS):
+            if not await _ended(task, patience.cancel_seconds):
                 logger.critical("a pipeline could not be ended; its task is left behind")
 
     async def _note_started(self, _worker: PipelineWorker, _frame: Frame) -> None:
         self.started.set()
+        if self._on_started is not None:
+            await self._on_started()
+
+    async def _note_reached(self, _worker: PipelineWorker, _frame: Frame) -> None:
+        self.interrupted.set()
 
     async def _pass_error(self, _worker: PipelineWorker, frame: ErrorFrame) -> None:
         if self._on_error is not None:
@@ -110,8 +144,8 @@ class PipelineRun:
 
 
 async def _ended(task: asyncio.Task[None], within_seconds: float) -> bool:
+    """Whether the task ended in time; what it failed with is logged, once."""
     done, _ = await asyncio.wait([task], timeout=within_seconds)
-    with suppress(asyncio.CancelledError):
-        for finished in done:
-            finished.exception()
+    if done and not task.cancelled() and (error := task.exception()) is not None:
+        logger.error(f"a pipeline failed: {type(error).__name__}: {error}")
     return bool(done)

@@ -9,16 +9,31 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from loguru import logger
 
 from bot.media import MediaSink
 
 Mark = Callable[[], Awaitable[None]]
 
 FRAME_MS = 20
+#: How close to a mark's position counts as there; timers are no better than a millisecond.
+TOLERANCE_MS = 0.5
 #: How long to hold new audio for a line's answer to ``clear`` (vobiz.md section 4.2: at most 1 s).
 CLEAR_BACKSTOP_SECONDS = 1.0
 #: How long after the last sample was due to wait for a line's answer to a checkpoint.
 CHECKPOINT_MARGIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Waiting:
+    """A mark that has not been reached."""
+
+    position_ms: float
+    number: int
+    callback: Mark = field(compare=False)
+    keep: bool = field(compare=False)
 
 
 class _NoLine:
@@ -46,7 +61,8 @@ class Playout:
         sink: Where packets go; may be set later, before ``run``.
         bytes_per_ms: Of the wire codec (8 for mu-law at 8 kHz).
         silence: The byte that stands for silence in the wire codec.
-        lead_ms: How far ahead of the clock to send.
+        lead_ms: How far ahead of the clock to send, at least one packet: what is ahead is
+            between this and this plus a packet.
         packet_ms: Length of a packet, a multiple of 20.
     """
 
@@ -63,13 +79,14 @@ class Playout:
         self.first_packet = asyncio.Event()
         self._bytes_per_ms = bytes_per_ms
         self._silence = silence
-        self._lead_seconds = lead_ms / 1000
+        self._lead_seconds = max(lead_ms, packet_ms) / 1000
         self._packet_bytes = packet_ms * bytes_per_ms
         self._frame_bytes = FRAME_MS * bytes_per_ms
         self._buffer = bytearray()
         self._sent_ms = 0.0
         self._play_end = 0.0
-        self._marks: list[tuple[float, int, Mark]] = []
+        self._marks: list[_Waiting] = []
+        self._furthest_mark_ms = 0.0
         self._mark_numbers = itertools.count()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -86,6 +103,12 @@ class Playout:
     def queued_ms(self) -> float:
         """Position of the end of everything queued so far."""
         return self._sent_ms + len(self._buffer) / self._bytes_per_ms
+
+    @property
+    def backlog_ms(self) -> float:
+        """Whole frames queued here and not yet sent."""
+        size = len(self._buffer)
+        return (size - size % self._frame_bytes) / self._bytes_per_ms
 
     @property
     def playing(self) -> bool:
@@ -118,18 +141,25 @@ class Playout:
             self._buffer += self._silence * (self._frame_bytes - rest)
         self._wake.set()
 
-    def mark(self, callback: Mark, position_ms: float | None = None) -> None:
+    def mark(self, callback: Mark, position_ms: float | None = None, *, keep: bool = False) -> None:
         """Await ``callback`` once the caller has heard up to a position.
 
         Marks run in order of position, on the playout's own task; they must not wait for
-        long. A mark that is cleared before its turn is never called.
+        long. A mark that is cleared before its turn is never called, unless it is to be kept:
+        then it is called soon after.
 
         Args:
             callback: What to await.
-            position_ms: Where; the end of everything queued so far by default.
+            position_ms: Where; by default behind all that was queued and marked so far.
+            keep: Whether it outlives :meth:`clear`.
         """
-        position_ms = self.queued_ms if position_ms is None else position_ms
-        heapq.heappush(self._marks, (position_ms, next(self._mark_numbers), callback))
+        if self._closed:
+            return
+        if position_ms is None:
+            position_ms = max(self.queued_ms, self._furthest_mark_ms)
+        self._furthest_mark_ms = max(position_ms, self._furthest_mark_ms)
+        mark = _Waiting(position_ms, next(self._mark_numbers), callback, keep)
+        heapq.heappush(self._marks, mark)
         self._idle.clear()
         self._wake.set()
 
@@ -139,19 +169,36 @@ class Playout:
         Returns:
             The position up to which the caller had heard.
         """
+        now = self._now()
         heard_ms = self.heard_ms()
-        on_the_line = self._play_end > self._now()
+        on_the_line = self._play_end > now
         self._buffer.clear()
-        self._marks.clear()
+        self._keep_marks(heard_ms)
         self._sent_ms = heard_ms
+        self._play_end = min(self._play_end, now)
         self._unacked = None
+        self._acked.set()
         if on_the_line and not self._closed:
-            now = self._now()
-            self._play_end = now
-            if await self.sink.clear(now):
-                self._held_until = now + CLEAR_BACKSTOP_SECONDS
+            # From before the message is sent: nothing new may overtake it.
+            self._held_until = now + CLEAR_BACKSTOP_SECONDS
+            if not await self._clear_line(now):
+                self._held_until = None
         self._wake.set()
         return heard_ms
+
+    def _keep_marks(self, position_ms: float) -> None:
+        """Forget the marks but for those that must be called, which are due now."""
+        kept = sorted(mark for mark in self._marks if mark.keep)
+        self._marks = [
+            _Waiting(position_ms, next(self._mark_numbers), mark.callback, True) for mark in kept
+        ]
+        self._furthest_mark_ms = position_ms
+
+    async def _clear_line(self, heard_until: float) -> bool:
+        try:
+            return await self.sink.clear(heard_until)
+        except (OSError, TimeoutError):
+            return False  # The line is gone; whoever reads it finds out.
 
     def cleared(self) -> None:
         """The line confirmed that its buffer is empty."""
@@ -192,18 +239,23 @@ class Playout:
         return True
 
     async def run(self) -> None:
-        """Send and mark until cancelled, or until the sink refuses (the line is gone)."""
+        """Send and mark until cancelled, or until the sink refuses: then the line is gone."""
         try:
             while True:
                 await self._send_due()
                 await self._fire_due_marks()
                 self._note_idle()
                 await self._sleep()
+        except (OSError, TimeoutError) as error:
+            logger.debug(f"nothing more can be sent: {type(error).__name__}")
         finally:
             self._closed = True
+            self._buffer.clear()
+            self._marks.clear()
             if self._timer is not None:
                 self._timer.cancel()
             self._idle.set()
+            self._acked.set()
 
     async def _await_ack(self) -> None:
         """Wait for the line's answer, at most a margin past the end of playing."""
@@ -218,11 +270,9 @@ class Playout:
         return asyncio.get_running_loop().time()
 
     async def _send_due(self) -> None:
-        now = self._now()
-        if self._paused or (self._held_until is not None and now < self._held_until):
-            return
-        self._held_until = None
-        while len(self._buffer) >= self._frame_bytes and self._play_end - now < self._lead_seconds:
+        # Asked anew before each packet: the caller may interrupt while one is being sent.
+        while self._may_send():
+            now = self._now()
             size = min(self._packet_bytes, len(self._buffer))
             size -= size % self._frame_bytes
             payload = bytes(self._buffer[:size])
@@ -234,10 +284,31 @@ class Playout:
             await self.sink.send_audio(payload, due_at)
             self.first_packet.set()
 
+    def _may_send(self) -> bool:
+        now = self._now()
+        if self._held_until is not None and now >= self._held_until:
+            self._held_until = None
+        return (
+            not self._paused
+            and self._held_until is None
+            and len(self._buffer) >= self._frame_bytes
+            and self._play_end - now < self._lead_seconds
+        )
+
     async def _fire_due_marks(self) -> None:
-        while self._marks and (self._marks[0][0] <= self.heard_ms() + 0.5 or self._silent()):
-            _, _, callback = heapq.heappop(self._marks)
+        while self._marks and (
+            self._marks[0].position_ms <= self.heard_ms() + TOLERANCE_MS or self._silent()
+        ):
+            await self._fire(heapq.heappop(self._marks).callback)
+
+    async def _fire(self, callback: Mark) -> None:
+        try:
             await callback()
+        except (OSError, TimeoutError):
+            raise
+        except Exception:
+            # Whatever goes wrong in one mark, the caller must go on hearing.
+            logger.exception("a mark in the agent's speech failed")
 
     def _silent(self) -> bool:
         return not self._buffer and self._play_end <= self._now()
@@ -262,9 +333,9 @@ class Playout:
         if len(self._buffer) >= self._frame_bytes and not self._paused:
             times.append(self._held_until or self._play_end - self._lead_seconds + 0.001)
         if self._marks:
-            behind_ms = max(0.0, self._sent_ms - self._marks[0][0])
-            if behind_ms or not self._buffer:
-                times.append(self._play_end - behind_ms / 1000)
+            behind_ms = self._sent_ms - self._marks[0].position_ms
+            if behind_ms >= 0 or not self._buffer:
+                times.append(self._play_end - max(0.0, behind_ms) / 1000)
         elif not self._buffer and not self._idle.is_set():
             times.append(self._play_end)
         return min(times) if times else None

@@ -38,7 +38,10 @@ class CallReporter:
         self._early: list[CallEvent] = []
         self._started_at = asyncio.get_running_loop().time()
         self.turn = 0
-        self._state: AgentStateName | None = None
+        self._current_state: AgentStateName = "listening"
+        self._told_state: AgentStateName | None = None
+        self._paused = False
+        self._answered_turn = -1
         self._speech_started_ms = 0.0
         self._speech_ended_ms: float | None = None
         self._transcript_ms: float | None = None
@@ -73,9 +76,19 @@ class CallReporter:
         return (loop_time - self._started_at) * 1000
 
     def state(self, state: AgentStateName) -> None:
-        """The agent does something else now."""
-        if state != self._state:
-            self._state = state
+        """The agent does something else now; while it pauses, that is told when it goes on."""
+        self._current_state = state
+        self._tell_state()
+
+    def paused(self, paused: bool) -> None:
+        """The agent neither hears nor speaks, or goes on with what it did."""
+        self._paused = paused
+        self._tell_state()
+
+    def _tell_state(self) -> None:
+        state: AgentStateName = "paused" if self._paused else self._current_state
+        if state != self._told_state:
+            self._told_state = state
             self._emit(AgentStateChanged(at_ms=self.now_ms(), state=state))
 
     def caller_started(self, lead_ms: float) -> None:
@@ -134,6 +147,11 @@ class CallReporter:
         if self._llm_asked_ms is None:
             self.asked_llm()
 
+    @property
+    def answered(self) -> bool:
+        """Whether the turn's answer has words."""
+        return self._answered_turn == self.turn
+
     def llm_answered(self) -> None:
         """A token of the answer came."""
         if self._llm_answered_ms is None:
@@ -141,6 +159,7 @@ class CallReporter:
 
     def answer_text(self, text: str, *, final: bool) -> None:
         """A piece of the answer goes to the synthesiser."""
+        self._answered_turn = self.turn
         if self._tts_asked_ms is None:
             self._tts_asked_ms = self.now_ms()
         self._emit(AgentText(at_ms=self.now_ms(), turn=self.turn, text=text, final=final))
@@ -165,13 +184,20 @@ class CallReporter:
         self._speech_ended_ms = None
 
     def spoke(
-        self, *, text: str, heard_text: str, interrupted: bool, started_ms: float, provider: str
+        self,
+        *,
+        turn: int,
+        text: str,
+        heard_text: str,
+        interrupted: bool,
+        started_ms: float,
+        provider: str,
     ) -> None:
         """An utterance was heard to its end or cut."""
         self._emit(
             AgentSpeech(
                 at_ms=self.now_ms(),
-                turn=self.turn,
+                turn=turn,
                 started_ms=started_ms,
                 text=text,
                 heard_text=heard_text,

@@ -4,15 +4,22 @@ It stands outside the pipeline, so that a greeting is on the line before any ven
 answered, and knows nothing of Pipecat.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.playout import Mark, Playout
 from bot.reporter import CallReporter
-from bot.speech import Utterance
+from bot.speech import Remember, Utterance
 
 OnSpeaking = Callable[[bool], Awaitable[None]]
+
+#: An utterance left open by its synthesiser ends this long after its last audio was heard;
+#: longer than Pipecat's own wait for audio (3 s), which ends it in the usual way.
+STALL_SECONDS = 4.0
+#: An utterance has begun when this much of it was heard, that is once its first packet was sent.
+BEGUN_MS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +28,18 @@ class Cut:
 
     Attributes:
         was_speaking: Whether anything was being heard.
-        heard_text: The heard part of the utterance that was cut.
-        word_times: True where that part has already been passed on word by word.
+        unremembered: The heard words that the conversation does not hold yet.
     """
 
     was_speaking: bool
-    heard_text: str
-    word_times: bool
+    unremembered: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    text: str
+    context_id: str | None
+    segment_id: object
 
 
 class Speaker:
@@ -41,39 +53,72 @@ class Speaker:
     def __init__(self, playout: Playout, reporter: CallReporter) -> None:
         self.playout = playout
         self.speaking = False
+        self.has_spoken = False
         self.on_speaking: OnSpeaking | None = None
         self._reporter = reporter
         self._current: Utterance | None = None
         self._unreported: deque[Utterance] = deque()
-        self._announced: list[str] = []
+        self._announced: list[_Announced] = []
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._last_sound_at = 0.0
 
-    def begin(self, provider: str) -> None:
-        """An utterance begins; one that is still open goes on instead."""
+    @property
+    def open(self) -> bool:
+        """Whether an utterance has begun and not been ended."""
+        return self._current is not None
+
+    def begin(
+        self,
+        provider: str,
+        *,
+        context_id: str | None = None,
+        in_context: bool = True,
+        remember: Remember | None = None,
+    ) -> None:
+        """An utterance begins; one of the same context that is still open goes on instead.
+
+        Args:
+            provider: Who synthesises it.
+            context_id: The synthesiser's name for it.
+            in_context: Whether the pipeline adds its words to the conversation.
+            remember: Given the words heard, where the pipeline does not know them.
+        """
         if self._current is not None:
-            return
-        self._current = Utterance(provider)
-        self._unreported.append(self._current)
-        for text in self._announced:
-            self._current.begin_piece(text, self.playout.queued_ms)
+            if self._current.context_id == context_id:
+                return
+            self.end()
+        turn = self._reporter.turn
+        utterance = Utterance(provider, turn, context_id, in_context, remember)
+        self._current = utterance
+        self._unreported.append(utterance)
+        for announced in self._announced:
+            # What was announced for another context was never spoken.
+            if announced.context_id == context_id:
+                position_ms = self.playout.queued_ms
+                utterance.begin_piece(announced.text, position_ms, announced.segment_id)
         self._announced.clear()
+        self._watch()
 
-    def announce(self, text: str) -> None:
+    def announce(
+        self, text: str, *, context_id: str | None = None, segment_id: object = None
+    ) -> None:
         """A sentence will be spoken, in the open utterance or the next one."""
-        if self._current is None:
-            self._announced.append(text)
+        if self._current is not None and self._current.context_id == context_id:
+            self._current.begin_piece(text, self.playout.queued_ms, segment_id)
         else:
-            self._current.begin_piece(text, self.playout.queued_ms)
+            self._announced.append(_Announced(text, context_id, segment_id))
 
     def audio(self, payload: bytes) -> None:
         """Wire audio of the open utterance."""
         utterance = self._current
-        if utterance is None:
+        if utterance is None or not payload:
             return
         if utterance.base_ms is None:
             utterance.base_ms = self.playout.queued_ms
-            self.playout.mark(lambda: self._started(utterance))
+            self.playout.mark(lambda: self._started(utterance), utterance.base_ms + BEGUN_MS)
         self.playout.audio(payload)
         utterance.extend(self.playout.queued_ms)
+        self._last_sound_at = asyncio.get_running_loop().time()
 
     def word(self, text: str, offset_ms: float, then: Mark) -> None:
         """A word is heard ``offset_ms`` into the open utterance; await ``then`` at that time."""
@@ -89,6 +134,17 @@ class Speaker:
 
         self.playout.mark(heard, utterance.base_ms + max(0.0, offset_ms))
 
+    def sentence(self, segment_id: object, then: Mark) -> None:
+        """All audio of an announced sentence was queued; await ``then`` when it was heard."""
+        utterance = self._current
+
+        async def heard() -> None:
+            if utterance is not None:
+                utterance.passed_on(segment_id)
+            await then()
+
+        self.playout.mark(heard)
+
     def end(self, then: Mark | None = None) -> None:
         """The open utterance is complete; await ``then`` when it has been heard."""
         utterance, self._current = self._current, None
@@ -98,10 +154,26 @@ class Speaker:
         if then is not None:
             self.playout.mark(then)
 
-    def say(self, text: str, payload: bytes, provider: str, then: Mark | None = None) -> None:
-        """Speak a phrase that is already encoded for the wire, after what is being said."""
+    def say(
+        self,
+        text: str,
+        payload: bytes,
+        provider: str,
+        *,
+        then: Mark | None = None,
+        remember: Remember | None = None,
+    ) -> None:
+        """Speak a phrase that is already encoded for the wire, after what is being said.
+
+        Args:
+            text: Its words.
+            payload: Its audio.
+            provider: Who synthesised it.
+            then: Awaited when it was heard to its end.
+            remember: Given the words heard.
+        """
         self.end()
-        self.begin(provider)
+        self.begin(provider, remember=remember)
         self.announce(text)
         self.audio(payload)
         self.end(then)
@@ -111,28 +183,49 @@ class Speaker:
         was_speaking = self.playout.playing or self.speaking
         if was_speaking:
             self._reporter.interrupted()
-        heard_ms = await self.playout.clear()
-        cut = Cut(was_speaking, "", False)
-        for utterance in self._unreported:
-            heard_text = utterance.heard_until(heard_ms)
-            if utterance.started_ms is not None:
-                self._report(utterance, heard_text, interrupted=True)
-                cut = Cut(was_speaking, heard_text, utterance.word_times)
-        self._unreported.clear()
-        self._announced.clear()
-        self._current = None
+        unremembered = await self._fall_silent()
+        self._reporter.state("listening")
         await self._set_speaking(False)
-        return cut
+        return Cut(was_speaking, unremembered)
+
+    async def hang_up(self) -> None:
+        """Fall silent for good: the call is over; report what had been heard until now."""
+        self.on_speaking = None
+        await self._fall_silent()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+
+    async def _fall_silent(self) -> str:
+        """Drop everything and report it.
+
+        Returns:
+            The heard words that the conversation does not hold yet.
+        """
+        cut, self._unreported = self._unreported, deque()
+        self._current = None
+        self._announced.clear()
+        heard_ms = await self.playout.clear()
+        unremembered: list[str] = []
+        for utterance in cut:
+            if utterance.started_ms is None:
+                continue
+            self._report(utterance, utterance.heard_until(heard_ms), interrupted=True)
+            unremembered.append(utterance.unremembered_until(heard_ms))
+        return " ".join(filter(None, unremembered))
 
     async def _started(self, utterance: Utterance) -> None:
         utterance.started_ms = self._reporter.now_ms()
+        self.has_spoken = True
         self._reporter.speech_begins()
         await self._set_speaking(True)
 
     async def _ended(self, utterance: Utterance) -> None:
+        if utterance not in self._unreported:
+            return
         self._unreported.remove(utterance)
         if utterance.started_ms is not None:
-            self._report(utterance, utterance.text, interrupted=False)
+            heard_text = utterance.heard_until(self.playout.heard_ms() + BEGUN_MS)
+            self._report(utterance, heard_text, interrupted=False)
             await self.playout.checkpoint()
         if not self._unreported:
             await self._set_speaking(False)
@@ -148,9 +241,30 @@ class Speaker:
 
     def _report(self, utterance: Utterance, heard_text: str, *, interrupted: bool) -> None:
         self._reporter.spoke(
+            turn=utterance.turn,
             text=utterance.text,
             heard_text=heard_text,
             interrupted=interrupted,
             started_ms=utterance.started_ms or 0.0,
             provider=utterance.provider,
         )
+        if utterance.remember is not None and heard_text:
+            utterance.remember(heard_text)
+
+    def _watch(self) -> None:
+        """Look again later whether the open utterance was left behind by its synthesiser."""
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._stall_timer = loop.call_later(STALL_SECONDS, self._end_stalled, self._current)
+
+    def _end_stalled(self, utterance: Utterance | None) -> None:
+        if utterance is None or utterance is not self._current:
+            return
+        now = asyncio.get_running_loop().time()
+        dry_at = max(self._last_sound_at, self.playout.play_end)
+        if self.playout.backlog_ms or now < dry_at + STALL_SECONDS:
+            self._watch()
+        else:
+            self._reporter.degraded("tts", "stalled", "an utterance never ended")
+            self.end()

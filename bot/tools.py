@@ -12,6 +12,9 @@ from pipecat.services.llm_service import FunctionCallParams
 from config.agent import AgentConfig
 from services.actions import CallActionFrame
 
+#: Why a model's tool ended the call, as its action's reason.
+TOOL_REASON = "tool"
+
 Handler = Callable[[FunctionCallParams], Awaitable[None]]
 
 
@@ -28,7 +31,7 @@ def _end_call(_agent: AgentConfig) -> FunctionSchema:
         description="End the phone call. Say goodbye in the same answer.",
         properties={},
         required=[],
-        handler=_acting(lambda _: CallActionFrame(action="end")),
+        handler=_acting(lambda _: CallActionFrame(action="end", reason=TOOL_REASON)),
     )
 
 
@@ -50,7 +53,7 @@ def _transfer_frame(arguments: dict[str, Any], targets: list[str]) -> CallAction
     target = arguments.get("to")
     if target not in targets:
         return None
-    return CallActionFrame(action="transfer", target=str(target))
+    return CallActionFrame(action="transfer", target=str(target), reason=TOOL_REASON)
 
 
 def _acting(make: Callable[[dict[str, Any]], CallActionFrame | None]) -> Handler:

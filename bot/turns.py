@@ -68,3 +68,11 @@ def turn_strategies(turns: TurnsConfig) -> UserTurnStrategies:
 def mute_strategies(turns: TurnsConfig) -> list[BaseUserMuteStrategy]:
     """With interruptions off, nothing the caller says while the agent speaks counts."""
     return [] if turns.interruptions else [AlwaysUserMuteStrategy()]
+
+
+def noise_counts(turns: TurnsConfig) -> bool:
+    """Whether speech that nobody understood counts while the agent speaks.
+
+    It does where any voice cuts the agent off: then somebody has to answer it.
+    """
+    return turns.interruptions and turns.interruption_min_words == 1

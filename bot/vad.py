@@ -10,20 +10,26 @@ The model file ships in the Pipecat wheel (Silero VAD; 8 and 16 kHz; windows of 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
 import numpy as np
 import onnxruntime
+from loguru import logger
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
+OnChange = Callable[[bool, float], Awaitable[None]]
 
 WINDOW_MS = 32
 #: How long windows wait for company before a batch runs.
 BATCH_SECONDS = 0.010
+#: Speech whose audio stops coming (a muted microphone, lost packets) ends after this long.
+IDLE_SECONDS = 1.0
+IDLE_CHECK_SECONDS = 0.2
+#: Audio of one call that may wait; more can only come in a burst, of which the newest counts.
+MAX_PENDING_MS = 2000
 #: The recurrent state goes deaf after long non-speech; Pipecat 1.14 resets it so, and so do we.
 RESET_AFTER_WINDOWS = 63
 RESET_BELOW_CONFIDENCE = 0.1
@@ -52,14 +58,15 @@ class VoiceActivity:
 
     Args:
         rate_hz: 8000 or 16000.
-        on_change: Awaited with True when the caller begins to speak, False when they stop.
+        on_change: Awaited with True when the caller has begun to speak, False when they have
+            stopped, and for how many milliseconds they had by then.
         params: Thresholds.
     """
 
     def __init__(
         self,
         rate_hz: int,
-        on_change: Callable[[bool], Awaitable[None]],
+        on_change: OnChange,
         params: VadParams,
     ) -> None:
         if rate_hz not in (8000, 16000):
@@ -69,7 +76,11 @@ class VoiceActivity:
         self.speaking = False
         self.on_change = on_change
         self.window_bytes = rate_hz * WINDOW_MS // 1000 * 2
+        self.max_pending_bytes = rate_hz * MAX_PENDING_MS // 1000 * 2
         self.pending = bytearray()
+        self.last_audio_at = 0.0
+        self.forgotten = False
+        self.change_ms = 0.0
         self.state: Float32 = np.zeros((2, 128), dtype=np.float32)
         self.context: Float32 = np.zeros(rate_hz // 250, dtype=np.float32)
         self._run = 0
@@ -88,8 +99,16 @@ class VoiceActivity:
         if self._run * WINDOW_MS < needed_ms:
             return False
         self.speaking = speech
+        self.change_ms = float(self._run * WINDOW_MS)
         self._run = 0
         return True
+
+    def fall_silent(self, idle_ms: float) -> None:
+        """No more audio comes: what was being said is over."""
+        self.speaking = False
+        self.change_ms = idle_ms
+        self._run = 0
+        self.pending.clear()
 
     def _maybe_reset(self, confidence: float) -> None:
         self._windows_since_reset += 1
@@ -123,6 +142,7 @@ class VadEngine:
     def __init__(self) -> None:
         self._session = _load_session()
         self._ready: set[VoiceActivity] = set()
+        self._speaking: set[VoiceActivity] = set()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -135,33 +155,88 @@ class VadEngine:
         """Stop serving; windows that wait are dropped."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
             self._task = None
 
     def feed(self, activity: VoiceActivity, pcm: bytes) -> None:
         """Add 16-bit little-endian mono samples at ``activity.rate_hz``."""
+        if activity.forgotten:
+            return
+        activity.last_audio_at = asyncio.get_running_loop().time()
         activity.pending += pcm
         if len(activity.pending) >= activity.window_bytes:
+            del activity.pending[: max(0, len(activity.pending) - activity.max_pending_bytes)]
             self._ready.add(activity)
             self._wake.set()
 
     def forget(self, activity: VoiceActivity) -> None:
-        """Stop serving one call."""
+        """Stop serving one call, for good."""
+        activity.forgotten = True
         activity.pending.clear()
         self._ready.discard(activity)
+        self._speaking.discard(activity)
 
     async def _serve(self) -> None:
         while True:
-            await self._wake.wait()
-            await asyncio.sleep(BATCH_SECONDS)
+            await self._wait_for_work()
             self._wake.clear()
             while self._ready:
                 batch = list(self._ready)
                 for rate_hz in {a.rate_hz for a in batch}:
-                    await self._run_batch([a for a in batch if a.rate_hz == rate_hz], rate_hz)
+                    await self._serve_batch([a for a in batch if a.rate_hz == rate_hz], rate_hz)
+                # A burst of one call must not hold up the others.
+                await asyncio.sleep(0)
+            await self._end_idle()
 
-    async def _run_batch(self, batch: list[VoiceActivity], rate_hz: int) -> None:
+    async def _wait_for_work(self) -> None:
+        """Wait for windows; while somebody speaks, no longer than their silence may last."""
+        try:
+            async with asyncio.timeout(IDLE_CHECK_SECONDS if self._speaking else None):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(BATCH_SECONDS)
+
+    async def _end_idle(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for activity in list(self._speaking):
+            idle_seconds = now - activity.last_audio_at
+            if idle_seconds >= IDLE_SECONDS:
+                activity.fall_silent(idle_seconds * 1000)
+                await self._tell(activity)
+
+    async def _serve_batch(self, batch: list[VoiceActivity], rate_hz: int) -> None:
+        try:
+            changed = self._run_batch(batch, rate_hz)
+        except Exception:
+            # Whatever the model refuses, the other calls must go on being heard.
+            logger.exception("a batch of voice activity failed")
+            for activity in batch:
+                activity.pending.clear()
+                self._ready.discard(activity)
+            return
+        for activity in changed:
+            await self._tell(activity)
+
+    async def _tell(self, activity: VoiceActivity) -> None:
+        if activity.forgotten:
+            return
+        if activity.speaking:
+            self._speaking.add(activity)
+        else:
+            self._speaking.discard(activity)
+        try:
+            await activity.on_change(activity.speaking, activity.change_ms)
+        except Exception:
+            # One call's trouble must not end the voice activity of all.
+            logger.exception("a call failed to take its voice activity")
+
+    def _run_batch(self, batch: list[VoiceActivity], rate_hz: int) -> list[VoiceActivity]:
+        """Score one window of each call.
+
+        Returns:
+            The calls whose speaking phase changed.
+        """
         size = batch[0].window_bytes
         joined = b"".join(bytes(a.pending[:size]) for a in batch)
         windows = np.frombuffer(joined, np.int16).reshape(len(batch), -1).astype(np.float32)
@@ -185,5 +260,4 @@ class VadEngine:
             activity.state = states[:, row].copy()
             if activity.score(float(confidences[row, 0]), levels[row]):
                 changed.append(activity)
-        for activity in changed:
-            await activity.on_change(activity.speaking)
+        return changed

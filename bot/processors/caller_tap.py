@@ -1,9 +1,16 @@
 """Between recogniser and turn-taking: reports what the caller said."""
 
-from pipecat.frames.frames import Frame, InterimTranscriptionFrame, TranscriptionFrame
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    Frame,
+    InterimTranscriptionFrame,
+    TranscriptionFrame,
+)
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from bot.reporter import CallReporter
+from services.offline.frames import UnrecognizedSpeechFrame
 
 
 class CallerTap(FrameProcessor):
@@ -12,24 +19,42 @@ class CallerTap(FrameProcessor):
     Args:
         reporter: Told of each interim and final text.
         provider: Name of the recogniser, for the record.
+        noise_counts: Whether speech that nobody understood counts while the agent speaks;
+            where it takes words to interrupt, a cough must not be answered either.
     """
 
-    def __init__(self, reporter: CallReporter, provider: str) -> None:
+    def __init__(self, reporter: CallReporter, provider: str, *, noise_counts: bool = True) -> None:
         super().__init__(name="CallerTap", enable_direct_mode=True)
         self._reporter = reporter
         self._provider = provider
+        self._noise_counts = noise_counts
+        self._bot_speaking = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Report transcripts; pass everything on."""
         await super().process_frame(frame, direction)
-        if isinstance(frame, (TranscriptionFrame, InterimTranscriptionFrame)) and frame.text:
-            self._reporter.caller_said(
-                frame.text.strip(),
-                final=isinstance(frame, TranscriptionFrame),
-                provider=self._provider,
-                confidence=_confidence(frame),
-            )
+        if isinstance(frame, (TranscriptionFrame, InterimTranscriptionFrame)):
+            if text := frame.text.strip():
+                self._report(frame, text)
+        elif isinstance(frame, BotStartedSpeakingFrame):
+            self._bot_speaking = True
+        elif isinstance(frame, BotStoppedSpeakingFrame):
+            self._bot_speaking = False
+        elif isinstance(frame, UnrecognizedSpeechFrame) and self._is_noise():
+            return
         await self.push_frame(frame, direction)
+
+    def _is_noise(self) -> bool:
+        return self._bot_speaking and not self._noise_counts
+
+    def _report(self, frame: TranscriptionFrame | InterimTranscriptionFrame, text: str) -> None:
+        self._reporter.caller_said(
+            text,
+            final=isinstance(frame, TranscriptionFrame),
+            provider=self._provider,
+            confidence=_confidence(frame),
+            language=str(frame.language) if frame.language else None,
+        )
 
 
 def _confidence(frame: TranscriptionFrame | InterimTranscriptionFrame) -> float | None:

@@ -5,6 +5,7 @@ waits until the caller has *heard* that audio, so that the conversation's memory
 was heard, also when the caller cuts the agent off.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -12,10 +13,11 @@ from pipecat.frames.frames import (
     AggregatedTextFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
-    CancelFrame,
+    ControlFrame,
     EndFrame,
     Frame,
     InterruptionFrame,
+    LLMFullResponseEndFrame,
     OutputAudioRawFrame,
     StartFrame,
     SystemFrame,
@@ -26,11 +28,16 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
+from bot.audio_rate import RateMatcher
+from bot.reporter import CallReporter
 from bot.speaker import Speaker
 from serializer.codecs import AudioFormat
 from services.actions import CallActionFrame
 
 OnAction = Callable[[CallActionFrame], Awaitable[None]]
+
+#: Synthesiser contexts that were cut off and whose late frames are still told apart.
+REMEMBERED_CUTS = 16
 
 
 @dataclass
@@ -42,32 +49,47 @@ class HeardTextFrame(TTSTextFrame, SystemFrame):
     """
 
 
+@dataclass
+class SpokenFrame(ControlFrame):
+    """Follows words through the pipeline; ``reached`` is awaited when they have been heard.
+
+    An interruption drops it with them, unless ``interruptible`` is set to False.
+    """
+
+    reached: Callable[[], Awaitable[None]]
+
+
 class CallOutput(FrameProcessor):
     """Feeds the speaker from the pipeline, and the pipeline from what was heard.
 
     Args:
         speaker: The agent's mouth, which outlives the pipeline's start and end.
+        reporter: Told of audio at an unexpected rate, once.
         wire: Codec of the line; the pipeline's output rate equals its rate.
         provider: Name of the synthesiser, for the record.
         on_action: Awaited when an end or a transfer is due, after its words were heard.
     """
 
     def __init__(
-        self, speaker: Speaker, *, wire: AudioFormat, provider: str, on_action: OnAction
+        self,
+        speaker: Speaker,
+        reporter: CallReporter,
+        *,
+        wire: AudioFormat,
+        provider: str,
+        on_action: OnAction,
     ) -> None:
         super().__init__(name="CallOutput")
         self._speaker = speaker
+        self._reporter = reporter
         self._wire = wire
+        self._rates = RateMatcher(wire.rate_hz)
         self._provider = provider
         self._on_action = on_action
         self._first_audio_ns: int | None = None
-        self._handlers: dict[type[Frame], Callable[[Frame], None]] = {
-            TTSStartedFrame: self._begin,
-            AggregatedTextFrame: self._announce,
-            TTSTextFrame: self._take_words,
-            TTSStoppedFrame: self._end,
-            CallActionFrame: self._act,
-        }
+        self._context_id: str | None = None
+        self._cut_contexts: deque[str] = deque(maxlen=REMEMBERED_CUTS)
+        self._told_rate = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Route one frame; see the module's description."""
@@ -80,56 +102,107 @@ class CallOutput(FrameProcessor):
         elif isinstance(frame, InterruptionFrame):
             await self._interrupt()
             await self.push_frame(frame, direction)
+        elif direction is FrameDirection.UPSTREAM:
+            await self.push_frame(frame, direction)
         elif isinstance(frame, OutputAudioRawFrame):
             self._take_audio(frame)
-        elif direction is FrameDirection.UPSTREAM or isinstance(
-            frame, (SystemFrame, EndFrame, CancelFrame)
-        ):
+        elif isinstance(frame, (SystemFrame, EndFrame)):
             await self.push_frame(frame, direction)
-        else:
-            self._handlers.get(type(frame), self._after_heard)(frame)
+        elif not self._was_cut(frame):
+            self._take(frame)
+
+    def _take(self, frame: Frame) -> None:
+        """A frame that is to follow what was queued before it."""
+        match frame:
+            case TTSStartedFrame():
+                self._begin(frame)
+            case TTSTextFrame():
+                self._take_words(frame)
+            case AggregatedTextFrame():
+                self._announce(frame)
+            case TTSStoppedFrame():
+                self._end(frame)
+            case CallActionFrame():
+                self._speaker.playout.mark(lambda: self._on_action(frame))
+            case SpokenFrame():
+                self._speaker.playout.mark(frame.reached, keep=not frame.interruptible)
+            case LLMFullResponseEndFrame():
+                # Behind all contexts of the answer: one that was not stopped is over.
+                self._close()
+                self._after_heard(frame)
+            case _:
+                self._after_heard(frame)
 
     def _take_audio(self, frame: OutputAudioRawFrame) -> None:
+        if self._was_cut(frame):
+            return
+        context_id: str | None = getattr(frame, "context_id", None)
+        if not self._speaker.open:
+            # Audio that goes on after its context had timed out.
+            self._context_id = context_id
+            self._speaker.begin(self._provider, context_id=context_id)
         if self._first_audio_ns is None:
             self._first_audio_ns = self.get_clock().get_time()
-        self._speaker.audio(self._wire.encode(frame.audio))
+        if frame.sample_rate != self._wire.rate_hz and not self._told_rate:
+            self._told_rate = True
+            detail = f"{frame.sample_rate} Hz came, {self._wire.rate_hz} Hz was asked for"
+            self._reporter.degraded("tts", "wrong_rate", detail, self._provider)
+        pcm = self._rates.take(frame.audio, frame.sample_rate, frame.num_channels)
+        self._speaker.audio(self._wire.encode(pcm))
 
-    def _begin(self, frame: Frame) -> None:
-        self._first_audio_ns = None
-        self._speaker.begin(self._provider)
+    def _begin(self, frame: TTSStartedFrame) -> None:
+        if not self._speaker.open or frame.context_id != self._context_id:
+            self._close()
+            self._context_id = frame.context_id
+        self._speaker.begin(
+            self._provider,
+            context_id=frame.context_id,
+            in_context=bool(frame.append_to_context),
+        )
         self._after_heard(frame)
 
-    def _announce(self, frame: Frame) -> None:
-        assert isinstance(frame, AggregatedTextFrame)
+    def _announce(self, frame: AggregatedTextFrame) -> None:
         if frame.will_be_spoken:
-            self._speaker.announce(frame.text)
+            self._speaker.announce(frame.text, context_id=frame.context_id, segment_id=frame.id)
         self._after_heard(frame)
 
-    def _take_words(self, frame: Frame) -> None:
+    def _take_words(self, frame: TTSTextFrame) -> None:
         """Push spoken words on when heard: by word time where the synthesiser gives one."""
-        assert isinstance(frame, TTSTextFrame)
         if not frame.pts or self._first_audio_ns is None:
-            self._after_heard(frame)
+            self._speaker.sentence(frame.segment_id, lambda: self.push_frame(frame))
             return
         offset_ms = (frame.pts - self._first_audio_ns) / 1e6
         self._speaker.word(frame.text, offset_ms, lambda: self.push_frame(frame))
 
-    def _end(self, frame: Frame) -> None:
-        self._speaker.end(lambda: self.push_frame(frame))
+    def _end(self, frame: TTSStoppedFrame) -> None:
+        self._close()
+        self._after_heard(frame)
 
-    def _act(self, frame: Frame) -> None:
-        assert isinstance(frame, CallActionFrame)
-        self._speaker.playout.mark(lambda: self._on_action(frame))
+    def _close(self) -> None:
+        """The open utterance, if any, is complete."""
+        self._first_audio_ns = None
+        self._context_id = None
+        self._speaker.audio(self._wire.encode(self._rates.flush()))
+        self._speaker.end()
 
     def _after_heard(self, frame: Frame) -> None:
-        self._speaker.playout.mark(lambda: self.push_frame(frame))
+        self._speaker.playout.mark(lambda: self.push_frame(frame), keep=not frame.interruptible)
+
+    def _was_cut(self, frame: Frame) -> bool:
+        """Whether the frame belongs to an utterance that the caller cut off."""
+        context_id = getattr(frame, "context_id", None)
+        return context_id is not None and context_id in self._cut_contexts
 
     async def _interrupt(self) -> None:
         """Cut the agent off, and let the conversation remember the part that was heard."""
-        cut = await self._speaker.interrupt()
+        if self._context_id is not None:
+            self._cut_contexts.append(self._context_id)
+        self._context_id = None
         self._first_audio_ns = None
-        if cut.heard_text and not cut.word_times:
-            await self.push_frame(HeardTextFrame(cut.heard_text, text_type=TextType.SENTENCE))
+        self._rates.reset()
+        cut = await self._speaker.interrupt()
+        if cut.unremembered:
+            await self.push_frame(HeardTextFrame(cut.unremembered, text_type=TextType.SENTENCE))
 
     async def _tell_speaking(self, speaking: bool) -> None:
         frame = BotStartedSpeakingFrame if speaking else BotStoppedSpeakingFrame
