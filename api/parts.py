@@ -13,6 +13,7 @@ from bot.call_bot import BotParts
 from bot.phrases import PhraseCache
 from bot.vad import VadEngine
 from config.agent import AgentConfig
+from config.defaults import require_usable_defaults
 from config.providers import ProviderCatalog
 from config.settings import Settings
 from config.store import AgentChange, AgentStore
@@ -20,7 +21,7 @@ from serializer.detect import DialectOptions
 from serializer.vobiz import VobizOptions
 from services.factory import ServiceFactory
 from sessions.dev_secret import jwt_secret
-from sessions.expected import ExpectedCalls
+from sessions.expected import ExpectedCall, ExpectedCalls
 from sessions.journal import JournalWriter
 from sessions.keeper import RecordKeeper
 from sessions.live import LiveEvents
@@ -42,15 +43,19 @@ class ServerParts:
     Args:
         settings: Everything an operator decided.
         providers: Every provider known.
+
+    Raises:
+        ConfigError: The settings cannot be served.
     """
 
     def __init__(self, settings: Settings, providers: ProviderCatalog) -> None:
+        require_usable_defaults(settings, providers)
         self.settings = settings
         self.providers = providers
         self.web_folder = WEB_FOLDER
         self.jwt_secret = jwt_secret(settings)
         self.agents = AgentStore(settings.agents_dir, providers, settings)
-        self.expected = ExpectedCalls()
+        self.expected = ExpectedCalls(self._no_start)
         self.live = LiveEvents()
         self.vobiz = VobizOptions.from_settings(settings.vobiz)
         self.storage: Storage = build_storage(settings)
@@ -86,6 +91,7 @@ class ServerParts:
 
     async def stop(self) -> None:
         """End what still lives and let go of everything."""
+        self.expected.close()
         await self.manager.drain(0)
         await self.manager.stop()
         await self.agents.stop()
@@ -103,7 +109,7 @@ class ServerParts:
             bot=bot, journals=self.journals, live=self.live, lead_ms=settings.vobiz.lead_ms
         )
         self._keeper = RecordKeeper(
-            self.storage, data / "journal", on_stored=lambda call: self.manager.keep_stored(call)
+            self.storage, data / "journal", on_stored=lambda call: self.manager.ended.stored(call)
         )
         self.manager = SessionManager(parts, self._keeper, settings.server.max_connections)
         self.reception = Reception(
@@ -114,6 +120,9 @@ class ServerParts:
             default_agent=settings.default_agent,
             options=DialectOptions(vobiz=self.vobiz),
         )
+
+    def _no_start(self, call: ExpectedCall) -> None:
+        self.manager.record_no_start(call.agent, call.facts(), self.vobiz.expected_formats())
 
     def _agent_changed(self, change: AgentChange) -> None:
         if change.agent is None:

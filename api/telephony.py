@@ -1,42 +1,51 @@
 """What Vobiz asks and tells over HTTP: the answer, the end of a call, the state of its stream."""
 
 import re
-from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from loguru import logger
 
 from api.parts import Parts, ServerParts
-from api.voice import AGENT_ID
 from config.agent import AgentConfig
 from config.errors import ConfigError
 from config.phone import normalise_number
+from sessions import metrics
 from sessions.expected import ExpectedCall
 
 router = APIRouter(tags=["telephony"])
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_FIELDS = 200
 MAX_FIELD_CHARS = 512
+#: The longest a stream may be allowed to last (vobiz.md section 3).
+MAX_STREAM_SECONDS = 86_400
+#: Events of a call that may be told at the answer address and ask for nothing.
+NEWS = frozenset({"Ring", "MachineDetection"})
 _PLAIN = re.compile(r"[A-Za-z0-9+@._:-]{1,64}")
-AgentId = Annotated[str | None, Query(pattern=AGENT_ID)]
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @router.api_route("/answer", methods=["GET", "POST"], operation_id="answer_call")
-async def answer(request: Request, parts: Parts, agent_id: AgentId = None) -> Response:
-    """Tell Vobiz to stream a call to us; for a call that ends, only take note."""
+async def answer(request: Request, parts: Parts, agent_id: str | None = None) -> Response:
+    """Tell Vobiz to stream a call to us; of a call that ends or only rings, take note."""
     fields = await _fields(request)
-    if fields.get("Event") == "Hangup":
+    event = fields.get("Event", "")
+    if event == "Hangup":
         # Vobiz sends the hang-up here when no hangup_url is set (vobiz.md section 1.6).
         _note_hangup(parts, fields)
         return Response(status_code=204)
+    if event in NEWS:
+        parts.manager.carrier_notice(fields.get("CallUUID", ""), event, fields.get("Machine", ""))
+        return Response(status_code=204)
     agent = _agent(parts, agent_id, fields)
     if agent is None:
-        logger.warning("answer: no agent for this call")
+        metrics.SESSIONS_REFUSED.labels("agent_unknown").inc()
+        logger.warning(f"answer: no agent for this call: {(agent_id or '')[:64]!r}")
         return _xml(_hangup_only("rejected"))
-    if parts.manager.draining or parts.manager.full:
-        parts.manager.refused["answer"] += 1
+    if parts.manager.draining or parts.manager.booked:
+        metrics.SESSIONS_REFUSED.labels("busy_at_answer").inc()
         return _xml(_busy(agent))
     _announce(parts, agent, fields)
     return _xml(_stream(request, parts, agent))
@@ -61,16 +70,20 @@ async def stream_status(request: Request, parts: Parts) -> Response:
 
 async def _fields(request: Request) -> dict[str, str]:
     """Form fields and query parameters as one; longer or odd ones are cut, none is trusted."""
-    length = request.headers.get("content-length", "0")
-    pairs = list(request.query_params.multi_items())
-    if request.method == "POST" and length.isdigit() and int(length) <= MAX_BODY_BYTES:
-        body = bytearray()
+    body = bytearray()
+    if request.method == "POST":
         async for chunk in request.stream():
             body += chunk
             if len(body) > MAX_BODY_BYTES:
                 break
-        pairs += parse_qsl(body[:MAX_BODY_BYTES].decode("utf-8", "replace"), max_num_fields=200)
+    text = body[:MAX_BODY_BYTES].decode("utf-8", "replace")
+    pairs = [*request.query_params.multi_items(), *parse_qsl(_first_fields(text))]
     return {name[:64]: value[:MAX_FIELD_CHARS] for name, value in pairs}
+
+
+def _first_fields(form: str) -> str:
+    """As many fields as are looked at; ``parse_qsl`` would refuse a longer form altogether."""
+    return "&".join(form.split("&", MAX_FIELDS)[:MAX_FIELDS])
 
 
 def _agent(parts: ServerParts, agent_id: str | None, fields: dict[str, str]) -> AgentConfig | None:
@@ -88,7 +101,7 @@ def _announce(parts: ServerParts, agent: AgentConfig, fields: dict[str, str]) ->
         return
     call = ExpectedCall(
         call_id=call_id,
-        agent_id=agent.agent_id,
+        agent=agent,
         from_number=_number(fields.get("From")),
         to_number=_number(fields.get("To")),
         direction="outbound" if fields.get("Direction") == "outbound" else "inbound",
@@ -110,14 +123,21 @@ def _number(text: str | None) -> str | None:
 def _note_hangup(parts: ServerParts, fields: dict[str, str]) -> None:
     names = ("HangupCauseName", "HangupCauseCode", "HangupSource", "Duration", "BillDuration")
     detail = ", ".join(f"{name}={fields[name]}" for name in names if fields.get(name))
-    parts.manager.carrier_hung_up(fields.get("CallUUID", ""), detail)
+    call_id = fields.get("CallUUID", "")
+    parts.expected.hung_up(call_id)
+    parts.manager.carrier_hung_up(call_id, detail)
 
 
 def _stream(request: Request, parts: ServerParts, agent: AgentConfig) -> Element:
-    """``<Stream>`` first, then words for a caller whose stream could not be opened."""
+    """``<Stream>``, and the end of the call once the stream has ended.
+
+    What stands behind ``<Stream>`` runs after every stream, also after one that went well, so
+    there can be no apology for one that could not be opened.
+    """
     http_base = parts.settings.server.public_url or str(request.base_url).rstrip("/")
     base = urlsplit(http_base)
     socket = f"{'wss' if base.scheme == 'https' else 'ws'}://{base.netloc}{base.path}"
+    longest_seconds = int(agent.call.max_duration_seconds) + 60
     response = Element("Response")
     stream = SubElement(
         response,
@@ -129,7 +149,7 @@ def _stream(request: Request, parts: ServerParts, agent: AgentConfig) -> Element
             "contentType": parts.settings.vobiz.content_type,
             "statusCallbackUrl": f"{http_base}/stream-status",
             "statusCallbackMethod": "POST",
-            "streamTimeout": str(int(agent.call.max_duration_seconds) + 60),
+            "streamTimeout": str(min(longest_seconds, MAX_STREAM_SECONDS)),
             "maxRetries": "0",
         },
     )
@@ -142,7 +162,7 @@ def _busy(agent: AgentConfig) -> Element:
     response = Element("Response")
     language = agent.language if "-" in agent.language else f"{agent.language}-IN"
     speak = SubElement(response, "Speak", {"language": language})
-    speak.text = agent.render(agent.phrases()["busy"])
+    speak.text = _NOT_XML.sub("", agent.render(agent.phrases()["busy"]))
     SubElement(response, "Hangup")
     return response
 

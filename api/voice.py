@@ -1,31 +1,49 @@
 """``WS /voice``: the door for carriers and client programs."""
 
 import asyncio
-from typing import Annotated
+from contextlib import suppress
 
-from fastapi import APIRouter, Path, Query, WebSocket
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
+from api.origin import is_allowed_origin
 from api.parts import ServerParts, server_parts
+from sessions.channel import Departure
 
 router = APIRouter()
 
 SEND_SECONDS = 5.0
-AGENT_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-AgentInPath = Annotated[str, Path(pattern=AGENT_ID)]
-AgentInQuery = Annotated[str | None, Query(pattern=AGENT_ID)]
+#: How a peer went, by the close code that the server's WebSocket layer gives; see
+#: ``api.websocket_protocol``. With every other code, or none, it has simply left.
+DEPARTURES: dict[int, Departure] = {
+    1002: "broke_protocol",
+    1006: "lost",
+    1007: "broke_protocol",
+    1009: "broke_protocol",
+    1012: "stopped",
+}
 
 
 class WebSocketChannel:
     """A Starlette WebSocket as a :class:`sessions.channel.Channel`."""
 
-    def __init__(self, websocket: WebSocket) -> None:
+    def __init__(self, websocket: WebSocket, *, send_seconds: float = SEND_SECONDS) -> None:
         self._websocket = websocket
+        self._send_seconds = send_seconds
+        self._departure: Departure = "left"
+
+    @property
+    def departure(self) -> Departure:
+        """See :class:`sessions.channel.Channel`."""
+        return self._departure
 
     async def receive(self) -> str | bytes | None:
         """See :class:`sessions.channel.Channel`."""
+        if self._websocket.client_state is not WebSocketState.CONNECTED:
+            return None
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
+            self._departure = DEPARTURES.get(message.get("code", 1005), "left")
             return None
         text: str | None = message.get("text")
         data: bytes | None = message.get("bytes")
@@ -36,13 +54,18 @@ class WebSocketChannel:
         if not self._open:
             return
         kind = "text" if isinstance(message, str) else "bytes"
-        async with asyncio.timeout(SEND_SECONDS):
-            await self._websocket.send({"type": "websocket.send", kind: message})
+        # The socket may close while this waits: its reader finds out and ends the call.
+        with suppress(WebSocketDisconnect, RuntimeError):
+            async with asyncio.timeout(self._send_seconds):
+                await self._websocket.send({"type": "websocket.send", kind: message})
 
     async def close(self, code: int, reason: str) -> None:
         """See :class:`sessions.channel.Channel`."""
-        if self._open:
-            await self._websocket.close(code, reason)
+        if not self._open:
+            return
+        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(self._send_seconds):
+                await self._websocket.close(code, reason)
 
     @property
     def _open(self) -> bool:
@@ -55,6 +78,9 @@ class WebSocketChannel:
 
 async def _serve(websocket: WebSocket, agent_id: str | None) -> None:
     parts: ServerParts = server_parts(websocket)
+    if not is_allowed_origin(websocket, parts.settings.server):
+        await websocket.close(1008, "origin")  # Before it is accepted: an HTTP 403.
+        return
     await websocket.accept()
     channel = WebSocketChannel(websocket)
     await parts.reception.receive(channel, agent_id)
@@ -62,13 +88,13 @@ async def _serve(websocket: WebSocket, agent_id: str | None) -> None:
 
 
 @router.websocket("/voice")
-async def voice(websocket: WebSocket, agent_id: AgentInQuery = None) -> None:
+async def voice(websocket: WebSocket, agent_id: str | None = None) -> None:
     """The first message decides which protocol is spoken."""
     await _serve(websocket, agent_id)
 
 
 @router.websocket("/voice/{agent_id}")
 @router.websocket("/agent/{agent_id}")
-async def voice_to_agent(websocket: WebSocket, agent_id: AgentInPath) -> None:
+async def voice_to_agent(websocket: WebSocket, agent_id: str) -> None:
     """As ``/voice``, with the agent in the address; ``/agent`` serves VoiceERA deployments."""
     await _serve(websocket, agent_id)

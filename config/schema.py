@@ -114,7 +114,7 @@ def _variable(name: str, default: str, description: str) -> list[str]:
 
 
 def _written(default: object) -> str:
-    if default is None or isinstance(default, SecretStr | BaseModel):
+    if default in (None, ()) or isinstance(default, SecretStr | BaseModel):
         return ""
     return str(default).lower() if isinstance(default, bool) else str(default)
 

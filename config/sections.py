@@ -11,6 +11,7 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -38,7 +39,22 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _origin(value: str) -> str:
+    parts = urlsplit(_http_url(value))
+    if parts.path or parts.query or parts.username is not None or "*" in value:
+        raise ValueError("must be an origin such as https://app.example.in, without a path or *")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _listed(value: object) -> object:
+    """A list, or what an environment variable can hold of one: words between commas."""
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Origin = Annotated[str, AfterValidator(_origin)]
 
 
 class ServerSettings(SettingsSection):
@@ -68,6 +84,13 @@ class ServerSettings(SettingsSection):
         default=None,
         description="The address carriers reach, such as https://voice.example.in; "
         "without it the address of each request is used.",
+    )
+    allowed_origins: Annotated[
+        tuple[Origin, ...], BeforeValidator(_listed), Env("ALLOWED_ORIGINS")
+    ] = Field(
+        default=(),
+        description="Web pages of other hosts that may open /voice, such as "
+        "https://app.example.in; several with commas. The server's own pages always may.",
     )
 
 

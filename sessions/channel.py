@@ -1,10 +1,18 @@
 """A socket as a session sees it, whoever made it."""
 
-from typing import Protocol
+from typing import Literal, Protocol
+
+#: How a peer went: it closed, it no longer answers, it broke the WebSocket protocol itself, or
+#: this server is being stopped by force.
+Departure = Literal["left", "lost", "broke_protocol", "stopped"]
 
 
 class Channel(Protocol):
     """One open WebSocket. ``send`` may be called from several tasks, one message each."""
+
+    @property
+    def departure(self) -> Departure:
+        """How the peer went; has a meaning once ``receive`` has given None."""
 
     async def receive(self) -> str | bytes | None:
         """The next message, or None once the peer has gone."""

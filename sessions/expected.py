@@ -2,13 +2,17 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from config.agent import AgentConfig
 from sessions.facts import CallFacts
 
 MAX_EXPECTED = 10_000
 EXPIRES_SECONDS = 600.0
+#: A stream that has not begun by then never will; the call is recorded as one that did not start.
+NO_START_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +20,13 @@ class ExpectedCall:
     """What the answer webhook told; the stream itself carries no numbers (vobiz.md 4.1).
 
     Attributes:
-        agent_id: Whom the webhook chose.
+        agent: Whom the webhook chose.
         from_number: E.164, None where hidden.
         to_number: E.164.
     """
 
     call_id: str
-    agent_id: str
+    agent: AgentConfig
     from_number: str | None
     to_number: str | None
     direction: Literal["inbound", "outbound"]
@@ -38,24 +42,88 @@ class ExpectedCall:
         )
 
 
-class ExpectedCalls:
-    """Remembers announced calls for a while, a bounded number of them."""
+@dataclass(slots=True)
+class _Announced:
+    call: ExpectedCall
+    since: float
+    timer: asyncio.TimerHandle | None = None
+    started: bool = False
 
-    def __init__(self) -> None:
-        self._calls: OrderedDict[str, tuple[float, ExpectedCall]] = OrderedDict()
+
+class ExpectedCalls:
+    """Remembers announced calls for a while, a bounded number of them.
+
+    Args:
+        on_no_start: Told, once, of a call that was answered and whose stream never began.
+        no_start_seconds: How long a stream may take.
+    """
+
+    def __init__(
+        self,
+        on_no_start: Callable[[ExpectedCall], None],
+        *,
+        no_start_seconds: float = NO_START_SECONDS,
+    ) -> None:
+        self._on_no_start = on_no_start
+        self._no_start_seconds = no_start_seconds
+        self._calls: OrderedDict[str, _Announced] = OrderedDict()
 
     def announce(self, call: ExpectedCall) -> None:
         """Remember a call; a second announcement replaces the first."""
-        now = asyncio.get_running_loop().time()
-        self._calls[call.call_id] = (now, call)
+        loop = asyncio.get_running_loop()
+        before = self._calls.get(call.call_id)
+        announced = _Announced(call, loop.time())
+        if before is not None:
+            _cancel(before)
+            announced.started = before.started
+        if not announced.started:
+            announced.timer = loop.call_later(self._no_start_seconds, self._missed, call.call_id)
+        self._calls[call.call_id] = announced
         self._calls.move_to_end(call.call_id)
-        while self._calls:
-            oldest_id, (since, _) = next(iter(self._calls.items()))
-            if len(self._calls) <= MAX_EXPECTED and now - since < EXPIRES_SECONDS:
-                break
-            del self._calls[oldest_id]
+        self._forget_old(loop.time())
 
     def find(self, call_id: str | None) -> ExpectedCall | None:
         """What was announced for a carrier's call id. One call may open several streams."""
         found = self._calls.get(call_id) if call_id is not None else None
-        return found[1] if found is not None else None
+        return found.call if found is not None else None
+
+    def started(self, call_id: str | None) -> None:
+        """The call's stream has begun."""
+        found = self._calls.get(call_id) if call_id is not None else None
+        if found is not None:
+            found.started = True
+            _cancel(found)
+
+    def hung_up(self, call_id: str) -> None:
+        """The call is over; one that has not begun is missed now."""
+        found = self._calls.get(call_id)
+        if found is not None and found.timer is not None:
+            _cancel(found)
+            self._missed(call_id)
+
+    def close(self) -> None:
+        """Wait for no stream any more."""
+        for announced in self._calls.values():
+            _cancel(announced)
+        self._calls.clear()
+
+    def _missed(self, call_id: str) -> None:
+        announced = self._calls.get(call_id)
+        if announced is not None:
+            announced.timer = None
+            if not announced.started:
+                self._on_no_start(announced.call)
+
+    def _forget_old(self, now: float) -> None:
+        while self._calls:
+            oldest_id, oldest = next(iter(self._calls.items()))
+            if len(self._calls) <= MAX_EXPECTED and now - oldest.since < EXPIRES_SECONDS:
+                break
+            _cancel(oldest)
+            del self._calls[oldest_id]
+
+
+def _cancel(announced: _Announced) -> None:
+    if announced.timer is not None:
+        announced.timer.cancel()
+        announced.timer = None

@@ -4,7 +4,6 @@ import hashlib
 from typing import Protocol
 
 from config.agent import PROVIDER_KINDS, AgentConfig
-from serializer.base import Dialect
 from serializer.codecs import AudioFormat
 from sessions.facts import CallFacts
 from sessions.journal_format import JournalHeader
@@ -13,16 +12,29 @@ from sessions.journal_format import JournalHeader
 class Begun(Protocol):
     """The part of a session that a header is made from."""
 
-    session_id: str
-    started_wall: float
-    agent: AgentConfig
-    facts: CallFacts
+    @property
+    def session_id(self) -> str: ...
+
+    @property
+    def started_wall(self) -> float: ...
+
+    @property
+    def agent(self) -> AgentConfig: ...
+
+    @property
+    def facts(self) -> CallFacts: ...
 
 
 def journal_header(
-    session: Begun, dialect: Dialect, heard: AudioFormat, spoken: AudioFormat
+    session: Begun, dialect: str, heard: AudioFormat, spoken: AudioFormat
 ) -> JournalHeader:
-    """What the journal keeps of a call's beginning; enough to finish it after a crash."""
+    """What the journal keeps of a call's beginning; enough to finish it after a crash.
+
+    Args:
+        dialect: Who speaks on the wire: ``vobiz``, ``client``.
+        heard: Codec of the caller's audio.
+        spoken: Codec of the agent's.
+    """
     agent, facts = session.agent, session.facts
     labels = dict(agent.metadata)
     if facts.subject is not None:
@@ -35,7 +47,7 @@ def journal_header(
         caller_format=heard,
         agent_format=spoken,
         direction=facts.direction,
-        dialect=dialect.name,
+        dialect=dialect,
         agent_name=agent.title,
         language=agent.language,
         carrier_call_id=facts.carrier_call_id,

@@ -12,25 +12,41 @@ ToSessionMs = Callable[[float], float]
 class Line:
     """Sends for one session; the bot's :class:`bot.media.MediaSink`.
 
+    Every method raises ``OSError`` or ``TimeoutError`` where the peer cannot be reached.
+
     Args:
         channel: The socket.
         dialect: How the peer speaks; already negotiated.
         journal: Keeps what was sent, and what of it was cut.
         to_session_ms: From loop time to the session's time.
+        on_lost: Called when the peer turns out not to read any more.
     """
 
     def __init__(
-        self, channel: Channel, dialect: Dialect, journal: CallJournal, to_session_ms: ToSessionMs
+        self,
+        channel: Channel,
+        dialect: Dialect,
+        journal: CallJournal,
+        to_session_ms: ToSessionMs,
+        on_lost: Callable[[], None],
     ) -> None:
         self._channel = channel
         self._dialect = dialect
         self._journal = journal
         self._to_session_ms = to_session_ms
+        self._on_lost = on_lost
+        self._hushed = False
+
+    def hush(self) -> None:
+        """Send no more audio: the peer is about to be told that the call is over."""
+        self._hushed = True
 
     async def send_audio(self, payload: bytes, due_at: float) -> None:
         """See :class:`bot.media.MediaSink`."""
+        if self._hushed:
+            return
         self._journal.agent_audio(self._to_session_ms(due_at), payload)
-        await self._channel.send(self._dialect.audio(payload))
+        await self.send(self._dialect.audio(payload))
 
     async def clear(self, heard_until: float) -> bool:
         """See :class:`bot.media.MediaSink`."""
@@ -45,8 +61,16 @@ class Line:
         return sent and self._dialect.sends_acks
 
     async def send(self, message: str | bytes | None) -> bool:
-        """Send what the dialect has for an occasion; None is nothing to send."""
+        """Send what the dialect has for an occasion; None is nothing to send.
+
+        Returns:
+            Whether there was anything to send.
+        """
         if message is None:
             return False
-        await self._channel.send(message)
+        try:
+            await self._channel.send(message)
+        except OSError:
+            self._on_lost()
+            raise
         return True

@@ -1,8 +1,7 @@
 """Admits calls, knows the live ones, and sees each through to its stored record."""
 
 import asyncio
-from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,17 +10,22 @@ from loguru import logger
 from config.agent import AgentConfig
 from config.errors import AdmissionError, StorageError
 from serializer.base import Dialect
+from serializer.codecs import AudioFormat
 from serializer.messages import Message
 from sessions import metrics
 from sessions.channel import Channel
+from sessions.ended import EndedCalls
 from sessions.facts import CallFacts
+from sessions.journal import JournalStatus
 from sessions.keeper import RecordKeeper, StoredCall
+from sessions.no_start import NeverBegun, journal_no_start
 from sessions.ringing import RingingCalls
 from sessions.session import CallSession, SessionParts
 
 CHECK_SECONDS = 1.0
-#: Calls whose stored record is remembered for quick answers.
-MAX_REMEMBERED = 1000
+#: After the last calls were told to end: for their farewells, and for storing their records.
+FAREWELL_SECONDS = 30.0
+STORE_SECONDS = 20.0
 
 
 class SessionManager:
@@ -37,15 +41,14 @@ class SessionManager:
         self._parts = parts
         self._keeper = keeper
         self.ringing = RingingCalls(parts.bot, parts.lead_ms)
+        self.ended = EndedCalls(keeper.amend)
         self._max_sessions = max_sessions
         self._live: dict[str, CallSession] = {}
-        self._stored: OrderedDict[str, StoredCall] = OrderedDict()
-        self._finishing: set[asyncio.Task[Any]] = set()
+        self._finishing: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
-        self.refused: Counter[str] = Counter()
 
     @property
     def active(self) -> int:
@@ -57,19 +60,21 @@ class SessionManager:
         """Whether one more call would be refused."""
         return len(self._live) >= self._max_sessions
 
+    @property
+    def booked(self) -> bool:
+        """Whether the calls that ring will take what lines are left."""
+        return len(self._live) + len(self.ringing) >= self._max_sessions
+
     def __iter__(self) -> Iterator[CallSession]:
         return iter(tuple(self._live.values()))
 
     def find(self, call_id: str) -> CallSession | None:
         """The live call of that id, ours or the carrier's; the latest where there are several."""
-        for session in reversed(self._live.values()):
-            if call_id in session.keys:
-                return session
-        return None
+        return next((s for s in reversed(self._live.values()) if call_id in s.keys), None)
 
     def stored(self, call_id: str) -> StoredCall | None:
         """A call that ended lately and has been stored, by our id or the carrier's."""
-        return self._stored.get(call_id)
+        return self.ended.find(call_id)
 
     async def start(self) -> None:
         """Begin to watch deadlines."""
@@ -82,9 +87,11 @@ class SessionManager:
             AdmissionError: ``draining`` or ``server_full``.
         """
         if self.draining:
-            self._refuse("draining", "the server is shutting down and takes no new calls")
+            raise AdmissionError("draining", "the server is shutting down and takes no new calls")
         if self.full:
-            self._refuse("server_full", f"all {self._max_sessions} lines are busy; try later")
+            raise AdmissionError(
+                "server_full", f"all {self._max_sessions} lines are busy; try later"
+            )
 
     async def serve(
         self,
@@ -96,79 +103,85 @@ class SessionManager:
     ) -> str:
         """Serve one call to its end.
 
+        A second stream of a carrier's call takes the place of the first, whose session ends;
+        each has a record of its own.
+
         Returns:
             The end cause.
 
         Raises:
             AdmissionError: There is no room.
-            ConfigError: The agent's services cannot be built.
         """
         self.admit()
+        for replaced in self._streams_of(facts.carrier_call_id):
+            replaced.notice("stream_replaced", "the carrier opened another stream for this call")
+            replaced.gone("lost")
         formats = (dialect.input_format, dialect.output_format)
-        bot = self.ringing.take(facts.carrier_call_id, agent, formats)
-        session = CallSession(agent, facts, channel, dialect, self._parts, bot)
+        prepared = self.ringing.take(facts.carrier_call_id, agent, formats)
+        session = CallSession(agent, facts, channel, dialect, self._parts, prepared)
         self._live[session.session_id] = session
         self._idle.clear()
         metrics.SESSIONS_TOTAL.labels(dialect.name).inc()
         metrics.SESSIONS_ACTIVE.set(self.active)
+        cause = "internal_error"
         try:
             cause = await session.run(held)
         finally:
             del self._live[session.session_id]
             metrics.SESSIONS_ACTIVE.set(self.active)
-            self._finish(session)
+            metrics.SESSIONS_ENDED.labels(cause).inc()
+            self.ended.ended(session.session_id, facts.carrier_call_id)
+            self._begin(self._store(session.session_id, session.journal.close()))
             if not self._live:
                 self._idle.set()
-        metrics.SESSIONS_ENDED.labels(cause).inc()
         return cause
 
-    def keep_stored(self, call: StoredCall) -> None:
-        """Remember where a call was stored; given to the keeper as its listener."""
-        record = call.record
-        for key in (record.session_id, record.carrier_call_id):
-            if key:
-                self._stored[key] = call
-                self._stored.move_to_end(key)
-        while len(self._stored) > MAX_REMEMBERED:
-            self._stored.popitem(last=False)
+    def record_no_start(
+        self,
+        agent: AgentConfig,
+        facts: CallFacts,
+        formats: tuple[AudioFormat, AudioFormat],
+        dialect: str = "vobiz",
+    ) -> None:
+        """Keep a record of a call that was answered and never began to stream."""
+        call = NeverBegun(agent=agent, facts=facts)
+        metrics.SESSIONS_ENDED.labels("no_start").inc()
+        self.ended.ended(call.session_id, facts.carrier_call_id)
+        journal = journal_no_start(call, self._parts.journals, dialect, formats)
+        self._begin(self._store(call.session_id, journal))
 
     def carrier_notice(self, call_id: str, name: str, detail: str) -> None:
         """Keep what a carrier told of a call over a webhook, live or ended."""
-        session = self.find(call_id)
-        if session is not None:
-            session.notice(name, detail)
-        elif call_id in self._stored:
-            self._amend(call_id, name, detail)
-        else:
-            logger.info(f"carrier notice {name} for a call that is not known here")
+        live = [session for session in self._streams_of(call_id) if session.notice(name, detail)]
+        if not live and not self.ended.notice(call_id, name, detail):
+            logger.info(f"carrier notice {name!r} for a call that is not known here")
 
     def carrier_hung_up(self, call_id: str, detail: str) -> None:
         """The carrier's word that a call is over; it may come twice or late."""
-        session = self.find(call_id)
+        self.ringing.forget(call_id)
         self.carrier_notice(call_id, "hangup", detail)
-        if session is not None:
-            session.end("caller_hangup")
+        for session in self._streams_of(call_id):
+            session.gone("left")
 
     async def settled(self) -> None:
         """Wait until no call is live and all have been stored or put off for later."""
         await self._idle.wait()
         while self._finishing:
             await asyncio.wait(self._finishing)
+        await self.ended.settled()
 
     async def drain(self, seconds: float) -> None:
         """Take no new calls, let the live ones go on for a while, then end them."""
         self.draining = True
         if self._live:
             logger.info(f"draining: {self.active} calls may go on for {seconds:.0f} s")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
-        for session in self:
-            session.end("drained")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(30.0):
-                await self._idle.wait()
-        await self.settled()
+        if not await _within(seconds, self._idle.wait()):
+            for session in self:
+                session.end("drained")
+            if not await _within(FAREWELL_SECONDS, self._idle.wait()):
+                logger.error(f"{self.active} calls did not end")
+        if not await _within(STORE_SECONDS, self.settled()):
+            logger.warning("some calls are not stored yet; the next start goes on with them")
 
     async def stop(self) -> None:
         """Stop watching, and what still rings."""
@@ -178,49 +191,48 @@ class SessionManager:
             with suppress(asyncio.CancelledError):
                 await self._watch
 
-    def _refuse(self, code: str, message: str) -> None:
-        self.refused[code] += 1
-        metrics.SESSIONS_REFUSED.labels(code).inc()
-        raise AdmissionError(code, message)
+    def _streams_of(self, carrier_call_id: str | None) -> list[CallSession]:
+        """The live sessions of a carrier's call; a carrier knows no ids of ours."""
+        if not carrier_call_id:
+            return []
+        return [s for s in self if s.facts.carrier_call_id == carrier_call_id]
 
-    def _finish(self, session: CallSession) -> None:
-        task = asyncio.create_task(self._store(session), name="session-store")
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="session-store")
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
 
-    def _amend(self, call_id: str, name: str, detail: str) -> None:
-        """Add a late notice to a stored record, once."""
-        call = self._stored[call_id]
-        if any(n.name == name and n.detail == detail for n in call.record.notices):
-            return
-        task = asyncio.create_task(self._keeper.amend(call, name, detail), name="record-amend")
-        self._finishing.add(task)
-        task.add_done_callback(self._amended)
-
-    def _amended(self, task: "asyncio.Task[StoredCall]") -> None:
-        self._finishing.discard(task)
-        if task.cancelled():
-            return
-        error = task.exception()
-        if error is None:
-            self.keep_stored(task.result())
-        else:
-            logger.warning(f"a late notice could not be added to its record: {error}")
-
-    async def _store(self, session: CallSession) -> None:
+    async def _store(self, session_id: str, closing: Coroutine[Any, Any, JournalStatus]) -> None:
         """Have the journal made into recording, transcript and record."""
-        status = await session.journal.close()
+        status = await closing
         if not status.on_disk:
-            logger.error(f"call {session.session_id} left no journal: {status.error}")
+            logger.error(f"call {session_id} left no journal: {status.error}")
             return
         try:
             await self._keeper.finish(status.folder)
         except StorageError as error:
-            logger.warning(f"call {session.session_id} is not stored yet: {error.message}")
+            logger.warning(f"call {session_id} is not stored yet: {error.message}")
+        # Nobody waits for this task; the keeper tries again at the next start.
+        except Exception:
+            logger.exception(f"call {session_id} could not be stored")
 
     async def _check_for_ever(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             for session in self:
-                session.check(loop.time())
+                try:
+                    session.check(loop.time())
+                # One call's mistake must not leave all others without deadlines.
+                except Exception:
+                    logger.exception(f"call {session.session_id}: its deadlines failed")
+
+
+async def _within(seconds: float, wait: Coroutine[Any, Any, object]) -> bool:
+    """Whether ``wait`` came to its end in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await wait
+    except TimeoutError:
+        return False
+    return True

@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from bot.events import CallEvent, Degraded, TurnMetrics
+
 SESSIONS_ACTIVE = Gauge("sessions_active", "Calls that are live now")
 SESSIONS_TOTAL = Counter("sessions_total", "Calls admitted", ["dialect"])
 SESSIONS_REFUSED = Counter("sessions_refused_total", "Calls refused before they began", ["reason"])
@@ -9,6 +11,9 @@ SESSIONS_ENDED = Counter("sessions_ended_total", "Calls ended", ["cause"])
 ERRORS = Counter("errors_total", "Things that failed while a call went on", ["stage", "kind"])
 WIRE_MESSAGES_BAD = Counter("wire_messages_bad_total", "Messages that broke a protocol", ["code"])
 MEDIA_DROPPED = Counter("media_dropped_total", "Packets of caller audio dropped", ["reason"])
+PEER_MESSAGES_DROPPED = Counter(
+    "peer_messages_dropped_total", "Messages that a slow client program missed"
+)
 LIVE_EVENTS_DROPPED = Counter("live_events_dropped_total", "Events a slow listener missed")
 RESPONSE_SECONDS = Histogram(
     "response_seconds",
@@ -21,3 +26,22 @@ STAGE_SECONDS = Histogram(
     ["stage"],
     buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 4.0),
 )
+
+
+def count(event: CallEvent) -> None:
+    """Count what happened in a call."""
+    match event:
+        case Degraded(stage=stage, kind=kind):
+            ERRORS.labels(stage, kind).inc()
+        case TurnMetrics(response_ms=response_ms):
+            if response_ms is not None:
+                RESPONSE_SECONDS.observe(response_ms / 1000)
+            for stage, value_ms in _stages(event):
+                if value_ms is not None:
+                    STAGE_SECONDS.labels(stage).observe(value_ms / 1000)
+        case _:
+            pass
+
+
+def _stages(event: TurnMetrics) -> tuple[tuple[str, float | None], ...]:
+    return (("stt", event.stt_ms), ("llm", event.llm_ms), ("tts", event.tts_ms))

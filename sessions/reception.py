@@ -1,29 +1,31 @@
 """From an open socket to an admitted call: who speaks, may they, and to which agent."""
 
 import asyncio
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from loguru import logger
 from pydantic import SecretStr
 
 from config.agent import AgentConfig
-from config.errors import AdmissionError, ConfigError, VoiceServerError, WireError
+from config.errors import AdmissionError, VoiceServerError, WireError
 from config.store import AgentStore
-from serializer.base import Dialect
+from serializer.base import FATAL_WIRE_CODES, Dialect
 from serializer.client import CLOSE_CODES
 from serializer.detect import DialectOptions, detect_dialect
-from serializer.messages import AuthRequest, Media, Message, StreamStarted
+from serializer.messages import AuthRequest, Dtmf, Media, Message, StreamStarted
 from sessions import metrics
 from sessions.channel import Channel
 from sessions.expected import ExpectedCalls
 from sessions.facts import CallFacts
+from sessions.intake import MAX_BAD_MESSAGES
 from sessions.manager import SessionManager
-from sessions.session import MAX_BAD_MESSAGES
 from sessions.tokens import verify_token
 
 START_SECONDS = 5.0
-#: Packets that may come before ``start``; ten seconds of them.
-MAX_HELD = 500
+#: Packets from before ``start`` that are kept, the latest two seconds.
+MAX_HELD = 100
 
 
 @dataclass(slots=True)
@@ -32,8 +34,8 @@ class _Greeting:
 
     dialect: Dialect | None = None
     opening: StreamStarted | AuthRequest | None = None
-    held: list[Message] = field(default_factory=list)
-    bad: int = 0
+    held: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_HELD))
+    bad_in_a_row: int = 0
 
 
 class Reception:
@@ -46,6 +48,7 @@ class Reception:
         jwt_secret: Signs the tokens of client programs.
         default_agent: Whom a call gets that names none.
         options: How dialects are spoken.
+        start_seconds: How long a peer may take to introduce itself.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Reception:
         jwt_secret: SecretStr,
         default_agent: str,
         options: DialectOptions,
+        start_seconds: float = START_SECONDS,
     ) -> None:
         self._agents = agents
         self._manager = manager
@@ -64,6 +68,7 @@ class Reception:
         self._jwt_secret = jwt_secret
         self._default_agent = default_agent
         self._options = options
+        self.start_seconds = start_seconds
 
     async def receive(self, channel: Channel, agent_id: str | None) -> None:
         """Serve one socket from its first message to its end.
@@ -74,39 +79,64 @@ class Reception:
         """
         greeting = _Greeting()
         try:
-            async with asyncio.timeout(START_SECONDS):
-                await self._greet(channel, greeting)
-            if greeting.opening is None or greeting.dialect is None:
+            opening = await self._opening(channel, greeting)
+            if opening is None or greeting.dialect is None:
                 metrics.SESSIONS_REFUSED.labels("no_start").inc()
                 return
-            agent, facts = self._decide(greeting.opening, agent_id)
-            await self._manager.serve(agent, facts, channel, greeting.dialect, greeting.held)
-        except TimeoutError:
-            metrics.SESSIONS_REFUSED.labels("no_start").inc()
-            late = WireError("auth_timeout", "nothing was said within 5 s; send auth or start")
-            await self._refuse(channel, greeting.dialect, late)
+            agent, facts = self._decide(opening, agent_id)
+            self._manager.admit()
         except VoiceServerError as error:
             await self._refuse(channel, greeting.dialect, error)
+            return
+        self._expected.started(facts.carrier_call_id)
+        held = tuple(greeting.held)
+        await self._manager.serve(agent, facts, channel, greeting.dialect, held)
 
-    async def _greet(self, channel: Channel, greeting: _Greeting) -> None:
-        """Read until the peer has introduced itself or gone."""
-        while greeting.opening is None and (data := await channel.receive()) is not None:
-            try:
-                if greeting.dialect is None:
-                    greeting.dialect = detect_dialect(data, self._options)
-                self._take(greeting, greeting.dialect.decode(data))
-            except WireError as error:
-                greeting.bad += 1
-                metrics.WIRE_MESSAGES_BAD.labels(error.code).inc()
-                carrier = greeting.dialect is not None and greeting.dialect.name != "client"
-                if not carrier or greeting.bad >= MAX_BAD_MESSAGES:
-                    raise
+    async def _opening(
+        self, channel: Channel, greeting: _Greeting
+    ) -> StreamStarted | AuthRequest | None:
+        """How the peer has introduced itself; None where it has gone before.
 
-    @staticmethod
-    def _take(greeting: _Greeting, message: Message) -> None:
+        Raises:
+            WireError: It has not, in time or in a way that anybody understands.
+        """
+        try:
+            async with asyncio.timeout(self.start_seconds):
+                while greeting.opening is None:
+                    data = await channel.receive()
+                    if data is None:
+                        return None
+                    self._listen(greeting, data)
+        except TimeoutError:
+            seconds = f"{self.start_seconds:g} s"
+            raise WireError(
+                "auth_timeout", f"no auth or start within {seconds}; send it at once"
+            ) from None
+        return greeting.opening
+
+    def _listen(self, greeting: _Greeting, data: str | bytes) -> None:
+        """Take one message in; a carrier may send some that are no good, a client none.
+
+        Raises:
+            WireError: The socket cannot go on.
+        """
+        try:
+            if greeting.dialect is None:
+                greeting.dialect = detect_dialect(data, self._options)
+            message = greeting.dialect.decode(data)
+        except WireError as error:
+            metrics.WIRE_MESSAGES_BAD.labels(error.code).inc()
+            greeting.bad_in_a_row += 1
+            carrier = greeting.dialect is not None and greeting.dialect.name != "client"
+            if not carrier or error.code in FATAL_WIRE_CODES:
+                raise
+            if greeting.bad_in_a_row >= MAX_BAD_MESSAGES:
+                raise WireError("too_many_errors", error.message) from None
+            return
+        greeting.bad_in_a_row = 0
         if isinstance(message, (StreamStarted, AuthRequest)):
             greeting.opening = message
-        elif isinstance(message, Media) and len(greeting.held) < MAX_HELD:
+        elif isinstance(message, (Media, Dtmf)):
             greeting.held.append(message)
 
     def _decide(
@@ -114,36 +144,40 @@ class Reception:
     ) -> tuple[AgentConfig, CallFacts]:
         if isinstance(opening, AuthRequest):
             client = verify_token(self._jwt_secret, opening.token)
-            agent = self._agent(opening.agent_id or agent_id)
-            if not client.may_talk_to(agent.agent_id):
-                raise AdmissionError("auth_invalid", f"the token is not for agent {agent.agent_id}")
-            return agent, CallFacts(direction="client", subject=client.subject)
+            wanted = opening.agent_id or agent_id or self._default_agent
+            # Before it is looked up: a token says nothing about which other agents there are.
+            if not client.may_talk_to(wanted):
+                raise AdmissionError("auth_invalid", f"the token is not for agent {wanted!r}")
+            return self._agent(wanted), CallFacts(direction="client", subject=client.subject)
         announced = self._expected.find(opening.call_id)
-        agent = self._agent(agent_id or (announced.agent_id if announced else None))
         if announced is not None:
-            return agent, announced.facts(opening.stream_id)
-        return agent, CallFacts(
+            wanted = agent_id or announced.agent.agent_id
+            return self._agent(wanted), announced.facts(opening.stream_id)
+        return self._agent(agent_id or self._default_agent), CallFacts(
             direction="inbound",
             carrier_call_id=opening.call_id,
             carrier_stream_id=opening.stream_id,
         )
 
-    def _agent(self, agent_id: str | None) -> AgentConfig:
-        wanted = agent_id or self._default_agent
-        agent = self._agents.find(wanted)
+    def _agent(self, agent_id: str) -> AgentConfig:
+        agent = self._agents.find(agent_id)
         if agent is None:
-            raise AdmissionError("agent_unknown", f"there is no agent {wanted!r}")
+            raise AdmissionError("agent_unknown", f"there is no agent {agent_id[:64]!r}")
         return agent
 
     async def _refuse(
         self, channel: Channel, dialect: Dialect | None, error: VoiceServerError
     ) -> None:
         """Say why and close; the code is the reason, the message is for a person."""
-        code = "agent_unusable" if isinstance(error, ConfigError) else error.code
+        code = error.code
+        metrics.SESSIONS_REFUSED.labels(code).inc()
         logger.warning(f"a call was refused: {code}: {error.message}")
-        if dialect is not None and (told := dialect.error(code, error.message, True)) is not None:
-            await channel.send(told)
-        await channel.close(_close_code(code), code)
+        with suppress(OSError):
+            if dialect is not None:
+                told = dialect.error(code, error.message, True)
+                if told is not None:
+                    await channel.send(told)
+            await channel.close(_close_code(code), code)
 
 
 def _close_code(code: str) -> int:

@@ -2,25 +2,32 @@
 
 import asyncio
 from dataclasses import dataclass
+from uuid import uuid4
 
 from loguru import logger
 
 from bot.call_bot import BotParts, CallBot
 from config.agent import AgentConfig
-from config.errors import ConfigError
+from config.errors import VoiceServerError
 from serializer.codecs import AudioFormat
 from sessions.facts import CallFacts
 
 #: A stream opens within a second or two of the answer; one that has not by then never will.
 EXPIRES_SECONDS = 20.0
 MAX_RINGING = 50
-#: Building services takes tens of milliseconds; the answer goes out first.
-CONNECT_AFTER_SECONDS = 0.01
 
 
-@dataclass(slots=True)
-class _Ringing:
+@dataclass(frozen=True, slots=True)
+class PreparedBot:
+    """A bot that was made before its session, and the id that the session will have."""
+
+    session_id: str
     bot: CallBot
+
+
+@dataclass(frozen=True, slots=True)
+class _Ringing:
+    prepared: PreparedBot
     expiry: asyncio.TimerHandle
 
 
@@ -30,16 +37,35 @@ class RingingCalls:
     Args:
         parts: What all calls share.
         lead_ms: How far ahead of real time audio is sent.
+        expires_seconds: How long a bot waits for its stream.
+        most: Bots that may wait at once; further calls get theirs when they start.
     """
 
-    def __init__(self, parts: BotParts, lead_ms: int) -> None:
+    def __init__(
+        self,
+        parts: BotParts,
+        lead_ms: int,
+        *,
+        expires_seconds: float = EXPIRES_SECONDS,
+        most: int = MAX_RINGING,
+    ) -> None:
         self._parts = parts
         self._lead_ms = lead_ms
+        self._expires_seconds = expires_seconds
+        self._most = most
         self._bots: dict[str, _Ringing] = {}
         self._stopping: set[asyncio.Task[None]] = set()
 
+    def __len__(self) -> int:
+        """How many bots wait."""
+        return len(self._bots)
+
     def ring(
-        self, call_id: str, agent: AgentConfig, facts: CallFacts, formats: tuple[AudioFormat, ...]
+        self,
+        call_id: str,
+        agent: AgentConfig,
+        facts: CallFacts,
+        formats: tuple[AudioFormat, AudioFormat],
     ) -> None:
         """Begin to connect for a call that has been announced; never raises.
 
@@ -47,60 +73,76 @@ class RingingCalls:
             call_id: The carrier's id.
             formats: What the line will carry, in and out, as far as can be told.
         """
-        if call_id in self._bots or len(self._bots) >= MAX_RINGING:
+        if call_id in self._bots or len(self._bots) >= self._most:
             return
+        session_id = str(uuid4())
+        try:
+            bot = self._connected(session_id, agent, facts, formats)
+        except VoiceServerError as error:
+            logger.warning(f"a ringing call cannot be prepared: {error.message}")
+            return
+        # The call must be answered all the same; it will be told when it starts.
+        except Exception:
+            logger.exception("a ringing call cannot be prepared")
+            return
+        loop = asyncio.get_running_loop()
+        expiry = loop.call_later(self._expires_seconds, self.forget, call_id)
+        self._bots[call_id] = _Ringing(PreparedBot(session_id, bot), expiry)
+
+    def take(
+        self, call_id: str | None, agent: AgentConfig, formats: tuple[AudioFormat | None, ...]
+    ) -> PreparedBot | None:
+        """The bot made ready for this call, if it still fits what was negotiated."""
+        ringing = self._bots.pop(call_id, None) if call_id is not None else None
+        if ringing is None:
+            return None
+        ringing.expiry.cancel()
+        bot = ringing.prepared.bot
+        if bot.agent is agent and bot.formats == formats:
+            return ringing.prepared
+        self._stop(bot)
+        return None
+
+    def forget(self, call_id: str) -> None:
+        """The call will not come: stop its bot."""
+        ringing = self._bots.pop(call_id, None)
+        if ringing is not None:
+            ringing.expiry.cancel()
+            self._stop(ringing.prepared.bot)
+
+    async def close(self) -> None:
+        """Stop every bot that still waits."""
+        for call_id in list(self._bots):
+            self.forget(call_id)
+        if self._stopping:
+            await asyncio.wait(self._stopping)
+
+    def _connected(
+        self,
+        session_id: str,
+        agent: AgentConfig,
+        facts: CallFacts,
+        formats: tuple[AudioFormat, AudioFormat],
+    ) -> CallBot:
         heard, spoken = formats
         bot = CallBot(
             agent,
             self._parts,
             heard_format=heard,
             spoken_format=spoken,
-            session_id=call_id,
+            session_id=session_id,
             variables=facts.values(),
             lead_ms=self._lead_ms,
         )
-        loop = asyncio.get_running_loop()
-        expiry = loop.call_later(EXPIRES_SECONDS, self._drop, call_id)
-        self._bots[call_id] = _Ringing(bot, expiry)
-        loop.call_later(CONNECT_AFTER_SECONDS, self._connect, call_id)
-
-    def take(
-        self, call_id: str | None, agent: AgentConfig, formats: tuple[AudioFormat | None, ...]
-    ) -> CallBot | None:
-        """The bot made ready for this call, if it still fits what was negotiated."""
-        ringing = self._bots.pop(call_id, None) if call_id is not None else None
-        if ringing is None:
-            return None
-        ringing.expiry.cancel()
-        if ringing.bot.agent is agent and ringing.bot.formats == formats:
-            return ringing.bot
-        self._stop(ringing.bot)
-        return None
-
-    async def close(self) -> None:
-        """Stop every bot that still waits."""
-        for call_id in list(self._bots):
-            self._drop(call_id)
-        if self._stopping:
-            await asyncio.wait(self._stopping)
-
-    def _connect(self, call_id: str) -> None:
-        """Build and connect, unless the stream was quicker."""
-        ringing = self._bots.get(call_id)
-        if ringing is None:
-            return
-        try:
-            ringing.bot.connect()
-        except ConfigError as error:
-            logger.warning(f"a ringing call cannot be prepared: {error.message}")
-
-    def _drop(self, call_id: str) -> None:
-        ringing = self._bots.pop(call_id, None)
-        if ringing is not None:
-            ringing.expiry.cancel()
-            self._stop(ringing.bot)
+        bot.connect()
+        return bot
 
     def _stop(self, bot: CallBot) -> None:
         task = asyncio.create_task(bot.stop(), name="ringing-stop")
         self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
+        task.add_done_callback(self._stopped)
+
+    def _stopped(self, task: "asyncio.Task[None]") -> None:
+        self._stopping.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.opt(exception=error).error("a bot that nobody wanted stopped badly")

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 from loguru import logger
@@ -13,60 +13,40 @@ from loguru import logger
 from bot.call_bot import BotParts, CallBot
 from bot.events import (
     AgentSpeech,
-    AgentStateChanged,
-    AgentText,
     CallEnded,
     CallerSpeechStarted,
     CallerTranscript,
     CallEvent,
     CallStarted,
     CarrierNotice,
-    Degraded,
     DtmfReceived,
-    TurnMetrics,
 )
 from config.agent import AgentConfig
-from config.errors import VoiceServerError, WireError
-from serializer.base import FATAL_WIRE_CODES, Dialect
-from serializer.messages import (
-    Control,
-    Dtmf,
-    Media,
-    Message,
-    Ping,
-    PlaybackCleared,
-    PlaybackReached,
-    StreamStopped,
-    TextInput,
-)
+from config.errors import ConfigError, VoiceServerError
+from serializer.base import Dialect
+from serializer.messages import Message
 from sessions import metrics
-from sessions.channel import Channel
+from sessions.channel import Channel, Departure
+from sessions.endings import CLOSE_CODES, DEPARTURES, FAILED, GRACEFUL, LAST_WORDS, UNUSABLE
 from sessions.facts import CallFacts
+from sessions.intake import Intake
 from sessions.journal import CallJournal, JournalWriter
 from sessions.journal_header import journal_header
 from sessions.line import Line
 from sessions.live import LiveEvents
+from sessions.peer_messages import PeerMessages
+from sessions.ringing import PreparedBot
 
-#: Bad messages in a row after which a peer is taken to speak something else.
-MAX_BAD_MESSAGES = 20
-#: Caller audio that may come ahead of real time before packets are dropped.
-MAX_AHEAD_MS = 2000.0
 NO_MEDIA_SECONDS = 30.0
-#: Client messages about what is said that may wait for a slow socket.
-MAX_WAITING_MESSAGES = 256
+#: What a carrier may tell of one call before more of it is left out of the record.
+MAX_NOTICES = 500
+#: How long the peer waits for a bot that does not end, and for its own closing.
+BOT_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
+#: The bot's own last resort comes sooner.
+STUCK_SECONDS = 20.0
 
 State = Literal["admitted", "running", "ending", "closed"]
-
-#: End causes after which the line is still up, so that what is being said may be finished.
-GRACEFUL = frozenset({"agent_hangup", "transferred", "max_duration", "silence", "drained"})
-#: What a client is told when the server itself is at fault: code and message.
-FAILED = {
-    "provider_failed": ("provider_failed", "a service that this agent needs has failed"),
-    "internal_error": ("internal", "the server made a mistake; its log says which"),
-}
-#: Phrase to say before ending for a cause.
-LAST_WORDS = {"max_duration": "farewell", "drained": "farewell"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +68,7 @@ class CallSession:
         channel: The open socket.
         dialect: Negotiated: both its formats are known.
         parts: What all sessions share.
-        bot: One that was made for this call while the phone rang.
+        prepared: A bot that was made for this call while the phone rang.
     """
 
     def __init__(
@@ -98,39 +78,55 @@ class CallSession:
         channel: Channel,
         dialect: Dialect,
         parts: SessionParts,
-        bot: CallBot | None = None,
+        prepared: PreparedBot | None = None,
     ) -> None:
-        self.session_id = str(uuid4())
+        self.session_id = prepared.session_id if prepared else str(uuid4())
         self.agent = agent
         self.facts = facts
         self.state: State = "admitted"
         self.started_wall = time.time()
         self._channel = channel
         self._dialect = dialect
-        self._parts = parts
+        self._live = parts.live
         self._loop = asyncio.get_running_loop()
         self._started_at = self._loop.time()
         self._ended: asyncio.Future[str] = self._loop.create_future()
-        self._transfer_target: str | None = None
-        self._messages: asyncio.Queue[str | bytes] = asyncio.Queue(MAX_WAITING_MESSAGES)
-        self._bad_in_a_row = 0
-        self._media_ms = 0.0
-        self._last_media_at = self._started_at
+        self._gone = asyncio.Event()
+        self._failure: tuple[str, str] | None = None
+        self._unable = False
+        self._over = False
+        self._notices: set[tuple[str, str]] = set()
         self._last_activity_at = self._started_at
         heard, spoken = dialect.input_format, dialect.output_format
         assert heard is not None and spoken is not None
-        self._heard_format = heard
-        header = journal_header(self, dialect, heard, spoken)
-        self.journal: CallJournal = parts.journals.open(header)
-        self._line = Line(channel, dialect, self.journal, self._to_session_ms)
-        self._bot = bot or CallBot(
-            agent,
-            parts.bot,
+        self._bot = (
+            prepared.bot
+            if prepared
+            else CallBot(
+                agent,
+                parts.bot,
+                heard_format=heard,
+                spoken_format=spoken,
+                session_id=self.session_id,
+                variables=facts.values(),
+                lead_ms=parts.lead_ms,
+            )
+        )
+        self.journal: CallJournal = parts.journals.open(
+            journal_header(self, dialect.name, heard, spoken)
+        )
+        self._line = Line(
+            channel, dialect, self.journal, self._to_session_ms, lambda: self.gone("lost")
+        )
+        self._messages = PeerMessages(self._line, dialect)
+        self._intake = Intake(
+            self,
+            channel,
+            dialect,
+            self._line,
+            self._bot,
             heard_format=heard,
-            spoken_format=spoken,
-            session_id=self.session_id,
-            variables=facts.values(),
-            lead_ms=parts.lead_ms,
+            started_at=self._started_at,
         )
 
     @property
@@ -153,29 +149,20 @@ class CallSession:
             The end cause, one of ``bot.events.END_CAUSES``.
         """
         cause = "internal_error"
-        tasks = [asyncio.create_task(self._pump(), name="session-pump")]
+        tasks = [self._task(self._messages.send_for_ever(), "session-messages")]
         try:
             self.state = "running"
             self._announce_start()
             await self._line.send(self._dialect.ready(self.session_id))
-            await self._bot.start(
-                self._line,
-                emit=self.emit,
-                on_end=self._bot_wants_end,
-                started_at=self._started_at,
-            )
-            tasks.append(asyncio.create_task(self._read(held), name="session-reader"))
-            cause = await self._ended
-            self.state = "ending"
-            if cause in GRACEFUL:
-                await self._bot.goodbye(LAST_WORDS.get(cause))
-        except (OSError, TimeoutError):
-            cause = "peer_lost"
-        except VoiceServerError as error:
-            logger.error(f"call {self.session_id}: {error.message}")
-            cause = "provider_failed"
+            cause = await self._serve(held, tasks)
+        except (VoiceServerError, OSError) as error:
+            cause = self._cause_of(error)
+        # Whatever went wrong in this call, it is recorded, its caller told, and no other harmed.
+        except Exception:
+            logger.exception(f"call {self.session_id} failed")
         finally:
             self.state = "ending"
+            await self._last_words(cause)
             await self._close(cause, tasks)
         return cause
 
@@ -184,53 +171,152 @@ class CallSession:
         if not self._ended.done():
             self._ended.set_result(cause)
 
+    def fail(self, cause: str, code: str, message: str) -> None:
+        """Have the call end with an error that a client program is told."""
+        if not self._ended.done():
+            self._failure = (code, message)
+            logger.warning(f"call {self.session_id}: {code}: {message}")
+        self.end(cause)
+
+    def gone(self, departure: Departure) -> None:
+        """The caller has gone: nothing that is still to be said will be heard."""
+        self.end(DEPARTURES[departure])
+        self._gone.set()
+
     def check(self, now: float) -> None:
         """Look at the call's deadlines; called about once a second with the loop's time."""
         if self._ended.done():
             return
+        intake = self._intake
+        if self._bot.playout.playing and not intake.paused:
+            self._last_activity_at = now
         call = self.agent.call
         if now - self._started_at >= call.max_duration_seconds:
             self.end("max_duration")
-        elif self.facts.direction != "client" and now - self._last_media_at >= NO_MEDIA_SECONDS:
-            self.end("peer_lost")
+        elif self.facts.direction != "client" and now - intake.last_media_at >= NO_MEDIA_SECONDS:
+            self.gone("lost")
         elif 0 < call.silence_hangup_seconds <= now - self._last_activity_at:
             self.end("silence")
 
-    def notice(self, name: str, detail: str) -> None:
-        """Keep something that the carrier told over a webhook."""
-        self.emit(CarrierNotice(at_ms=self._now_ms(), name=name, detail=detail))
+    def notice(self, name: str, detail: str) -> bool:
+        """Keep something that the carrier told over a webhook; what it repeats is kept once.
+
+        Returns:
+            False where the call is over, so that it has to be kept elsewhere.
+        """
+        if self._over:
+            return False
+        told = (name, detail)
+        if told not in self._notices and len(self._notices) < MAX_NOTICES:
+            self._notices.add(told)
+            self.emit(CarrierNotice(at_ms=self._now_ms(), name=name, detail=detail))
+        return True
 
     def emit(self, event: CallEvent) -> None:
         """Hand an event to every sink; never blocks, never raises."""
-        self.journal.event(event)
-        self._parts.live.publish(self.keys, self.session_id, event)
-        _count(event)
+        if self._over:
+            return
         if isinstance(event, (CallerSpeechStarted, CallerTranscript, DtmfReceived, AgentSpeech)):
             self._last_activity_at = self._loop.time()
-        message = _for_peer(self._dialect, event)
-        if message is not None and not self._messages.full():
-            self._messages.put_nowait(message)
+        try:
+            self.journal.event(event)
+            self._live.publish(self.keys, self.session_id, event)
+            metrics.count(event)
+            self._messages.offer(event)
+        # A sink's mistake must neither end the call nor unsettle the pipeline that emitted.
+        except Exception:
+            logger.exception(f"call {self.session_id}: an event was lost")
+
+    async def _serve(self, held: Sequence[Message], tasks: list[asyncio.Task[None]]) -> str:
+        await self._bot.start(
+            self._line, emit=self.emit, on_end=self._bot_wants_end, started_at=self._started_at
+        )
+        tasks.append(self._task(self._intake.read(held), "session-intake"))
+        return await self._ended
+
+    def _task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run ``work`` beside the call; its failure ends the call and goes no further."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except OSError:
+                self.gone("lost")
+            # The same bargain as in run(): one call's failure stays with that call.
+            except Exception:
+                logger.exception(f"call {self.session_id} failed in {name}")
+                self.end("internal_error")
+
+        return asyncio.create_task(guarded(), name=name)
+
+    def _cause_of(self, error: VoiceServerError | OSError) -> str:
+        if isinstance(error, OSError):
+            if self._gone.is_set():
+                return "peer_lost"
+            logger.error(f"call {self.session_id}: {error}")
+            return "internal_error"
+        logger.error(f"call {self.session_id}: {error.message}")
+        self._unable = True
+        if isinstance(error, ConfigError):
+            self._failure = UNUSABLE
+        return "provider_failed"
+
+    async def _last_words(self, cause: str) -> None:
+        """Let be heard what is still to be said, for as long as there is somebody to hear it."""
+        phrase = "apology" if self._unable else LAST_WORDS.get(cause)
+        if self._gone.is_set() or (phrase is None and cause not in GRACEFUL):
+            return
+        speaking = asyncio.create_task(self._goodbye(phrase), name="session-goodbye")
+        gone = asyncio.create_task(self._gone.wait(), name="session-gone")
+        await asyncio.wait((speaking, gone), return_when=asyncio.FIRST_COMPLETED)
+        for task in (speaking, gone):
+            task.cancel()
+        await asyncio.gather(speaking, gone, return_exceptions=True)
+
+    async def _goodbye(self, phrase: str | None) -> None:
+        try:
+            await self._bot.goodbye(phrase)
+        # A farewell that fails must not keep the call from being closed and recorded.
+        except Exception:
+            logger.exception(f"call {self.session_id}: its last words failed")
 
     async def _close(self, cause: str, tasks: Sequence[asyncio.Task[None]]) -> None:
         """End everything this session runs, in the order that loses nothing."""
-        if cause in GRACEFUL:
-            with suppress(OSError, TimeoutError):
-                await self._line.send(self._dialect.stop())
-        elif cause in FAILED:
-            with suppress(OSError, TimeoutError):
-                await self._line.send(self._dialect.error(*FAILED[cause], True))
-        await self._bot.stop()
+        stopping = asyncio.create_task(self._bot.stop(), name="session-bot-stop")
+        # A pipeline that does not end is the server's trouble; the peer does not wait for it.
+        await asyncio.wait((stopping,), timeout=BOT_SECONDS)
         self.emit(CallEnded(at_ms=self._now_ms(), cause=cause))
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._flush_messages()
-                await self._channel.close(*_close_code(cause))
+        self._over = True
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(OSError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._say_goodbye_to_peer(cause)
         await self.journal.close()
-        self.state = "closed"
         logger.info(f"call {self.session_id} ended: {cause} after {self.seconds():.1f} s")
+        await self._see_bot_end(stopping)
+        self.state = "closed"
+
+    async def _say_goodbye_to_peer(self, cause: str) -> None:
+        self._line.hush()
+        await self._messages.flush()
+        failure = self._failure or FAILED.get(cause)
+        if failure is not None:
+            await self._line.send(self._dialect.error(*failure, True))
+        else:
+            await self._line.send(self._dialect.status("ended"))
+        if not self._gone.is_set() and (cause in GRACEFUL or cause in FAILED):
+            await self._line.send(self._dialect.stop())
+        await self._channel.close(CLOSE_CODES.get(cause, 1000), cause)
+
+    async def _see_bot_end(self, stopping: asyncio.Task[None]) -> None:
+        await asyncio.wait((stopping,), timeout=STUCK_SECONDS)
+        if not stopping.done():
+            stopping.cancel()
+            logger.error(f"call {self.session_id}: its bot did not stop")
+        elif not stopping.cancelled() and (error := stopping.exception()) is not None:
+            logger.opt(exception=error).error(f"call {self.session_id}: its bot stopped badly")
 
     def _announce_start(self) -> None:
         facts = self.facts
@@ -245,96 +331,7 @@ class CallSession:
         )
         logger.info(f"call {self.session_id} started: agent {self.agent.agent_id}")
 
-    async def _read(self, held: Sequence[Message]) -> None:
-        """Take what the peer sends until it goes; its end is the call's end."""
-        cause = "caller_hangup"
-        try:
-            for message in held:
-                await self._take(message)
-            while (data := await self._channel.receive()) is not None:
-                if not await self._take_data(data):
-                    cause = "wire_error"
-                    break
-        except OSError:
-            cause = "peer_lost"
-        self.end(cause)
-
-    async def _take_data(self, data: str | bytes) -> bool:
-        """Understand and act on one message; False when the socket cannot go on."""
-        try:
-            message = self._dialect.decode(data)
-        except WireError as error:
-            return not await self._count_bad(error)
-        self._bad_in_a_row = 0
-        await self._take(message)
-        return True
-
-    async def _count_bad(self, error: WireError) -> bool:
-        """Count a bad message and tell the peer.
-
-        Returns:
-            Whether the socket cannot go on.
-        """
-        metrics.WIRE_MESSAGES_BAD.labels(error.code).inc()
-        self._bad_in_a_row += 1
-        fatal = error.code in FATAL_WIRE_CODES or self._bad_in_a_row >= MAX_BAD_MESSAGES
-        code = "too_many_errors" if self._bad_in_a_row >= MAX_BAD_MESSAGES else error.code
-        await self._line.send(self._dialect.error(code, error.message, fatal))
-        return fatal
-
-    async def _take(self, message: Message) -> None:
-        match message:
-            case Media(payload=payload):
-                await self._take_media(payload)
-            case Dtmf(digit=digit):
-                await self._bot.press(digit)
-            case PlaybackReached(name=name):
-                self._bot.playout.played(name)
-            case PlaybackCleared():
-                self._bot.playout.cleared()
-            case StreamStopped():
-                self.end("caller_hangup")
-            case Control(action=action):
-                await self._control(action)
-            case TextInput(text=text):
-                await self._bot.read(text)
-            case Ping():
-                await self._line.send(self._dialect.pong())
-            case _:
-                pass
-
-    async def _take_media(self, payload: bytes) -> None:
-        now = self._loop.time()
-        self._last_media_at = now
-        elapsed_ms = (now - self._started_at) * 1000
-        # A pause in the stream is no credit for a burst later.
-        self._media_ms = max(self._media_ms, elapsed_ms - MAX_AHEAD_MS)
-        if self._media_ms > elapsed_ms + MAX_AHEAD_MS:
-            metrics.MEDIA_DROPPED.labels("too_fast").inc()
-            return
-        self._media_ms += self._heard_format.duration_ms(len(payload))
-        self.journal.caller_audio(elapsed_ms, payload)
-        await self._bot.hear(payload)
-
-    async def _control(self, action: str) -> None:
-        if action == "end":
-            self.end("client_end")
-        elif action == "interrupt":
-            await self._bot.interrupt()
-        else:
-            self._bot.pause(action == "pause")
-
-    async def _pump(self) -> None:
-        """Send what the client is told besides audio."""
-        while True:
-            await self._line.send(await self._messages.get())
-
-    async def _flush_messages(self) -> None:
-        while not self._messages.empty():
-            await self._line.send(self._messages.get_nowait())
-
     def _bot_wants_end(self, cause: str, target: str | None) -> None:
-        self._transfer_target = target
         if target is not None:
             self.notice("transfer_requested", "the agent asked to hand the call over")
         self.end(cause)
@@ -344,48 +341,3 @@ class CallSession:
 
     def _to_session_ms(self, loop_time: float) -> float:
         return (loop_time - self._started_at) * 1000
-
-
-def _close_code(cause: str) -> tuple[int, str]:
-    """WebSocket close code and reason for an end cause."""
-    codes = {"wire_error": 1008, "internal_error": 1011, "provider_failed": 1011, "drained": 1001}
-    return codes.get(cause, 1000), cause
-
-
-def _for_peer(dialect: Dialect, event: CallEvent) -> str | bytes | None:
-    """The message with which a client program is told of an event; carriers have none."""
-    match event:
-        case CallerTranscript(text=text, final=final):
-            return dialect.transcript("user", text, final)
-        case AgentText(text=text):
-            return dialect.transcript("agent", text, False)
-        case AgentSpeech(heard_text=text):
-            return dialect.transcript("agent", text, True) if text else None
-        case AgentStateChanged(state=state):
-            return dialect.status(state)
-        case CallEnded():
-            return dialect.status("ended")
-        case TurnMetrics():
-            return dialect.metrics(
-                event.turn,
-                response_ms=event.response_ms,
-                stt_ms=event.stt_ms,
-                llm_ms=event.llm_ms,
-                tts_ms=event.tts_ms,
-            )
-        case _:
-            return None
-
-
-def _count(event: CallEvent) -> None:
-    match event:
-        case Degraded(stage=stage, kind=kind):
-            metrics.ERRORS.labels(stage, kind).inc()
-        case TurnMetrics(response_ms=response_ms) if response_ms is not None:
-            metrics.RESPONSE_SECONDS.observe(response_ms / 1000)
-            for stage in ("stt", "llm", "tts"):
-                value_ms = getattr(event, f"{stage}_ms")
-                if value_ms is not None:
-                    metrics.STAGE_SECONDS.labels(stage).observe(value_ms / 1000)
-        case _:
-            pass
