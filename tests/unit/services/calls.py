@@ -11,7 +11,6 @@ from pipecat.frames.frames import (
     EndFrame,
     ErrorFrame,
     Frame,
-    InputAudioRawFrame,
     StartFrame,
     TTSAudioRawFrame,
 )
@@ -69,7 +68,7 @@ class _End(FrameProcessor):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
-        if direction is self._side and not isinstance(frame, (StartFrame, InputAudioRawFrame)):
+        if direction is self._side and not isinstance(frame, StartFrame):
             self._line.note(frame)
         await self.push_frame(frame, direction)
 
@@ -151,5 +150,6 @@ async def on_the_line(
         yield line
     finally:
         await line.send(CancelFrame() if cancel else EndFrame())
-        async with asyncio.timeout(WAIT_SECONDS):
-            await running
+        done, _ = await asyncio.wait([running], timeout=WAIT_SECONDS)
+        running.cancel()
+        assert done, "the pipeline did not end"

@@ -7,6 +7,8 @@ from functools import partial
 import aiohttp
 import numpy as np
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from pipecat.frames.frames import (
     EndFrame,
     InputAudioRawFrame,
@@ -258,11 +260,21 @@ async def test_bhili_has_a_door_of_its_own(http: aiohttp.ClientSession) -> None:
 
 
 async def test_a_redirect_is_not_followed(http: aiohttp.ClientSession) -> None:
-    async with AI4BharatSTTSimulator(behaviour=Behaviour(refuse_status=302)) as simulator:
-        transcriber = Transcriber(http=http, base_url=simulator.base_url, timeout_seconds=2)
-        with pytest.raises(ProviderError, match="302") as failed:
-            await transcriber.transcribe(sound(200), rate_hz=RATE_HZ, language="hi")
-    assert (failed.value.stage, failed.value.retryable) == ("stt", False)
+    """The operator says where a caller's voice goes, and nobody else."""
+    async with AI4BharatSTTSimulator() as elsewhere:
+
+        async def redirect(_request: web.Request) -> web.Response:
+            raise web.HTTPTemporaryRedirect(f"{elsewhere.base_url}/transcribe")
+
+        app = web.Application()
+        app.router.add_post("/transcribe", redirect)
+        async with TestServer(app) as server:
+            address = f"http://{server.host}:{server.port}"
+            transcriber = Transcriber(http=http, base_url=address, timeout_seconds=2)
+            with pytest.raises(ProviderError, match="307") as failed:
+                await transcriber.transcribe(sound(200), rate_hz=RATE_HZ, language="hi")
+        assert (failed.value.stage, failed.value.retryable) == ("stt", False)
+        assert elsewhere.requests == []
 
 
 async def test_a_server_that_is_away(http: aiohttp.ClientSession) -> None:

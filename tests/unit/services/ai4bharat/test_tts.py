@@ -32,6 +32,8 @@ from tests.unit.services.calls import Line, context, on_the_line
 RATE_HZ = 8_000
 FAST = 200.0
 STALL_SECONDS = 0.4
+#: Ten seconds of speech: more than the network holds of a sentence that nobody reads.
+LONG = "यह बहुत लम्बा वाक्य है, जो देर तक चलता है और चलता रहता है, " * 3
 
 
 def options(**given: object) -> AI4BharatTTSOptions:
@@ -173,9 +175,10 @@ async def test_a_sentence_that_could_not_be_begun_early_is_begun_in_its_turn(
 
 
 async def test_barge_in_closes_every_socket_at_once(http: aiohttp.ClientSession) -> None:
+    asyncio.get_running_loop().set_debug(True)  # aiohttp then warns of what is left to the GC
     async with AI4BharatTTSSimulator(speed=1) as simulator:
         async with on_the_line(service(http, simulator)) as line:
-            await answer(line, "यह बहुत लम्बा वाक्य है, जो देर तक चलता है।", "और एक।", "और एक और।")
+            await answer(line, LONG, LONG, "और एक और।")
             await simulator.until(lambda: len(simulator.spoken) == 2)
             await line.send(InterruptionFrame())
             await line.first(InterruptionFrame)
@@ -192,18 +195,18 @@ async def test_barge_in_closes_every_socket_at_once(http: aiohttp.ClientSession)
         assert line.errors == []
 
 
-async def test_barge_in_does_not_wait_for_a_server_that_reads_nothing(
+async def test_barge_in_does_not_wait_for_a_server_that_says_no_goodbye(
     http: aiohttp.ClientSession,
 ) -> None:
-    deaf = Behaviour(half_open_after_ms=0)
-    async with AI4BharatTTSSimulator(script=[deaf]) as simulator:
-        tts = service(http, simulator, stall_timeout_seconds=30)
+    deaf = Behaviour(half_open_after_ms=50)
+    async with AI4BharatTTSSimulator(speed=1, script=[Behaviour(), deaf]) as simulator:
+        tts = service(http, simulator)
         async with on_the_line(tts) as line:
-            await answer(line, "नमस्ते जी।")
-            await simulator.until(lambda: len(simulator.connections) == 1)
-            await line.first(TTSStartedFrame)
+            await answer(line, LONG, LONG)
+            await simulator.until(lambda: len(simulator.spoken) == 2)
+            await simulator.until(lambda: simulator.connections[1].silent)
             await line.send(InterruptionFrame())
-            async with asyncio.timeout(5):  # aiohttp would wait 10 s for the server's goodbye
+            async with asyncio.timeout(5):  # aiohttp would wait for 10 s
                 await line.first(InterruptionFrame)
 
 
@@ -259,6 +262,21 @@ async def test_a_failure_is_reported_the_utterance_ends_and_the_next_is_spoken(
         assert (failed.code, failed.stage, failed.provider) == (code, "tts", "ai4bharat")
         assert tones(line.audio)[-1] == simulator.spoken[-1].frequency_hz
         assert tts.is_usable
+
+
+async def test_a_server_that_is_away_for_some_turns_is_not_written_off(
+    http: aiohttp.ClientSession,
+) -> None:
+    """Pipecat gives a service no more work after three silent turns; a call would go mute."""
+    async with AI4BharatTTSSimulator(speed=FAST, behaviour=Behaviour(empty=True)) as simulator:
+        tts = service(http, simulator)
+        async with on_the_line(tts) as line:
+            for turn in range(1, 5):
+                await answer(line, "नमस्ते।")
+                await line.first(TTSStoppedFrame, turn)
+            simulator.behave(Behaviour())
+            await answer(line, "नमस्ते।")
+            await line.first(TTSAudioRawFrame)
 
 
 async def test_a_failed_utterance_ends_at_once_and_not_by_a_timeout(
