@@ -19,6 +19,7 @@ from config.settings import Settings
 from config.store import AgentChange, AgentStore
 from serializer.detect import DialectOptions
 from serializer.vobiz import VobizOptions
+from services.clients import close_shared_clients
 from services.factory import ServiceFactory
 from sessions.dev_secret import jwt_secret
 from sessions.expected import ExpectedCall, ExpectedCalls
@@ -72,7 +73,8 @@ class ServerParts:
     async def start(self) -> None:
         """Bring everything up; no vendor and no store has to be there."""
         data = self.settings.data_dir.absolute()
-        self._http = aiohttp.ClientSession()
+        # No limit of its own: 100 connections, the default, is fewer than calls may need.
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self.factory = ServiceFactory(self.providers, self.settings, self._http)
         self.phrases = PhraseCache(self.factory, data / "phrases")
         self._vad = VadEngine()
@@ -100,6 +102,7 @@ class ServerParts:
         await self.journals.close()
         await self._vad.stop()
         await self.storage.close()
+        await close_shared_clients()
         await self._http.close()
 
     def _start_sessions(self, data: Path) -> None:

@@ -7,9 +7,10 @@ which no call should pay for.
 import weakref
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 C = TypeVar("C")
+_all: "weakref.WeakSet[SharedClients[Any]]" = weakref.WeakSet()
 
 
 class SharedClients(Generic[C]):
@@ -28,6 +29,7 @@ class SharedClients(Generic[C]):
         self._by_loop: weakref.WeakKeyDictionary[
             AbstractEventLoop, dict[tuple[str | None, str], C]
         ] = weakref.WeakKeyDictionary()
+        _all.add(self)
 
     def get(self, base_url: str | None, api_key: str) -> C:
         """The client for one server and key, made when first asked for."""
@@ -41,3 +43,9 @@ class SharedClients(Generic[C]):
         """Close the running loop's clients; the next :meth:`get` makes new ones."""
         for client in self._by_loop.pop(get_running_loop(), {}).values():
             await self._close(client)
+
+
+async def close_shared_clients() -> None:
+    """Close every vendor's clients of the running loop; for the end of the process."""
+    for clients in list(_all):
+        await clients.close()

@@ -1,6 +1,5 @@
 """Builds the services that an agent names, each from its vendor's registration."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -93,18 +92,6 @@ class ServiceFactory:
         context = self._context(spec, options, agent, rate_hz, "", None)
         pcm: bytes = await _load(spec, spec.render)(options, context, text)
         return pcm
-
-    async def warm_up(self, agent: AgentConfig) -> None:
-        """Import what the agent's providers need, off the event loop, before its first call.
-
-        A vendor's client takes a few hundred milliseconds to import: too long for a greeting.
-
-        Raises:
-            ConfigError: A package is missing.
-        """
-        for kind in PROVIDER_KINDS:
-            spec, _ = self.chosen(kind, agent)
-            await asyncio.to_thread(_load, spec, spec.build)
 
     async def prepare(self, agent: AgentConfig) -> None:
         """Have each provider do early what the agent's first call should not wait for.
