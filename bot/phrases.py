@@ -8,8 +8,8 @@ vendor, and a vendor that is away delays nothing.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import soxr
@@ -27,6 +27,9 @@ PREPARED_RATES_HZ = (8000, 16000)
 PARALLEL_RENDERS = 2
 RETRY_SECONDS = (1.0, 5.0, 30.0, 120.0)
 RENDER_TIMEOUT_SECONDS = 20.0
+#: Phrases kept in memory that no loaded agent has any more: calls that began before its file
+#: changed still say them.
+KEPT_STALE = 200
 
 Render = Callable[[ServiceFactory, AgentConfig, str, int], Awaitable[bytes]]
 
@@ -48,6 +51,8 @@ class PhraseCache:
         self._render = render
         self._pcm: dict[str, bytes] = {}
         self._wire: dict[tuple[str, AudioFormat], bytes] = {}
+        self._keys: dict[str, frozenset[str]] = {}
+        self._rendering: dict[str, asyncio.Lock] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(PARALLEL_RENDERS)
 
@@ -59,16 +64,17 @@ class PhraseCache:
 
     def forget(self, agent_id: str) -> None:
         """Stop preparing for an agent that changed or went away."""
+        self._keys.pop(agent_id, None)
         task = self._tasks.pop(agent_id, None)
         if task is not None:
             task.cancel()
+        self._drop_stale()
 
     async def prepared(self, agent_id: str) -> None:
         """Wait until an agent's phrases are ready, for as long as that takes."""
         task = self._tasks.get(agent_id)
         if task is not None:
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(task)
+            await asyncio.wait([task])
 
     def wire(self, agent: AgentConfig, text: str, line: AudioFormat) -> bytes | None:
         """``text`` in the agent's voice, as bytes for the line; None while it is not ready."""
@@ -90,11 +96,26 @@ class PhraseCache:
         self._tasks.clear()
 
     async def _prepare(self, agent: AgentConfig) -> None:
-        await self._factory.warm_up(agent)
-        texts = list(dict.fromkeys(agent.fixed_phrases().values()))
-        for rate_hz in PREPARED_RATES_HZ:
-            for text in texts:
-                await self._make_ready(agent, text, rate_hz)
+        phrases = [
+            (text, rate_hz)
+            for rate_hz in PREPARED_RATES_HZ
+            for text in dict.fromkeys(agent.fixed_phrases().values())
+        ]
+        try:
+            self._keys[agent.agent_id] = frozenset(
+                self._key(agent, text, rate_hz) for text, rate_hz in phrases
+            )
+            await asyncio.to_thread(self._factory.load, agent)
+        except VoiceServerError as error:
+            logger.warning(f"agent {agent.agent_id} is not ready: {error.message}")
+            return
+        # Side by side: a synthesiser that is away must not keep the recogniser from its work.
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._prepare_services(agent))
+            for text, rate_hz in phrases:
+                group.create_task(self._make_ready(agent, text, rate_hz))
+
+    async def _prepare_services(self, agent: AgentConfig) -> None:
         try:
             await self._factory.prepare(agent)
         except VoiceServerError as error:
@@ -102,14 +123,22 @@ class PhraseCache:
 
     async def _make_ready(self, agent: AgentConfig, text: str, rate_hz: int) -> None:
         key = self._key(agent, text, rate_hz)
-        if key in self._pcm:
-            return
+        # Agents that share a phrase have it synthesised once.
+        lock = self._rendering.setdefault(key, asyncio.Lock())
+        try:
+            async with lock:
+                if key not in self._pcm:
+                    self._pcm[key] = await self._find_or_render(key, agent, text, rate_hz)
+        finally:
+            self._rendering.pop(key, None)
+
+    async def _find_or_render(self, key: str, agent: AgentConfig, text: str, rate_hz: int) -> bytes:
         path = self._folder / f"{key}.pcm"
-        stored = await asyncio.to_thread(_read, path)
-        if stored is None:
-            stored = await self._render_patiently(agent, text, rate_hz)
-            await asyncio.to_thread(_write, path, stored)
-        self._pcm[key] = stored
+        pcm = await asyncio.to_thread(_read, path)
+        if pcm is None:
+            pcm = await self._render_patiently(agent, text, rate_hz)
+            await asyncio.to_thread(_write, path, pcm)
+        return pcm
 
     async def _render_patiently(self, agent: AgentConfig, text: str, rate_hz: int) -> bytes:
         """Try until the vendor answers; it may be away when the server starts."""
@@ -118,14 +147,24 @@ class PhraseCache:
             try:
                 async with self._slots, asyncio.timeout(RENDER_TIMEOUT_SECONDS):
                     return await self._render(self._factory, agent, text, rate_hz)
-            except (VoiceServerError, TimeoutError, OSError) as error:
+            except Exception as error:
+                # A vendor's client may raise anything; the next try may find it well again.
                 wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 logger.warning(
                     f"agent {agent.agent_id}: a phrase could not be synthesised yet "
                     f"({type(error).__name__}: {error}); next try in {wait:.0f} s"
                 )
                 attempt += 1
-                await asyncio.sleep(wait)
+            await asyncio.sleep(wait)
+
+    def _drop_stale(self) -> None:
+        """Forget the oldest phrases that no loaded agent has."""
+        in_use = frozenset[str]().union(*self._keys.values())
+        stale = [key for key in self._pcm if key not in in_use]
+        for key in stale[: max(0, len(stale) - KEPT_STALE)]:
+            del self._pcm[key]
+        for known in [known for known in self._wire if known[0] not in self._pcm]:
+            del self._wire[known]
 
     def _key(self, agent: AgentConfig, text: str, rate_hz: int) -> str:
         spec, options = self._factory.chosen("tts", agent)
@@ -140,14 +179,21 @@ def _resampled(pcm: bytes, from_hz: int, to_hz: int) -> bytes:
 
 
 def _read(path: Path) -> bytes | None:
+    """What is stored; None where there is nothing or it is no 16-bit audio."""
     try:
-        return path.read_bytes() or None
-    except FileNotFoundError:
+        pcm = path.read_bytes()
+    except OSError:
         return None
+    return pcm if pcm and len(pcm) % 2 == 0 else None
 
 
 def _write(path: Path, pcm: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(pcm)
-    part.replace(path)
+    part = path.with_name(f"{path.stem}.{uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(pcm)
+        part.replace(path)
+    except OSError as error:
+        # The phrase is in memory all the same; the next start makes it again.
+        logger.warning(f"a phrase could not be stored: {error}")
+        part.unlink(missing_ok=True)
