@@ -4,16 +4,21 @@ import argparse
 import asyncio
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
 
-from config.errors import ConfigError, VoiceServerError
+from config.errors import AdmissionError, ConfigError, VoiceServerError
 from config.logs import set_up_logging
 from config.settings import Settings, load_settings
 
 # What only one command needs is imported there: `--help` and `token` answer at once.
 
+THIS_FILE = str(Path(__file__).resolve())
 START_SECONDS = 30.0
+STOP_SECONDS = 20.0
 PROBE_SECONDS = 1.0
 #: What the caller says to the agents that ship, and in which language.
 DEMO_CALLS: dict[str, tuple[list[str], str]] = {
@@ -71,9 +76,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_check)
 
-    command = commands.add_parser("token", help="print a token for a client program")
+    command = commands.add_parser(
+        "token", help="print a token for a client program, or for the doors that show calls"
+    )
     command.add_argument("--agent", default="*", help="the one agent it is for; default: any")
     command.add_argument("--subject", default="command-line", help="whom the token names")
+    command.add_argument(
+        "--for",
+        dest="audience",
+        choices=("voice", "calls"),
+        default="voice",
+        help="what it opens: conversations (voice) or the doors that show calls (calls)",
+    )
     command.set_defaults(run=_token)
 
     command = commands.add_parser("schema", help="rewrite the agents' JSON Schema and env.example")
@@ -82,40 +96,46 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
-    server = settings.server.model_copy(
-        update={k: v for k in ("host", "port") if (v := getattr(options, k)) is not None}
-    )
+    server = {k: v for k in ("host", "port") if (v := getattr(options, k)) is not None}
+    changes: dict[str, object] = {"server": {**settings.server.model_dump(), **server}}
+    if options.log_level:
+        changes["log_level"] = options.log_level
+    settings = settings.changed(changes)
+    set_up_logging(settings.log_level)
     from api.serve import serve
 
-    changed: dict[str, object] = {"server": server}
-    if options.log_level:
-        changed["log_level"] = options.log_level
-        set_up_logging(options.log_level)
-    return serve(settings.model_copy(update=changed))
+    return serve(settings)
 
 
 def _call(options: argparse.Namespace, settings: Settings) -> int:
-    return asyncio.run(_place_call(options, settings))
+    from simulators.caller.vobiz_answer import AnswerRejected
+    from simulators.speech import SpeechError
+
+    try:
+        return asyncio.run(_place_call(options, settings))
+    except AnswerRejected as error:
+        raise AdmissionError("call_refused", f"the call was not taken: {error}") from error
+    except ConnectionError as error:
+        raise AdmissionError("call_lost", f"the server is not there any more: {error}") from error
+    except SpeechError as error:
+        raise ConfigError(f"this cannot be said: {error}") from error
 
 
 async def _place_call(options: argparse.Namespace, settings: Settings) -> int:
     """Call a server that runs, or start one for the length of the call."""
     from simulators.caller.demo import run_demo_call
 
-    server = settings.server
-    url = options.url or f"http://{server.host}:{server.port}"
-    started: asyncio.subprocess.Process | None = None
-    if not await _is_up(url):
-        if options.url:
-            raise ConfigError(f"no server answers at {url}; start one with `make run`")
-        started, url = await _start_server()
-    try:
-        say, language = _words(options)
-        await run_demo_call(url, options.agent, language, say, print, plot=options.plot)
-    finally:
-        if started is not None:
-            started.terminate()
-            await started.wait()
+    url = (options.url or _local_url(settings)).rstrip("/")
+    say, language = _words(options)
+    token = _operator_token(settings)
+    async with AsyncExitStack() as stack:
+        if not await _is_up(url):
+            if options.url:
+                raise ConfigError(f"no server answers at {url}; start one with `make run`")
+            url = await stack.enter_async_context(_own_server(options))
+        await run_demo_call(
+            url, options.agent, language, say, print, plot=options.plot, token=token
+        )
     return 0
 
 
@@ -123,6 +143,25 @@ def _words(options: argparse.Namespace) -> tuple[list[str], str]:
     """What to say and in which language; the shipped agents have their own demonstration."""
     lines, language = DEMO_CALLS.get(options.agent, DEMO_CALLS["default_agent"])
     return options.say or lines, options.language or language
+
+
+def _local_url(settings: Settings) -> str:
+    host = settings.server.host
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
+
+
+def _operator_token(settings: Settings) -> str | None:
+    """For the doors that show transcript and record; None where no key is known here."""
+    from sessions.dev_secret import jwt_secret
+    from sessions.tokens import OPERATOR_AUDIENCE, issue_token
+
+    try:
+        secret = jwt_secret(settings)
+    except ConfigError:
+        return None
+    return issue_token(secret, subject="command-line", audience=OPERATOR_AUDIENCE)
 
 
 async def _is_up(url: str) -> bool:
@@ -133,24 +172,42 @@ def _answers(url: str) -> bool:
     try:
         with urlopen(url, timeout=PROBE_SECONDS) as answer:
             status: int = answer.status
-    except OSError:
+    except (OSError, HTTPException, ValueError):
         return False
     return status == 200
 
 
-async def _start_server() -> tuple[asyncio.subprocess.Process, str]:
-    """A server of our own on a free port, and its address."""
+@asynccontextmanager
+async def _own_server(options: argparse.Namespace) -> AsyncIterator[str]:
+    """A server on a free port, and its address; stopped at the end."""
     port = _free_port()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, "serve", "--port", str(port), "--log-level", "warning"
-    )
-    print(f"no server was running: started one on port {port} for this call")
-    deadline = asyncio.get_running_loop().time() + START_SECONDS
-    while not await _is_up(f"http://127.0.0.1:{port}"):
-        if process.returncode is not None or asyncio.get_running_loop().time() > deadline:
-            raise ConfigError("the server did not start; run `make run` to see why")
-        await asyncio.sleep(0.1)
-    return process, f"http://127.0.0.1:{port}"
+    config = ["--config", str(options.config)] if options.config else []
+    address = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
+    command = [sys.executable, THIS_FILE, *config, "serve", *address]
+    process = await asyncio.create_subprocess_exec(*command)
+    try:
+        print(f"no server was running: started one on port {port} for this call")
+        url = f"http://127.0.0.1:{port}"
+        deadline = asyncio.get_running_loop().time() + START_SECONDS
+        while not await _is_up(url):
+            if process.returncode is not None or asyncio.get_running_loop().time() > deadline:
+                raise ConfigError("the server did not start; run `make run` to see why")
+            await asyncio.sleep(0.1)
+        yield url
+    finally:
+        await _stop(process)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    for end in (process.terminate, process.kill):
+        if process.returncode is not None:
+            return
+        end()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            continue
 
 
 def _free_port() -> int:
@@ -178,7 +235,13 @@ def _token(options: argparse.Namespace, settings: Settings) -> int:
     from sessions.dev_secret import jwt_secret
     from sessions.tokens import issue_token
 
-    print(issue_token(jwt_secret(settings), subject=options.subject, agent=options.agent))
+    token = issue_token(
+        jwt_secret(settings),
+        subject=options.subject,
+        agent=options.agent,
+        audience=options.audience,
+    )
+    print(token)
     return 0
 
 

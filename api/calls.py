@@ -6,8 +6,10 @@ import msgspec
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel
 
+from api.access import Operator
 from api.parts import Parts
 from sessions.keeper import StoredCall
+from sessions.session import CallSession
 
 router = APIRouter(prefix="/api/v1/calls", tags=["calls"])
 
@@ -35,36 +37,31 @@ class CallPlaces(BaseModel):
 
 
 @router.get("")
-async def live_calls(parts: Parts) -> list[CallStatus]:
+async def live_calls(parts: Parts, _operator: Operator) -> list[CallStatus]:
     """The calls that are live now."""
-    return [
-        CallStatus(
-            call_id=s.session_id,
-            carrier_call_id=s.facts.carrier_call_id,
-            agent_id=s.agent.agent_id,
-            state=s.state,
-            seconds=round(s.seconds(), 1),
-        )
-        for s in parts.manager
-    ]
+    return [_status(session) for session in parts.manager]
 
 
 @router.get("/{call_id}")
-async def call(call_id: str, parts: Parts) -> CallStatus | CallPlaces:
+async def call(call_id: str, parts: Parts, _operator: Operator) -> CallStatus | CallPlaces:
     """A live call's state, or where an ended call was stored; by our id or the carrier's."""
     session = parts.manager.find(call_id)
     if session is not None:
-        return CallStatus(
-            call_id=session.session_id,
-            carrier_call_id=session.facts.carrier_call_id,
-            agent_id=session.agent.agent_id,
-            state=session.state,
-            seconds=round(session.seconds(), 1),
-        )
+        return _status(session)
     stored = parts.manager.stored(call_id)
     if stored is None:
         raise HTTPException(404, "no call of that id is live or was stored lately")
     return _places(stored)
+
+
+def _status(session: CallSession) -> CallStatus:
+    return CallStatus(
+        call_id=session.session_id,
+        carrier_call_id=session.facts.carrier_call_id,
+        agent_id=session.agent.agent_id,
+        state=session.state,
+        seconds=round(session.seconds(), 1),
+    )
 
 
 def _places(stored: StoredCall) -> CallPlaces:

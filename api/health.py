@@ -28,7 +28,13 @@ class ServiceHealth(BaseModel):
 
 
 class Health(BaseModel):
-    """Answer of ``/health``."""
+    """Answer of ``/health``.
+
+    Attributes:
+        rejected_agents: File to what is wrong with it; its last good version serves, if any.
+        agents_that_need_keys: File to the keys or packages that this installation lacks; no
+            fault, or a fresh clone with examples for every vendor would never be healthy.
+    """
 
     status: Literal["healthy", "degraded", "draining"]
     services: ServiceHealth
@@ -36,6 +42,7 @@ class Health(BaseModel):
     max_sessions: int
     agents: int
     rejected_agents: dict[str, str]
+    agents_that_need_keys: dict[str, str]
     timestamp: str
 
 
@@ -52,7 +59,9 @@ async def health(parts: Parts) -> Health:
     """How everything fares; always 200, the word is in ``status``."""
     storage = await _storage(parts)
     draining = parts.manager.draining
-    healthy = storage == "ok" and not parts.agents.rejects
+    rejects = parts.agents.rejects
+    needs_keys = parts.agents.unequipped
+    healthy = storage == "ok" and len(needs_keys) == len(rejects)
     return Health(
         status="draining" if draining else "healthy" if healthy else "degraded",
         services=ServiceHealth(
@@ -65,7 +74,8 @@ async def health(parts: Parts) -> Health:
         active_sessions=parts.manager.active,
         max_sessions=parts.settings.server.max_connections,
         agents=len(parts.agents.ids()),
-        rejected_agents={name: error.message for name, error in parts.agents.rejects.items()},
+        rejected_agents={n: e.message for n, e in rejects.items() if n not in needs_keys},
+        agents_that_need_keys={name: error.message for name, error in needs_keys.items()},
         timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
 

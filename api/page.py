@@ -9,8 +9,8 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from starlette.types import Scope
 
+from api.access import is_local_development
 from api.parts import Parts
-from config.settings import is_loopback
 from sessions.tokens import issue_token
 
 router = APIRouter()
@@ -73,9 +73,6 @@ async def development_token(request: Request, parts: Parts) -> Token:
     Only for pages of this very server on loopback: another site's page can neither read the
     answer (no CORS) nor come in under another name (the Host must be loopback).
     """
-    host = request.url.hostname or ""
-    origin = request.headers.get("origin")
-    own = origin is None or origin == f"{request.url.scheme}://{request.url.netloc}"
-    if parts.settings.environment != "development" or not is_loopback(host) or not own:
+    if not is_local_development(request, parts):
         raise HTTPException(404)
     return Token(token=issue_token(parts.jwt_secret, subject="development-page"))

@@ -14,6 +14,7 @@ from bot.phrases import PhraseCache
 from bot.vad import VadEngine
 from config.agent import AgentConfig
 from config.defaults import require_usable_defaults
+from config.folder import look
 from config.providers import ProviderCatalog
 from config.settings import Settings
 from config.store import AgentChange, AgentStore
@@ -51,6 +52,7 @@ class ServerParts:
 
     def __init__(self, settings: Settings, providers: ProviderCatalog) -> None:
         require_usable_defaults(settings, providers)
+        look(settings.agents_dir)  # A folder that is not there is said before anything starts.
         self.settings = settings
         self.providers = providers
         self.web_folder = WEB_FOLDER

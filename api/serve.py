@@ -1,7 +1,9 @@
 """Runs the application under uvicorn, with our own way to stop."""
 
 import asyncio
+import errno
 import signal
+import socket
 from types import FrameType
 from typing import Literal
 
@@ -12,11 +14,15 @@ from loguru import logger
 from api.app import create_app
 from api.parts import ServerParts
 from api.websocket_protocol import CallWebSocketProtocol
+from config.errors import ConfigError
 from config.settings import Settings
 
 PING_SECONDS = 10.0
-#: Longest WebSocket message; the dialects' own limit is the same.
-MAX_MESSAGE_BYTES = 64 * 1024
+#: Longest WebSocket message that is read at all. The dialects' own limit is a quarter of it:
+#: what lies between costs its sender that message, what is longer the call.
+MAX_MESSAGE_BYTES = 256 * 1024
+#: Connections that may wait to be taken.
+BACKLOG = 1024
 
 
 class _Server(uvicorn.Server):
@@ -33,16 +39,18 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second forces."""
-        if self._drain is not None:
-            self.force_exit = True
+        if self._drain is not None or not self.started:
+            self.force_exit = self._drain is not None
             self.should_exit = True
             return
         logger.info(f"{signal.Signals(sig).name}: no new calls; a second signal stops at once")
         self._drain = asyncio.get_running_loop().create_task(self._drain_and_stop())
 
     async def _drain_and_stop(self) -> None:
-        await self._parts.drain()
-        self.should_exit = True
+        try:
+            await self._parts.drain()
+        finally:
+            self.should_exit = True
 
 
 def serve(settings: Settings) -> int:
@@ -52,20 +60,49 @@ def serve(settings: Settings) -> int:
         Exit code: 0, or 3 when the server could not start.
 
     Raises:
-        ConfigError: The settings cannot be served.
+        ConfigError: The settings cannot be served, or the address cannot be listened on.
     """
-    app = create_app(settings)
-    config = server_config(app, settings)
-    server = _Server(config, app.state.parts)
-    announce(settings)
-    server.run()
+    with _listener(settings) as listener:
+        app = create_app(settings)
+        config = server_config(app, settings)
+        server = _Server(config, app.state.parts)
+        announce(settings, listener.getsockname()[1])
+        try:
+            server.run(sockets=[listener])
+        except SystemExit:  # uvicorn's word for an application that would not start
+            logger.error("the server could not start")
     return 0 if server.started else 3
 
 
+def _listener(settings: Settings) -> socket.socket:
+    """The socket that is listened on; taken first, so that a second server says so at once."""
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(
+                f"port {port} on {host} is taken, perhaps by another server of this kind; "
+                "stop that one, or choose another with --port",
+                code="address_taken",
+            ) from error
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
 def server_config(
-    app: FastAPI, settings: Settings, *, loop: Literal["uvloop", "none"] = "uvloop"
+    app: FastAPI,
+    settings: Settings,
+    *,
+    loop: Literal["uvloop", "none"] = "uvloop",
+    ping_seconds: float = PING_SECONDS,
 ) -> uvicorn.Config:
-    """How uvicorn serves: small messages, no compression, peers that are gone noticed."""
+    """How uvicorn serves: small messages, no compression, peers that are gone noticed.
+
+    Args:
+        ping_seconds: Between pings, and how long an answer may take: a peer that is gone is
+            noticed within twice that.
+    """
     return uvicorn.Config(
         app,
         host=settings.server.host,
@@ -75,16 +112,17 @@ def server_config(
         ws=CallWebSocketProtocol,
         ws_per_message_deflate=False,
         ws_max_size=MAX_MESSAGE_BYTES,
-        ws_ping_interval=PING_SECONDS,
-        ws_ping_timeout=PING_SECONDS,
+        ws_ping_interval=ping_seconds,
+        ws_ping_timeout=ping_seconds,
         access_log=False,
         log_config=None,
         lifespan="on",
     )
 
 
-def announce(settings: Settings) -> None:
+def announce(settings: Settings, port: int) -> None:
     """Say where to go next."""
-    url = f"http://{settings.server.host}:{settings.server.port}"
+    host = settings.server.host
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     logger.info(f"serving on {url}, agents from {settings.agents_dir}/")
     logger.info(f"talk to an agent: open {url} in a browser, or run `make call` beside this")

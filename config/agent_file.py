@@ -62,10 +62,11 @@ def build_agent(
         problems += from_validation(error, AgentConfig, data)
     else:
         problems += [*_misfits(agent), *language_problems(agent, catalog)]
+    code = "config_invalid" if problems else "unequipped"
     if agent is not None and check_installation:
         problems += installation_problems(agent, catalog, settings)
     if agent is None or problems:
-        raise ConfigFileError(document.file, _located(problems, document, settings))
+        raise ConfigFileError(document.file, _located(problems, document, settings), code=code)
     return agent
 
 

@@ -66,12 +66,15 @@ class ConfigFileError(ConfigError):
     Attributes:
         file: The file as it was named to us.
         problems: At least one.
+        code: ``unequipped`` where the file is good and only this installation lacks something.
     """
 
-    def __init__(self, file: Path | str, problems: Iterable[Problem]) -> None:
+    def __init__(
+        self, file: Path | str, problems: Iterable[Problem], *, code: str = "config_invalid"
+    ) -> None:
         self.file = str(file)
         self.problems = tuple(problems)
-        super().__init__("\n".join(self._line(problem) for problem in self.problems))
+        super().__init__("\n".join(self._line(problem) for problem in self.problems), code=code)
 
     def _line(self, problem: Problem) -> str:
         where = self.file if problem.line is None else f"{self.file}:{problem.line}"

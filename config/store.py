@@ -143,6 +143,15 @@ class AgentStore:
         reasons = {name: file.error or file.clash for name, file in self._files.items()}
         return {name: reason for name, reason in sorted(reasons.items()) if reason is not None}
 
+    @property
+    def unequipped(self) -> Mapping[str, ConfigError]:
+        """Those of ``rejects`` that never served, and only for want of a key or a package."""
+        return {
+            name: reason
+            for name, reason in self.rejects.items()
+            if reason.code == "unequipped" and self._files[name].serving is None
+        }
+
     def subscribe(self, listener: Callable[[AgentChange], None]) -> Callable[[], None]:
         """Have ``listener`` told, on the event loop, of every change from now on.
 
@@ -222,7 +231,10 @@ class AgentStore:
         file.signature = signature
         if isinstance(result, ConfigError):
             file.error = result
-            logger.warning("agent file refused: {}", result.message)
+            if result.code == "unequipped" and file.serving is None:
+                logger.info("agent file needs keys or packages: {}", result.message)
+            else:
+                logger.warning("agent file refused: {}", result.message)
         else:
             file.error = None
             file.newest = result

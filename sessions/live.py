@@ -84,7 +84,7 @@ def _body(event: CallEvent) -> dict[str, Any] | None:
     match event:
         case CallerTranscript(text=text, final=final):
             return {"type": "transcription", "speaker": "caller", "text": text, "final": final}
-        case AgentText(text=text):
+        case AgentText(text=text) if text:
             return {"type": "transcription", "speaker": "agent", "text": text, "final": False}
         case AgentSpeech(heard_text=text, interrupted=interrupted):
             return {

@@ -64,7 +64,7 @@ def _message(dialect: Dialect, event: CallEvent) -> str | bytes | None:
     match event:
         case CallerTranscript(text=text, final=final):
             return dialect.transcript("user", text, final)
-        case AgentText(text=text):
+        case AgentText(text=text) if text:
             return dialect.transcript("agent", text, False)
         case AgentSpeech(heard_text=text):
             return dialect.transcript("agent", text, True) if text else None

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,21 @@ import uvicorn
 
 from api.app import create_app
 from api.parts import ServerParts
-from api.serve import server_config
+from api.serve import PING_SECONDS, server_config
+from config.providers import ProviderCatalog
 from config.settings import load_settings
+from services.registry import catalog
 from sessions.tokens import issue_token
+from simulators.caller.client import ClientCaller
+from simulators.caller.vobiz import VobizCaller
+from simulators.speech import Speech
 
 #: A keyless English agent whose every sentence is short, so that a call takes seconds.
 BRISK_AGENT: dict[str, Any] = {
     "name": "Brisk",
     "language": "en-IN",
     "greeting": "Welcome to the test line.",
+    "turns": {"end_of_speech_ms": 200},
     "stt": {"provider": "offline"},
     "tts": {"provider": "espeak"},
     "llm": {
@@ -76,6 +82,26 @@ class RunningServer:
         """A token that it accepts."""
         return issue_token(self.parts.jwt_secret, subject="test", agent=agent)
 
+    def phone(self, speech: Speech, agent: str = "brisk", **options: Any) -> VobizCaller:
+        """Somebody who will call ``agent`` by telephone."""
+        return VobizCaller(
+            answer_url=f"{self.http}/answer?agent_id={agent}",
+            hangup_url=f"{self.http}/hangup",
+            speech=speech,
+            **options,
+        )
+
+    def program(self, speech: Speech, **options: Any) -> ClientCaller:
+        """A client program that will connect."""
+        token = options.pop("token", None) or self.token()
+        return ClientCaller(f"{self.ws}/voice", token=token, speech=speech, **options)
+
+    async def until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
+        """Wait for something that the server does by itself."""
+        async with asyncio.timeout(seconds):
+            while not condition():  # noqa: ASYNC110 - other tasks and threads bring it about
+                await asyncio.sleep(0.01)
+
     def records(self) -> list[dict[str, Any]]:
         """Every call record stored on disk, oldest first."""
         folder = self.data_dir / "storage" / "transcripts" / "records"
@@ -95,13 +121,20 @@ class RunningServer:
 
 @asynccontextmanager
 async def running_server(
-    folder: Path, agents: Mapping[str, Mapping[str, Any]], env: Mapping[str, str] | None = None
+    folder: Path,
+    agents: Mapping[str, Mapping[str, Any]],
+    env: Mapping[str, str] | None = None,
+    *,
+    providers: ProviderCatalog = catalog,
+    ping_seconds: float = PING_SECONDS,
 ) -> AsyncIterator[RunningServer]:
     """Serve ``agents`` (id to file content) until the block ends.
 
     Args:
         folder: Empty; agents and data go here.
         env: Stands for the environment.
+        providers: Whom agents may name.
+        ping_seconds: Between WebSocket pings.
     """
     agents_dir, data_dir = folder / "agents", folder / "data"
     agents_dir.mkdir(parents=True)
@@ -110,8 +143,9 @@ async def running_server(
     settings = load_settings(
         env={"AGENTS_DIR": str(agents_dir), "DATA_DIR": str(data_dir), **(env or {})}
     )
-    app = create_app(settings)
-    server = uvicorn.Server(server_config(app, settings, loop="none"))
+    app = create_app(settings, providers)
+    config = server_config(app, settings, loop="none", ping_seconds=ping_seconds)
+    server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     port: int = listener.getsockname()[1]
     task = asyncio.create_task(server.serve(sockets=[listener]))
