@@ -116,7 +116,7 @@ class RunningServer:
 
     def stored(self, file: Mapping[str, Any]) -> bytes:
         """A file that a record names."""
-        return (self.data_dir / "storage" / file["kind"] / file["key"]).read_bytes()
+        return Path(self.data_dir, "storage", file["kind"], file["key"]).read_bytes()
 
 
 @asynccontextmanager

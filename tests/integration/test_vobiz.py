@@ -1,0 +1,305 @@
+"""What Vobiz does and leaves undone in a call, and what becomes of it here."""
+
+import asyncio
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from simulators.caller.vobiz import VobizCaller
+from simulators.caller.vobiz_answer import AnswerRejected
+from simulators.caller.vobiz_line import VobizLine
+from simulators.caller.wire import open_wire
+from simulators.speech import Speech
+from tests.integration.server import BRISK_AGENT, RunningServer, running_server
+
+
+async def post(server: RunningServer, path: str, **fields: str) -> int:
+    async with aiohttp.ClientSession() as http, http.post(server.http + path, data=fields) as told:
+        return told.status
+
+
+# The end of a call
+
+
+async def farewell(server: RunningServer, speech: Speech, line: VobizLine) -> VobizCaller:
+    caller = server.phone(speech, line=line)
+    async with caller:
+        await caller.listen_until_quiet(400, 10_000)
+        await caller.say("goodbye")
+        await caller.wait_ended(15)
+    assert caller.log.lost_to_stop_ms == 0
+    assert caller.violations == []
+    assert caller.close_reason == "the application sent stop"
+    assert len(caller.replies()) == 2
+    return caller
+
+
+async def test_the_farewell_is_heard_before_stop(server: RunningServer, speech: Speech) -> None:
+    acked, mute = await asyncio.gather(
+        farewell(server, speech, VobizLine()),
+        farewell(server, speech, VobizLine(ack_checkpoints=False)),
+    )
+    assert acked.log.played and not mute.log.played
+    assert acked.duration_ms < 10_000 and mute.duration_ms < 12_000
+    await server.parts.manager.settled()
+    assert {record["end_cause"] for record in server.records()} == {"agent_hangup"}
+
+
+async def flushed(server: RunningServer, speech: Speech, latency_ms: float | None) -> float:
+    """How long the answer takes to come after the caller broke in."""
+    caller = server.phone(speech, line=VobizLine(cleared_latency_ms=latency_ms))
+    async with caller:
+        await caller.listen_until_quiet(400, 10_000)
+        await caller.say("tell me a long story")
+        await caller.wait_for_speech()
+        await caller.wait(800)
+        pressed_ms = caller.now_ms
+        caller.press("1")
+        await caller.wait_for_speech()
+        first_ms = caller.playback.first_audible_after(pressed_ms)
+    assert caller.violations == []
+    assert first_ms is not None
+    return first_ms - pressed_ms
+
+
+async def test_new_audio_waits_for_the_flush_but_not_for_ever(
+    server: RunningServer, speech: Speech
+) -> None:
+    quick_ms, never_ms = await asyncio.gather(
+        flushed(server, speech, 40.0), flushed(server, speech, None)
+    )
+    assert quick_ms < 900
+    assert 900 <= never_ms < 2500
+
+
+async def test_the_carriers_last_word_is_kept_once(server: RunningServer, speech: Speech) -> None:
+    caller = server.phone(speech)
+    async with caller:
+        await caller.wait_for_speech()
+    manager = server.parts.manager
+    await manager.settled()
+    record = await server.one_record()
+    hangups = [n for n in record["notices"] if n["name"] == "hangup"]
+    assert len(hangups) == 1
+    assert "HangupCauseName=Normal Hangup" in hangups[0]["detail"]
+    assert "stream:StartStream" in {n["name"] for n in record["notices"]}
+    # Late, twice, and with something else in between.
+    late = {"CallUUID": caller.call_id, "Event": "Hangup", "HangupCauseName": "Late"}
+    for path in ("/hangup", "/hangup", "/answer"):
+        assert await post(server, path, **late) == 204
+    await manager.settled()
+    assert await post(server, "/hangup", **late) == 204
+    await manager.settled()
+    record = await server.one_record()
+    details = [n["detail"] for n in record["notices"] if n["name"] == "hangup"]
+    assert details == [hangups[0]["detail"], "HangupCauseName=Late"]
+    assert caller.log.webhook_failures == []
+
+
+async def test_the_hangup_webhook_ends_a_call_whose_socket_stays_open(
+    server: RunningServer, speech: Speech
+) -> None:
+    caller = server.phone(speech)
+    async with caller:
+        await caller.wait_for_speech()
+        assert await post(server, "/hangup", CallUUID=caller.call_id, Event="Hangup") == 204
+        await caller.wait_ended(10)
+        assert caller.duration_ms < 4000
+    record = await server.one_record()
+    assert record["end_cause"] == "caller_hangup"
+
+
+async def test_news_of_unknown_calls_is_taken_and_forgotten(server: RunningServer) -> None:
+    for path in ("/hangup", "/stream-status", "/answer"):
+        assert await post(server, path, CallUUID="who", Event="Hangup") == 204
+        assert await post(server, path, Event="Hangup", CallUUID="") == 204
+    assert await post(server, "/answer", CallUUID="who", Event="Ring") == 204
+    many = {f"field{i}": "x" for i in range(500)}
+    assert await post(server, "/hangup", **many) == 204
+    assert await post(server, "/hangup", CallUUID="x" * 100_000) == 204
+    await server.parts.manager.settled()
+    assert server.records() == []
+
+
+# The wire
+
+
+async def test_starts_that_repeat_and_contradict(server: RunningServer, speech: Speech) -> None:
+    caller = server.phone(speech)
+    async with caller:
+        await caller.wait_for_speech()
+        caller.send_start_again()
+        await caller.wait(200)
+        assert caller.live
+        other = {"callId": caller.call_id, "streamId": "another"}
+        caller.send_raw(msgspec.json.encode({"event": "start", "start": other}))
+        await caller.wait_ended(10)
+    assert caller.close_code == 1008
+    assert caller.close_reason == "wire_error"
+    assert (await server.one_record())["end_cause"] == "wire_error"
+
+
+async def test_a_second_stream_of_a_call_gets_a_record_of_its_own(
+    server: RunningServer, speech: Speech
+) -> None:
+    caller = server.phone(speech)
+    async with caller:
+        await caller.listen_until_quiet(300, 10_000)
+        first_stream = caller.stream_id
+        await caller.reconnect(close_old=False)
+        await server.until(lambda: server.parts.manager.active == 1)
+        await caller.listen_until_quiet(300, 10_000)
+        await caller.say("what are your opening hours")
+        await caller.listen_until_quiet(400, 10_000)
+    await server.parts.manager.settled()
+    first, second = server.records()
+    assert first["session_id"] != second["session_id"]
+    assert first["carrier_call_id"] == second["carrier_call_id"] == caller.call_id
+    assert (first["carrier_stream_id"], second["carrier_stream_id"]) == (
+        first_stream,
+        caller.stream_id,
+    )
+    assert first["end_cause"] == "peer_lost"
+    assert "stream_replaced" in {n["name"] for n in first["notices"]}
+    texts = [server.stored(r["transcript_text"]).decode() for r in (first, second)]
+    assert "We open at nine." not in texts[0] and "We open at nine." in texts[1]
+    assert len({r["recording"]["file"]["key"] for r in (first, second)}) == 2
+
+
+async def test_a_caller_who_is_gone_without_a_word(tmp_path: Path, speech: Speech) -> None:
+    async with running_server(
+        tmp_path / "s", {"brisk": BRISK_AGENT}, {"DEFAULT_AGENT": "brisk"}, ping_seconds=0.4
+    ) as server:
+        caller, client = server.phone(speech), server.program(speech)
+        await asyncio.gather(caller.place(), client.place())
+        await asyncio.gather(caller.wait_for_speech(), client.wait_for_speech())
+        caller.vanish()
+        client.vanish()
+        await server.until(lambda: server.parts.manager.active == 0, 10)
+        await server.parts.manager.settled()
+        assert [record["end_cause"] for record in server.records()] == ["peer_lost"] * 2
+        await asyncio.gather(caller.hang_up(abort=True), client.hang_up(abort=True))
+
+
+async def test_a_caller_who_hangs_up_in_the_greeting(server: RunningServer, speech: Speech) -> None:
+    async def call(**how: Any) -> None:
+        caller = server.phone(speech)
+        await caller.place()
+        await caller.wait_for_speech()
+        await caller.wait(700)
+        await caller.hang_up(**how)
+
+    await asyncio.gather(call(), call(abort=True), call(close_code=1001))
+    await server.parts.manager.settled()
+    records = server.records()
+    assert len(records) == 3
+    for record in records:
+        assert record["end_cause"] == "caller_hangup"
+        assert record["recording"]["state"] == "stored"
+        assert 500 < record["recording"]["agent_ms"] < 1500
+        assert record["interruptions"] == 0
+        text = server.stored(record["transcript_text"]).decode()
+        assert "Welcome" in text and "test line." not in text
+
+
+# Before the call
+
+
+async def test_a_call_that_never_starts(server: RunningServer, speech: Speech) -> None:
+    built: list[str] = []
+    server.parts.reception.start_seconds = 0.2
+
+    class Silent:
+        def __init__(self) -> None:
+            self.code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def text_received(self, data: bytes) -> None:
+            built.append("text")
+
+        def binary_received(self, data: bytes) -> None:
+            built.append("binary")
+
+        def closed(self, code: int, reason: str) -> None:
+            self.code.set_result(code)
+
+    form = {"CallUUID": "never-1", "From": "09812345678", "To": "911140000000"}
+    assert await post(server, "/answer", **form, Event="StartApp") == 200
+    silent = Silent()
+    await open_wire(f"{server.ws}/voice/brisk", silent)
+    async with asyncio.timeout(5):
+        assert await silent.code == 1008
+    assert server.parts.manager.active == 0
+    assert await post(server, "/hangup", CallUUID="never-1", HangupCauseName="Gone") == 204
+    record = await server.one_record()
+    assert record["end_cause"] == "no_start"
+    assert record["carrier_call_id"] == "never-1"
+    assert record["from_number"] == "+919812345678"
+    assert record["recording"]["state"] in ("empty", "off")
+    assert [(n["name"], n["detail"]) for n in record["notices"]] == [
+        ("hangup", "HangupCauseName=Gone")
+    ]
+    assert len(server.parts.manager.ringing) == 0
+    assert built == []
+
+
+async def test_full_and_draining_are_told_in_the_agents_language(
+    tmp_path: Path, speech: Speech
+) -> None:
+    hindi = {**BRISK_AGENT, "language": "hi", "greeting": "नमस्ते।"}
+    env = {"DEFAULT_AGENT": "brisk", "MAX_CONNECTIONS": "1"}
+    async with running_server(tmp_path / "s", {"brisk": BRISK_AGENT, "hindi": hindi}, env) as it:
+        caller = it.phone(speech)
+        async with caller:
+            await caller.wait_for_speech()
+            for agent, language, word in (("brisk", "en-IN", "busy"), ("hindi", "hi-IN", "व्यस्त")):
+                speak = await _xml(it, f"/answer?agent_id={agent}")
+                assert [child.tag for child in speak] == ["Speak", "Hangup"]
+                assert speak[0].get("language") == language
+                assert word in (speak[0].text or "")
+            with pytest.raises(AnswerRejected):
+                await it.phone(speech).place()
+            late = VobizCaller(stream_url=f"{it.ws}/voice/brisk", speech=speech)
+            await late.place()
+            await late.wait_ended(5)
+            assert (late.close_code, late.close_reason) == (1013, "server_full")
+            assert caller.live
+            caller.press("1")
+            await caller.wait_for_speech()
+        await it.parts.manager.settled()
+        it.parts.manager.draining = True
+        assert (await _xml(it, "/answer"))[0].tag == "Speak"
+
+
+async def _xml(server: RunningServer, path: str) -> ElementTree.Element:
+    async with aiohttp.ClientSession() as http, http.get(server.http + path) as answer:
+        assert answer.status == 200
+        assert answer.content_type == "application/xml"
+        return ElementTree.fromstring(await answer.read())
+
+
+async def test_calls_by_get_and_for_the_number_that_was_dialled(
+    tmp_path: Path, speech: Speech
+) -> None:
+    numbered = {**BRISK_AGENT, "greeting": "Second agent.", "phone_numbers": ["+911140000077"]}
+    agents = {"brisk": BRISK_AGENT, "numbered": numbered}
+    async with running_server(tmp_path / "s", agents, {"DEFAULT_AGENT": "brisk"}) as it:
+
+        async def call(line: VobizLine) -> None:
+            caller = VobizCaller(answer_url=f"{it.http}/answer", speech=speech, line=line)
+            async with caller:
+                await caller.wait_for_speech()
+            assert caller.violations == []
+            assert caller.log.webhook_failures == []
+
+        await call(VobizLine(answer_method="GET", to_number="01140000077"))
+        await call(VobizLine(to_number="911140000077", direction="inbound"))
+        await call(VobizLine(from_number="911140000077", direction="outbound"))
+        await call(VobizLine(answer_method="GET"))
+        await it.parts.manager.settled()
+        served = [record["agent_id"] for record in it.records()]
+        assert served == ["numbered", "numbered", "numbered", "brisk"]
+        assert it.records()[2]["direction"] == "outbound"
