@@ -119,6 +119,7 @@ class CallBot:
         self._on_end: OnEnd | None = None
         self._paused = False
         self._stopped = False
+        self._ending = False
         self._silences = 0
 
     def connect(self) -> None:
@@ -315,6 +316,7 @@ class CallBot:
         self._end("silence")
 
     def _end(self, cause: str, target: str | None = None) -> None:
+        self._ending = True
         if self._on_end is not None:
             self._on_end(cause, target)
 
@@ -326,6 +328,8 @@ class CallBot:
 
         Never waits for what is said: Pipecat would wait for this handler when it ends.
         """
+        if self._ending:
+            return
         self._silences += 1
         llm = self._connected()[0].llm
         if isinstance(llm, AnswersSilence):

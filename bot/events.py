@@ -83,7 +83,12 @@ class AgentSpeech(CallEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentText(CallEvent):
-    """A piece of the agent's answer as it is handed to the synthesiser (not yet heard)."""
+    """A piece of the agent's answer as it is handed to the synthesiser (not yet heard).
+
+    Attributes:
+        text: Empty where the answer ends with a sentence that was told before.
+        final: Whether the answer ends here.
+    """
 
     turn: int
     text: str

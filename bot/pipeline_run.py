@@ -7,16 +7,26 @@ put into the pipeline itself; :meth:`PipelineRun.stop` goes through these steps 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from loguru import logger
 from pipecat.frames.frames import CancelFrame, EndFrame, ErrorFrame, Frame, InterruptionFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.frame_processor import (
+    FrameDirection,
+    FrameProcessor,
+    FrameProcessorSetup,
+)
 from pipecat.workers.runner import WorkerRunner
 
 OnStarted = Callable[[], Awaitable[None]]
 OnError = Callable[[ErrorFrame], Awaitable[None]]
+
+
+#: For a pipeline whose end was forced: Pipecat gives each processor 3 s to let go.
+LAST_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +36,35 @@ class Patience:
     Attributes:
         setup_seconds: For its vendors to connect.
         end_seconds: To end by itself.
-        cancel_seconds: To end once cancelled, before it is forced, and again before it is left.
+        cancel_seconds: To end once cancelled, and again once that was forced.
     """
 
     setup_seconds: float = 30.0
     end_seconds: float = 3.0
     cancel_seconds: float = 2.0
+
+
+class _End(FrameProcessor):
+    """The first or the last processor of a pipeline; passes every frame on.
+
+    The first tells when the pipeline has begun to set its processors up: a worker that is
+    cancelled before that sets up all the same, and cannot be cancelled again. From the last a
+    frame reaches the worker past all processors that block.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(enable_direct_mode=True)
+        self.begun = asyncio.Event()
+
+    async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]
+        """Take note."""
+        self.begun.set()
+        await super().setup(setup)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Pass it on."""
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
 
 
 class PipelineRun:
@@ -60,7 +93,8 @@ class PipelineRun:
         on_error: OnError | None = None,
         patience: Patience | None = None,
     ) -> None:
-        self._pipeline = pipeline
+        self._first, self._last = _End(), _End()
+        self._pipeline = Pipeline([self._first, pipeline, self._last])
         self._patience = patience or Patience()
         self._task: asyncio.Task[None] | None = None
         self.started = asyncio.Event()
@@ -68,7 +102,7 @@ class PipelineRun:
         self._on_started = on_started
         self._on_error = on_error
         self._worker = PipelineWorker(
-            pipeline,
+            self._pipeline,
             params=PipelineParams(
                 audio_in_sample_rate=rate_in_hz,
                 audio_out_sample_rate=rate_out_hz,
@@ -115,15 +149,22 @@ class PipelineRun:
             if await _ended(task, patience.end_seconds):
                 return
             logger.warning("pipeline did not end by itself; cancelling it")
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience.cancel_seconds):
+                    await self._first.begun.wait()
         await self._worker.cancel()
         if await _ended(task, patience.cancel_seconds):
             return
         logger.error("pipeline did not cancel; putting a CancelFrame into it")
         await self._pipeline.queue_frame(CancelFrame())
-        if not await _ended(task, patience.cancel_seconds):
+        if await _ended(task, patience.cancel_seconds):
+            return
+        logger.error("a processor holds up its pipeline's end; going past it")
+        await self._last.push_frame(CancelFrame())
+        if not await _ended(task, LAST_SECONDS):
             task.cancel()
-            if not await _ended(task, patience.cancel_seconds):
-                logger.critical("a pipeline could not be ended; its task is left behind")
+            logger.critical("a pipeline could not be ended; its task is left behind")
 
     async def _note_started(self, _worker: PipelineWorker, _frame: Frame) -> None:
         self.started.set()

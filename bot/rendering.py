@@ -1,6 +1,8 @@
 """Speaks one phrase outside a call: the vendor's own way, or a pipeline of one service."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from pipecat.frames.frames import (
     CancelFrame,
@@ -14,6 +16,7 @@ from pipecat.frames.frames import (
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from bot.audio_rate import RateMatcher
 from bot.pipeline_run import PipelineRun
 from config.agent import AgentConfig
 from config.errors import ProviderError
@@ -21,18 +24,20 @@ from services.factory import ServiceFactory
 
 
 class _Collector(FrameProcessor):
-    """Keeps the audio of one utterance."""
+    """Keeps the audio of one utterance, at one rate."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate_hz: int) -> None:
         super().__init__(name="PhraseCollector", enable_direct_mode=True)
+        self._rates = RateMatcher(rate_hz)
         self.pcm = bytearray()
         self.done = asyncio.Event()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, OutputAudioRawFrame):
-            self.pcm += frame.audio
+            self.pcm += self._rates.take(frame.audio, frame.sample_rate, frame.num_channels)
         elif isinstance(frame, (TTSStoppedFrame, EndFrame, CancelFrame)):
+            self.pcm += self._rates.flush()
             self.done.set()
         if not isinstance(frame, OutputAudioRawFrame):
             await self.push_frame(frame, direction)
@@ -69,7 +74,7 @@ async def _render_by_pipeline(
     factory: ServiceFactory, agent: AgentConfig, text: str, rate_hz: int
 ) -> bytes:
     spec, _ = factory.chosen("tts", agent)
-    collector = _Collector()
+    collector = _Collector(rate_hz)
     service = factory.build("tts", agent, rate_hz=rate_hz)
     errors: list[str] = []
 
@@ -83,7 +88,7 @@ async def _render_by_pipeline(
     run.start()
     try:
         await run.queue(TTSSpeakFrame(text, append_to_context=False))
-        await collector.done.wait()
+        await _first_of(collector.done.wait(), run.finished())
     finally:
         await run.stop()
     if errors and not collector.pcm:
@@ -95,3 +100,14 @@ async def _render_by_pipeline(
             retryable=True,
         )
     return bytes(collector.pcm)
+
+
+async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait until one is over, and give up the others."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -158,10 +158,11 @@ class CallReporter:
             self._llm_answered_ms = self.now_ms()
 
     def answer_text(self, text: str, *, final: bool) -> None:
-        """A piece of the answer goes to the synthesiser."""
-        self._answered_turn = self.turn
-        if self._tts_asked_ms is None:
-            self._tts_asked_ms = self.now_ms()
+        """A piece of the answer goes to the synthesiser; empty where it ends without more."""
+        if text:
+            self._answered_turn = self.turn
+            if self._tts_asked_ms is None:
+                self._tts_asked_ms = self.now_ms()
         self._emit(AgentText(at_ms=self.now_ms(), turn=self.turn, text=text, final=final))
 
     def speech_begins(self) -> None:

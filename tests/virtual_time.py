@@ -56,7 +56,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Let time pass while the loop is busy, as a blocking call would."""
         self._jumping.now += seconds
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Any, *args: Any
+    ) -> Any:
         """Stop the clock while a thread works."""
         self._jumping.in_threads += 1
         future = super().run_in_executor(executor, func, *args)
@@ -81,7 +83,7 @@ def virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
         assert problems == []
 
     # pytest would take the wrapped coroutine function for an asyncio test of its own.
-    del run.__wrapped__  # type: ignore[attr-defined]
+    del run.__wrapped__
     run.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]
     return run
 

@@ -16,10 +16,15 @@ from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.reporter import CallReporter
 from bot.text.sentences import SentenceCutter
+from bot.text.speakable import speakable
+from services.actions import CallActionFrame
 
 
 class AnswerCutter(FrameProcessor):
     """Turns the model's tokens into sentences, in the caller's language. Runs inline.
+
+    The end of an answer is reported with its last words, or with none where they were a whole
+    sentence that is already being spoken.
 
     Args:
         reporter: Told when the answer begins and what will be spoken.
@@ -40,9 +45,11 @@ class AnswerCutter(FrameProcessor):
             for piece in self._cutter.feed(frame.text):
                 await self._speak(piece, final=False)
         elif isinstance(frame, LLMFullResponseEndFrame):
-            rest = self._cutter.flush()
-            if rest:
-                await self._speak(rest, final=True)
+            await self._speak(self._cutter.flush() or "", final=True)
+            await self.push_frame(frame, direction)
+        elif isinstance(frame, CallActionFrame):
+            # A model's tool may be called before its answer is closed: its words come first.
+            await self._speak(self._cutter.flush() or "", final=False)
             await self.push_frame(frame, direction)
         else:
             if isinstance(frame, LLMFullResponseStartFrame):
@@ -53,8 +60,12 @@ class AnswerCutter(FrameProcessor):
             await self.push_frame(frame, direction)
 
     async def _speak(self, piece: str, *, final: bool) -> None:
-        self._reporter.answer_text(piece, final=final)
-        await self.push_frame(AggregatedTextFrame(piece, TextType.SENTENCE, raw_text=piece))
+        piece = speakable(piece)
+        if piece or final:
+            self._reporter.answer_text(piece, final=final)
+        if piece:
+            frame = AggregatedTextFrame(piece, TextType.SENTENCE, raw_text=piece)
+            await self.push_frame(frame)
 
 
 class TurnTap(FrameProcessor):
