@@ -1,6 +1,7 @@
 """The documentation speaks of what exists: commands, files, links, variables, layers, causes."""
 
 import argparse
+import hashlib
 import re
 import shlex
 import tomllib
@@ -207,6 +208,13 @@ def test_a_picture_stands_alone(picture: Path) -> None:
     assert all((tree.findtext(space + name) or "").strip() for name in ("title", "desc"))
     values = [value for element in tree.iter() for value in element.attrib.values()]
     assert [value for value in values if re.match(r"(https?:|//|data:)", value)] == []
+
+
+def test_the_licence_is_the_plain_text() -> None:
+    digest = hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest()
+    assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["license"] == "Apache-2.0"
 
 
 def test_every_dependency_is_accounted_for() -> None:

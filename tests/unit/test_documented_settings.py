@@ -23,7 +23,7 @@ ELSEWHERE = ("llm.script",)
 #: Named on the page as read and kept, with no effect on a call yet, and where one would show.
 WITHOUT_EFFECT = {
     "fallback": (r"\.fallback\b|\.chain\b", ("bot",)),
-    "turns.hold_messages": (r"hold_", ("bot", "sessions")),
+    "turns.hold_messages": (r"\bhold_", ("bot", "sessions")),
     "languages": (r"\.languages\b|spoken_languages", ("bot", "services/factory.py")),
     "backend": (r"settings\.backend\.api_key|upload_", ("api", "bot", "sessions")),
     "vobiz.auth_id": (r"auth_id|auth_token|api_base|caller_id", ("api", "services", "sessions")),
