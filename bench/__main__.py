@@ -9,7 +9,7 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -64,35 +64,44 @@ def _tell(text: str) -> None:
     print(f"… {text}", file=sys.stderr, flush=True)
 
 
-def _run(given: argparse.Namespace, root: Path) -> tuple[list[Figures], list[Greeting]]:
-    rows: list[Figures] = []
-    greetings: list[Greeting] = []
+@dataclass(slots=True)
+class _Results:
+    rows: list[Figures] = field(default_factory=list)
+    greetings: list[Greeting] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def _run(given: argparse.Namespace, root: Path) -> _Results:
+    """Measure system by system; one that cannot be measured does not cost the others."""
+    results = _Results()
     for key in given.only:
         folder = root / key
         folder.mkdir(parents=True, exist_ok=True)
-        measured, greeting = measure_system(key, _plan(given, key), folder)
-        rows += measured
-        greetings += [greeting] if greeting is not None else []
-    return rows, greetings
+        try:
+            rows, greeting = measure_system(key, _plan(given, key), folder)
+        except BenchError as error:
+            results.failures.append(f"{SYSTEMS[key][0]}: {figures.MISSED}: {error}")
+            continue
+        results.rows += rows
+        results.greetings += [greeting] if greeting is not None else []
+    return results
 
 
 def main(words: list[str] | None = None) -> int:
-    """Measure and print; status 1 where something could not be measured."""
+    """Measure and print; status 1 where a system could not be measured."""
     given = _arguments(words)
     seen = machine.look()
     began = time.monotonic()
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            rows, greetings = _run(given, given.keep or Path(folder))
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    print(figures.report(seen.header(), rows, greetings))
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        results = _run(given, given.keep.absolute() if given.keep else Path(folder))
+    print(figures.report(seen.header(), results.rows, results.greetings))
     print(f"\nTook {time.monotonic() - began:.0f} s.")
     if given.json:
-        told = figures.as_json(asdict(seen), rows, greetings)
+        told = figures.as_json(asdict(seen), results.rows, results.greetings)
         given.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    return 0
+    for failure in results.failures:
+        print(f"bench: {failure}", file=sys.stderr)
+    return 1 if results.failures else 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -203,12 +204,23 @@ def _wait_connected(scene: _Scene, probe: Probe, load: Running, calls: int) -> N
 
 def _summary(load: Running) -> dict[str, Any]:
     """What the load generator printed at its end."""
-    load.process.wait(_CONNECT_SECONDS + _END_SECONDS)
-    text = load.log.read_text(errors="replace")
-    begin, end = text.find("{\n"), text.rfind("}")
-    if begin < 0:
-        raise BenchError(f"the load generator broke:\n{load.tail}")
-    summary: dict[str, Any] = json.loads(text[begin : end + 1])
+    try:
+        load.process.wait(_CONNECT_SECONDS + _END_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise BenchError("the calls did not end") from error
+    try:
+        return read_summary(load.log.read_text(errors="replace"))
+    except ValueError as error:
+        raise BenchError(f"the load generator broke:\n{load.tail}") from error
+
+
+def read_summary(text: str) -> dict[str, Any]:
+    """The JSON in what the load generator wrote, warnings before and after it left out.
+
+    Raises:
+        ValueError: There is none.
+    """
+    summary: dict[str, Any] = json.loads(text[text.find("{\n") : text.rfind("}") + 1])
     return summary
 
 
