@@ -151,6 +151,7 @@ async def test_a_second_stream_of_a_call_gets_a_record_of_its_own(
         await caller.listen_until_quiet(300, 10_000)
         first_stream = caller.stream_id
         await caller.reconnect(close_old=False)
+        second_stream = caller.stream_id
         await server.until(lambda: server.parts.manager.active == 1)
         await caller.listen_until_quiet(300, 10_000)
         await caller.say("what are your opening hours")
@@ -161,7 +162,7 @@ async def test_a_second_stream_of_a_call_gets_a_record_of_its_own(
     assert first["carrier_call_id"] == second["carrier_call_id"] == caller.call_id
     assert (first["carrier_stream_id"], second["carrier_stream_id"]) == (
         first_stream,
-        caller.stream_id,
+        second_stream,
     )
     assert first["end_cause"] == "peer_lost"
     assert "stream_replaced" in {n["name"] for n in first["notices"]}
