@@ -17,6 +17,7 @@ from services.registry import catalog
 from sessions.record import CallRecord
 
 ROOT = Path(__file__).parents[2]
+REWRITE = "python -m tests.unit.test_documented_settings"
 PAGE = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
 #: Sections that a provider's model does not describe here; docs/script.md has these.
 ELSEWHERE = ("llm.script",)
@@ -100,7 +101,7 @@ def _options(spec: ProviderSpec) -> Iterator[str]:
     "line", [*settings_rows(), *agent_rows(), *provider_rows(), *option_rows()]
 )
 def test_the_page_has_the_line(line: str) -> None:
-    assert line in PAGE.splitlines(), "docs/configuration.md must have this line"
+    assert line in PAGE.splitlines(), f"docs/configuration.md is out of date; run {REWRITE}"
 
 
 def test_the_page_has_no_line_too_many() -> None:
@@ -178,3 +179,24 @@ def test_the_record_is_documented() -> None:
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     missing = [name for name in CallRecord.__struct_fields__ if f"`{name}`" not in page]
     assert missing == []
+
+
+def rewrite() -> None:
+    """Put the tables of the page in order, for whoever changed a setting or a provider."""
+    page = PAGE
+    for head, rows in (
+        ("| setting | environment | default | |\n|---|---|---|---|\n", settings_rows()),
+        ("| key | default | |\n|---|---|---|\n", agent_rows()),
+        (
+            "| stage | `provider` | | languages | environment |\n|---|---|---|---|---|\n",
+            provider_rows(),
+        ),
+        ("| option | default | |\n|---|---|---|\n", option_rows()),
+    ):
+        before, _, after = page.partition(head)
+        page = before + head + "\n".join(rows) + "\n\n" + after.partition("\n\n")[2]
+    (ROOT / "docs/configuration.md").write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    rewrite()
