@@ -27,6 +27,7 @@ from simulators.base import Simulator
 from simulators.behaviour import Behaviour
 from simulators.cartesia import CartesiaSimulator
 from simulators.deepgram import DeepgramSimulator, Timing, Utterance
+from simulators.kenpath import KenpathSimulator
 from simulators.openai import OpenAISimulator, Reply, ToolCall
 
 _VENDORS: Final[Mapping[str, type[Simulator]]] = {
@@ -35,6 +36,7 @@ _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "cartesia": CartesiaSimulator,
     "ai4bharat-stt": AI4BharatSTTSimulator,
     "ai4bharat-tts": AI4BharatTTSSimulator,
+    "kenpath": KenpathSimulator,
 }
 _ENVIRONMENT: Final = {
     "deepgram": "DEEPGRAM_BASE_URL",
@@ -42,6 +44,7 @@ _ENVIRONMENT: Final = {
     "cartesia": "CARTESIA_BASE_URL",
     "ai4bharat-stt": "INDIC_STT_SERVER_URL",
     "ai4bharat-tts": "INDIC_TTS_SERVER_URL",
+    "kenpath": "KENPATH_VISTAAR_API_URL",
 }
 
 
@@ -143,7 +146,7 @@ def _parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("vendor", choices=[*_VENDORS, "all"])
     parser.add_argument(
-        "--port", type=int, default=0, help="port; for all, the first of five (default: free)"
+        "--port", type=int, default=0, help="port; for all, the first of several (default: free)"
     )
     parser.add_argument(
         "--script",
