@@ -32,7 +32,7 @@ async def main() -> None:
         print(f"{size:>5}  {best * 1e6:>22.1f}  {best / alone:>5.2f}  {share:>13.5f}")
 
 
-def _seconds(engine: VadEngine, calls: list[VoiceActivity], pcm: "np.ndarray") -> float:  # type: ignore[type-arg]
+def _seconds(engine: VadEngine, calls: list[VoiceActivity], pcm: "np.ndarray") -> float:
     began = time.process_time()
     for _ in range(WINDOWS):
         for index, call in enumerate(calls):
