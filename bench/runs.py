@@ -100,6 +100,8 @@ def measure_system(key: str, plan: Plan, folder: Path) -> tuple[list[Figures], G
         for calls in plan.calls:
             plan.tell(f"{scene.name}: {calls} calls")
             rows.append(_measure(scene, plan, calls, probe, one_live_mib, idle_mib))
+        for complaint in _complaints(scene):
+            plan.tell(f"{scene.name}: {complaint}")
         return rows, greeting
 
 
@@ -222,6 +224,18 @@ def read_summary(text: str) -> dict[str, Any]:
     """
     summary: dict[str, Any] = json.loads(text[text.find("{\n") : text.rfind("}") + 1])
     return summary
+
+
+def _complaints(scene: _Scene) -> Iterator[str]:
+    """What the vendors were sent that no correct client sends, one example each."""
+    for port in scene.ports:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/state", timeout=10) as answer:
+            state = json.load(answer)
+        if state["violations"]:
+            yield (
+                f"{state['vendor']} complains {len(state['violations'])} times, such as: "
+                + (state["violations"][0])
+            )
 
 
 def _slow_down(scene: _Scene, accept_ms: float) -> None:
