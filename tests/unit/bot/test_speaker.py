@@ -142,3 +142,15 @@ def test_heard_is_the_beginning_of_the_text(position_ms: int) -> None:
     heard = utterance.heard_until(position_ms)
     assert utterance.text.startswith(heard)
     assert heard == utterance.text or position_ms < 2000
+
+
+@virtual_time
+async def test_words_announced_for_a_context_that_never_spoke_are_forgotten() -> None:
+    async with speaking_mouth() as mouth:
+        mouth.speaker.announce("lost", context_id="a")
+        mouth.speaker.announce("found", context_id="b")
+        mouth.speaker.begin("p", context_id="b")
+        mouth.speaker.audio(audio(200))
+        mouth.speaker.end()
+        await asyncio.sleep(1)
+        assert spoken(mouth) == [("found", "found", False)]
