@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import signal
 import socket
 from types import FrameType
@@ -36,6 +37,17 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._parts = parts
         self._drain: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then take what has been loaded out of the garbage collector's sight.
+
+        Calls leave cycles of objects behind. The collector looks for them when they make a
+        quarter of all there is, and then walks through everything: with some 200,000 objects
+        of imported modules that would be seldom, and a stall of 70 ms for all calls.
+        """
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second forces."""

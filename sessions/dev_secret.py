@@ -10,6 +10,7 @@ from config.errors import ConfigError
 from config.settings import Settings
 
 FILE_NAME = "dev_jwt_secret"
+LEAST_CHARS = 32
 
 
 def jwt_secret(settings: Settings) -> SecretStr:
@@ -33,12 +34,29 @@ def jwt_secret(settings: Settings) -> SecretStr:
 
 
 def _own_secret(path: Path) -> str:
+    """The key in the file, which is made where it is missing or was left empty."""
+    kept = _read(path)
+    if len(kept) >= LEAST_CHARS:
+        return kept
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
+    made = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
-        secret = secrets.token_hex(32)
-        file.write(secret)
-    return secret
+        file.write(secrets.token_hex(32))
+    if kept == "":
+        path.unlink(missing_ok=True)
+    try:
+        # Whole or not at all, and never over the key of another process that was quicker.
+        os.link(made, path)
+    except FileExistsError:
+        pass
+    finally:
+        made.unlink()
+    return _read(path)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
