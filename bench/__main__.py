@@ -21,7 +21,7 @@ from bench.systems import SYSTEMS
 
 _CALLS: Final = (1, 10, 20)
 _QUICK_CALLS: Final = (10,)
-_QUICK_WINDOW_SECONDS: Final = 5.0
+_QUICK_WINDOW_SECONDS: Final = 3.0
 
 
 def _arguments(words: list[str] | None) -> argparse.Namespace:

@@ -29,7 +29,9 @@ SLOW_ACCEPT_MS: Final = 2000.0
 _RAMP_SECONDS_PER_CALL: Final = 0.2
 _SETTLE_SECONDS: Final = 2.5
 _MARGIN_SECONDS: Final = 1.5
+#: Long enough for the greeting and a turn after it.
 _WARM_UP_SECONDS: Final = 4.0
+_ECHO_WARM_UP_SECONDS: Final = 1.0
 _GREETING_CALLS: Final = 5
 #: What mirrors has often sent the last of it by the time the caller listens for an answer.
 _ECHO_TIMEOUT_MS: Final = 3000
@@ -141,9 +143,10 @@ def _load(scene: _Scene, calls: int, seconds: float) -> contextlib.AbstractConte
 
 def _warm_up(scene: _Scene, probe: Probe) -> float:
     """One call before all others; returns the memory with it live, in MiB."""
-    with _load(scene, 1, _WARM_UP_SECONDS) as load:
+    seconds = _WARM_UP_SECONDS if scene.launch.speaks_first else _ECHO_WARM_UP_SECONDS
+    with _load(scene, 1, seconds) as load:
         _wait_connected(scene, probe, load, 1)
-        cost = watch([probe], _WARM_UP_SECONDS)[0]
+        cost = watch([probe], seconds)[0]
         summary = _summary(load)
     if summary["completed"] < 1:
         raise BenchError(
