@@ -189,6 +189,7 @@ class VadEngine:
                 batch = list(self._ready)
                 for rate_hz in {a.rate_hz for a in batch}:
                     await self._serve_batch([a for a in batch if a.rate_hz == rate_hz], rate_hz)
+                batch.clear()  # An ended call must not be kept until another one speaks.
                 # A burst of one call must not hold up the others.
                 await asyncio.sleep(0)
             await self._end_idle()

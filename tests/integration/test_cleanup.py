@@ -1,0 +1,120 @@
+"""After many calls the process has what it began with: tasks, threads, sockets, memory."""
+
+import asyncio
+import gc
+import random
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+from simulators.caller.client import ClientCaller
+from simulators.caller.vobiz import VobizCaller
+from simulators.speech import Speech
+from tests.integration.process import ServerProcess, server_process
+from tests.integration.server import BRISK_AGENT, RunningServer
+
+CALLS, AT_ONCE = 200, 20
+#: More at once than later, so that the heap has been as large as it will have to be: what is
+#: freed in between is not always given back to the system.
+WARM_UP, WARM_UP_AT_ONCE = 120, 30
+MOST_GROWTH = 1.05
+
+
+async def short_call(http: str, ws: str, token: str, speech: Speech, number: int) -> None:
+    """A fraction of a second, ended in one of the ways in which calls end."""
+    seconds = random.Random(number).uniform(0.2, 0.5)
+    if number % 2:
+        phone = VobizCaller(answer_url=f"{http}/answer", hangup_url=f"{http}/hangup", speech=speech)
+        await phone.place()
+        await phone.wait(seconds * 1000)
+        await phone.hang_up(abort=number % 3 == 0)
+        return
+    program = ClientCaller(f"{ws}/voice", token=token, speech=speech, binary=number % 3 == 0)
+    await program.place()
+    await program.wait(seconds * 1000)
+    if number % 4:
+        program.text("what are your opening hours")
+        await program.end()
+    else:
+        await program.hang_up(abort=number % 8 == 0)
+
+
+async def many_calls(
+    http: str, ws: str, token: str, speech: Speech, count: int, at_once: int
+) -> None:
+    slots = asyncio.Semaphore(at_once)
+
+    async def one(number: int) -> None:
+        async with slots:
+            await short_call(http, ws, token, speech, number)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(count):
+            tasks.create_task(one(number))
+
+
+def state(process: psutil.Process) -> tuple[int, int, int]:
+    """Threads, file descriptors and bytes of memory that are the process's own."""
+    memory = process.memory_full_info().uss
+    return process.num_threads(), process.num_fds(), memory
+
+
+async def at_rest(server: ServerProcess, process: psutil.Process) -> tuple[int, int, int]:
+    """Its state once every call has been stored and nothing changes any more."""
+    journals = server.folder / "data" / "journal"
+    last, same = state(process), 0
+    async with asyncio.timeout(60):
+        while same < 5 or list(journals.iterdir()):
+            await asyncio.sleep(0.3)
+            now = state(process)
+            same = same + 1 if now[:2] == last[:2] else 0
+            last = now
+    return last
+
+
+async def test_two_hundred_calls_leave_no_trace(tmp_path: Path, speech: Speech) -> None:
+    async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}) as server:
+        process = psutil.Process(server.process.pid)
+
+        async def calls(count: int, at_once: int) -> None:
+            await many_calls(server.http, server.ws, server.token(), speech, count, at_once)
+
+        await calls(WARM_UP, WARM_UP_AT_ONCE)
+        threads, handles, memory = await at_rest(server, process)
+        await calls(CALLS, AT_ONCE)
+        after = await at_rest(server, process)
+        assert after[0] <= threads
+        assert after[1] <= handles
+        assert after[2] <= memory * MOST_GROWTH, f"{memory / 1e6:.1f} -> {after[2] / 1e6:.1f} MB"
+        assert len(server.records()) == WARM_UP + CALLS
+        assert "ERROR" not in server.log
+
+
+def tasks_by_name() -> Counter[str]:
+    return Counter(
+        "".join(c for c in task.get_name() if not c.isdigit()) for task in asyncio.all_tasks()
+    )
+
+
+async def test_calls_leave_no_task_and_no_object(server: RunningServer, speech: Speech) -> None:
+    from bot.call_bot import CallBot
+    from sessions.session import CallSession
+
+    async def rest() -> None:
+        await server.until(lambda: server.parts.manager.active == 0)
+        await server.parts.manager.settled()
+        await server.until(lambda: not server.parts.manager.ringing)
+
+    await many_calls(server.http, server.ws, server.token(), speech, 4, 4)
+    await rest()
+    before = tasks_by_name()
+    await many_calls(server.http, server.ws, server.token(), speech, 24, 12)
+    await rest()
+    await server.until(lambda: tasks_by_name() == before)
+
+    def left() -> list[object]:
+        gc.collect()
+        return [o for o in gc.get_objects() if isinstance(o, (CallSession, CallBot))]
+
+    await server.until(lambda: not left())
