@@ -217,15 +217,17 @@ class SessionManager:
             logger.exception(f"call {session_id} could not be stored")
 
     async def _check_for_ever(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            for session in self:
-                try:
-                    session.check(loop.time())
-                # One call's mistake must not leave all others without deadlines.
-                except Exception:
-                    logger.exception(f"call {session.session_id}: its deadlines failed")
+            self._check_all(asyncio.get_running_loop().time())
+
+    def _check_all(self, now: float) -> None:
+        for session in self:
+            try:
+                session.check(now)
+            # One call's mistake must not leave all others without deadlines.
+            except Exception:
+                logger.exception(f"call {session.session_id}: its deadlines failed")
 
 
 async def _within(seconds: float, wait: Coroutine[Any, Any, object]) -> bool:
