@@ -8,7 +8,17 @@ from importlib import import_module
 
 from config.providers import ProviderCatalog, ProviderSpec
 
-VENDORS = ("ai4bharat", "cartesia", "deepgram", "espeak", "kenpath", "offline", "openai", "script")
+VENDORS = (
+    "ai4bharat",
+    "bhashini",
+    "cartesia",
+    "deepgram",
+    "espeak",
+    "kenpath",
+    "offline",
+    "openai",
+    "script",
+)
 
 
 def _specs() -> list[ProviderSpec]:

@@ -25,6 +25,7 @@ import msgspec
 from simulators.ai4bharat import AI4BharatSTTSimulator, AI4BharatTTSSimulator
 from simulators.base import Simulator
 from simulators.behaviour import Behaviour
+from simulators.bhashini import BhashiniSimulator
 from simulators.cartesia import CartesiaSimulator
 from simulators.deepgram import DeepgramSimulator, Timing, Utterance
 from simulators.kenpath import KenpathSimulator
@@ -37,6 +38,7 @@ _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "ai4bharat-stt": AI4BharatSTTSimulator,
     "ai4bharat-tts": AI4BharatTTSSimulator,
     "kenpath": KenpathSimulator,
+    "bhashini": BhashiniSimulator,
 }
 _ENVIRONMENT: Final = {
     "deepgram": "DEEPGRAM_BASE_URL",
@@ -45,6 +47,7 @@ _ENVIRONMENT: Final = {
     "ai4bharat-stt": "INDIC_STT_SERVER_URL",
     "ai4bharat-tts": "INDIC_TTS_SERVER_URL",
     "kenpath": "KENPATH_VISTAAR_API_URL",
+    "bhashini": "BHASHINI_BASE_URL",
 }
 
 

@@ -43,6 +43,7 @@ from services.factory import ServiceFactory
 from services.registry import VENDORS, catalog
 from simulators.ai4bharat import AI4BharatSTTSimulator, AI4BharatTTSSimulator
 from simulators.base import Simulator
+from simulators.bhashini import BhashiniSimulator
 from simulators.cartesia import CartesiaSimulator
 from simulators.deepgram import DeepgramSimulator
 from simulators.kenpath import KenpathSimulator
@@ -65,6 +66,8 @@ BASES: Mapping[ProviderKind, type[FrameProcessor]] = {
 SIMULATORS: Mapping[tuple[ProviderKind, str], Callable[[], Simulator]] = {
     ("stt", "ai4bharat"): AI4BharatSTTSimulator,
     ("tts", "ai4bharat"): lambda: AI4BharatTTSSimulator(speed=50),
+    ("stt", "bhashini"): BhashiniSimulator,
+    ("tts", "bhashini"): BhashiniSimulator,
     ("tts", "cartesia"): lambda: CartesiaSimulator(speed=50),
     ("stt", "deepgram"): DeepgramSimulator,
     ("llm", "kenpath"): KenpathSimulator,
