@@ -183,6 +183,8 @@ class Playout:
             self._held_until = now + CLEAR_BACKSTOP_SECONDS
             if not await self._clear_line(now):
                 self._held_until = None
+            elif self._held_until is not None:  # Else the answer was quicker than the sending.
+                self._held_until = self._now() + CLEAR_BACKSTOP_SECONDS
         self._wake.set()
         return heard_ms
 

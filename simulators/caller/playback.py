@@ -15,8 +15,9 @@ from simulators.caller.codec import WireFormat
 from simulators.speech import Pcm, resample
 
 UNITS_PER_MS: Final = 48
-#: A flush is over after this long even if it is never acknowledged.
-FLUSH_LIMIT_MS: Final = 1000.0
+#: A flush is over after this long even if it is never acknowledged. Applications may give up
+#: waiting after a second by their own clock, which is not quite ours.
+FLUSH_LIMIT_MS: Final = 950.0
 
 
 @dataclass(slots=True)

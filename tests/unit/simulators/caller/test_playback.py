@@ -89,8 +89,8 @@ def test_a_flush_voids_checkpoints_and_is_acknowledged_after_its_latency() -> No
 def test_an_unacknowledged_flush_is_over_after_a_second() -> None:
     playback = Playback()
     playback.clear(0.0, None)
-    assert playback.flushing(999.0)
-    assert not playback.flushing(1000.0)
+    assert playback.flushing(949.0)
+    assert not playback.flushing(950.0)
     assert playback.due(5000.0) == []
 
 
