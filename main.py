@@ -134,9 +134,14 @@ async def _place_call(options: argparse.Namespace, settings: Settings) -> int:
                 raise ConfigError(f"no server answers at {url}; start one with `make run`")
             url = await stack.enter_async_context(_own_server(options))
         await run_demo_call(
-            url, options.agent, language, say, print, plot=options.plot, token=token
+            url, options.agent, language, say, _show, plot=options.plot, token=token
         )
     return 0
+
+
+def _show(line: str) -> None:
+    """At once, also where the output goes into a file or another program."""
+    print(line, flush=True)
 
 
 def _words(options: argparse.Namespace) -> tuple[list[str], str]:
@@ -186,7 +191,7 @@ async def _own_server(options: argparse.Namespace) -> AsyncIterator[str]:
     command = [sys.executable, THIS_FILE, *config, "serve", *address]
     process = await asyncio.create_subprocess_exec(*command)
     try:
-        print(f"no server was running: started one on port {port} for this call")
+        _show(f"no server was running: started one on port {port} for this call")
         url = f"http://127.0.0.1:{port}"
         deadline = asyncio.get_running_loop().time() + START_SECONDS
         while not await _is_up(url):

@@ -1,0 +1,148 @@
+"""``main.py`` in processes of its own: a demonstration call, and the end of a server."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from simulators.caller.client import ClientCaller, ClientRefused
+from simulators.caller.vobiz import VobizCaller
+from simulators.speech import Speech
+from tests.integration.process import ServerProcess, environment, server_process, start
+from tests.integration.server import BRISK_AGENT
+
+CHATTY: dict[str, Any] = {**BRISK_AGENT, "call": {"farewell": "We have to close now."}}
+
+
+def program(server: ServerProcess, speech: Speech) -> ClientCaller:
+    return ClientCaller(f"{server.ws}/voice", token=server.token(), speech=speech)
+
+
+def phone(server: ServerProcess, speech: Speech) -> VobizCaller:
+    return VobizCaller(
+        answer_url=f"{server.http}/answer", hangup_url=f"{server.http}/hangup", speech=speech
+    )
+
+
+async def call(folder: Path, env: dict[str, str], *arguments: str) -> tuple[int, str]:
+    """Exit code and everything said."""
+    log = folder / "call.log"
+    process = await start("call", *arguments, env=env, log=log)
+    async with asyncio.timeout(90):
+        code = await process.wait()
+    return code, log.read_text()
+
+
+async def test_call_with_a_server_of_its_own(tmp_path: Path) -> None:
+    env = environment(tmp_path, {"brisk": BRISK_AGENT})
+    env["PORT"] = "0"
+    before = {p.pid for p in psutil.process_iter()}
+    code, said = await call(
+        tmp_path,
+        env,
+        "--agent",
+        "brisk",
+        "--say",
+        "what are your opening hours",
+        "--say",
+        "goodbye",
+    )
+    assert code == 0, said
+    assert "no server was running: started one" in said
+    assert "caller  what are your opening hours" in said
+    assert "agent   We open at nine." in said
+    assert "answered in" in said
+    for part in ("recording", "transcript", "record"):
+        assert f"{part:<10}  file://" in said
+    left = [p for p in psutil.process_iter(["cmdline"]) if p.pid not in before]
+    assert not [p for p in left if str(tmp_path) in " ".join(p.info["cmdline"] or [])]
+
+
+async def test_call_against_a_server_that_runs(tmp_path: Path) -> None:
+    async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}) as server:
+        env = dict(server.env)
+        log = tmp_path / "call.log"
+        url = ("--url", server.http)
+        code, said = await call(tmp_path, env, *url, "--agent", "nobody")
+        assert code == 1 and said.splitlines()[-1].startswith("the call was not taken: ")
+        code, said = await call(tmp_path, env, *url, "--agent", "brisk", "--language", "xx")
+        assert code == 1 and said.startswith("this cannot be said:")
+        assert "Traceback" not in said
+
+        process = await start(
+            "call", *url, "--agent", "brisk", "--say", "tell me a long story", env=env, log=log
+        )
+        async with asyncio.timeout(60):
+            while "first audio" not in log.read_text():  # noqa: ASYNC110 - another process writes
+                await asyncio.sleep(0.1)
+            server.process.kill()
+            code = await process.wait()
+        assert "the agent ended the call" in log.read_text() or code == 1
+        assert "Traceback" not in log.read_text()
+
+
+async def test_sigterm_lets_calls_end(tmp_path: Path, speech: Speech) -> None:
+    env = {"DRAIN_TIMEOUT": "20"}
+    async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}, env) as server:
+        caller = phone(server, speech)
+        async with caller:
+            await caller.listen_until_quiet(300, 10_000)
+            server.process.send_signal(signal.SIGTERM)
+            await caller.wait(300)
+            with pytest.raises(ClientRefused) as refusal:
+                await program(server, speech).place()
+            assert refusal.value.code == "draining"
+            await caller.say("what are your opening hours")
+            await caller.listen_until_quiet(300, 10_000)
+            await caller.say("goodbye")
+            await caller.wait_ended(15)
+        assert caller.violations == []
+        assert await server.exit_code() == 0
+        (record,) = server.records()
+        assert record["end_cause"] == "agent_hangup"
+
+
+async def test_calls_that_go_on_get_a_farewell(tmp_path: Path, speech: Speech) -> None:
+    env = {"DRAIN_TIMEOUT": "0.5"}
+    async with server_process(tmp_path / "s", {"chatty": CHATTY}, env) as server:
+        caller, client = phone(server, speech), program(server, speech)
+        await asyncio.gather(caller.place(), client.place())
+        await asyncio.gather(
+            caller.listen_until_quiet(300, 10_000), client.listen_until_quiet(300, 10_000)
+        )
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.gather(caller.wait_ended(20), client.wait_ended(20))
+        assert await server.exit_code() == 0
+        assert caller.log.lost_to_stop_ms == 0
+        assert client.transcript[-1].text == "We have to close now."
+        assert (client.close_code, client.close_reason) == (1001, "drained")
+        assert {record["end_cause"] for record in server.records()} == {"drained"}
+        assert len(server.records()) == 2
+
+
+async def test_a_second_signal_does_not_wait(tmp_path: Path, speech: Speech) -> None:
+    async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}) as server:
+        client = program(server, speech)
+        await client.place()
+        await client.listen_until_quiet(300, 10_000)
+        server.process.send_signal(signal.SIGTERM)
+        await client.wait(500)
+        assert client.live
+        server.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            await server.process.wait()
+        await client.wait_ended(5)
+        await client.hang_up(abort=True)
+    # What was left is finished by the next start.
+    async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}) as server:
+        async with asyncio.timeout(20):
+            while not server.records():  # noqa: ASYNC110 - another process writes them
+                await asyncio.sleep(0.1)
+        (record,) = server.records()
+        assert record["end_cause"] in ("crash", "drained")
+        assert record["recording"]["agent_ms"] > 500
+    assert os.listdir(tmp_path / "s" / "data" / "journal") == []
