@@ -36,8 +36,11 @@ class EndedCalls:
         self._latest: OrderedDict[str, str] = OrderedDict()
         self._amending: set[asyncio.Task[None]] = set()
 
-    def ended(self, session_id: str, carrier_call_id: str | None) -> None:
-        """A call is over and will be stored."""
+    def expect(self, session_id: str, carrier_call_id: str | None) -> None:
+        """A call will be stored; from now on no notice of it is lost.
+
+        Said when it begins, so that nothing falls between its last event and its end.
+        """
         _remember(self._unstored, session_id, [])
         if carrier_call_id:
             _remember(self._latest, carrier_call_id, session_id)
@@ -55,11 +58,6 @@ class EndedCalls:
     def find(self, call_id: str) -> StoredCall | None:
         """A stored call by our id or the carrier's; the latest where there are several."""
         return self._stored.get(self._latest.get(call_id, call_id))
-
-    def knows(self, call_id: str) -> bool:
-        """Whether that call ended lately, stored or not."""
-        session_id = self._latest.get(call_id, call_id)
-        return session_id in self._stored or session_id in self._unstored
 
     def notice(self, call_id: str, name: str, detail: str) -> bool:
         """Add what a carrier told late to the call's record, once.

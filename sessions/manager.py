@@ -120,6 +120,7 @@ class SessionManager:
         prepared = self.ringing.take(facts.carrier_call_id, agent, formats)
         session = CallSession(agent, facts, channel, dialect, self._parts, prepared)
         self._live[session.session_id] = session
+        self.ended.expect(session.session_id, facts.carrier_call_id)
         self._idle.clear()
         metrics.SESSIONS_TOTAL.labels(dialect.name).inc()
         metrics.SESSIONS_ACTIVE.set(self.active)
@@ -130,7 +131,6 @@ class SessionManager:
             del self._live[session.session_id]
             metrics.SESSIONS_ACTIVE.set(self.active)
             metrics.SESSIONS_ENDED.labels(cause).inc()
-            self.ended.ended(session.session_id, facts.carrier_call_id)
             self._begin(self._store(session.session_id, session.journal.close()))
             if not self._live:
                 self._idle.set()
@@ -146,7 +146,7 @@ class SessionManager:
         """Keep a record of a call that was answered and never began to stream."""
         call = NeverBegun(agent=agent, facts=facts)
         metrics.SESSIONS_ENDED.labels("no_start").inc()
-        self.ended.ended(call.session_id, facts.carrier_call_id)
+        self.ended.expect(call.session_id, facts.carrier_call_id)
         journal = journal_no_start(call, self._parts.journals, dialect, formats)
         self._begin(self._store(call.session_id, journal))
 
