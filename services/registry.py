@@ -17,6 +17,7 @@ VENDORS = (
     "kenpath",
     "offline",
     "openai",
+    "sarvam",
     "script",
 )
 

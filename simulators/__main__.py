@@ -30,6 +30,7 @@ from simulators.cartesia import CartesiaSimulator
 from simulators.deepgram import DeepgramSimulator, Timing, Utterance
 from simulators.kenpath import KenpathSimulator
 from simulators.openai import OpenAISimulator, Reply, ToolCall
+from simulators.sarvam import SarvamSimulator
 
 _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "deepgram": DeepgramSimulator,
@@ -39,6 +40,7 @@ _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "ai4bharat-tts": AI4BharatTTSSimulator,
     "kenpath": KenpathSimulator,
     "bhashini": BhashiniSimulator,
+    "sarvam": SarvamSimulator,
 }
 _ENVIRONMENT: Final = {
     "deepgram": "DEEPGRAM_BASE_URL",
@@ -48,6 +50,7 @@ _ENVIRONMENT: Final = {
     "ai4bharat-tts": "INDIC_TTS_SERVER_URL",
     "kenpath": "KENPATH_VISTAAR_API_URL",
     "bhashini": "BHASHINI_BASE_URL",
+    "sarvam": "SARVAM_BASE_URL",
 }
 
 

@@ -48,6 +48,7 @@ from simulators.cartesia import CartesiaSimulator
 from simulators.deepgram import DeepgramSimulator
 from simulators.kenpath import KenpathSimulator
 from simulators.openai import OpenAISimulator
+from simulators.sarvam import SarvamSimulator
 from tests.unit.services.calls import Line, on_the_line
 from tests.unit.services.kenpath.keys import write_key
 
@@ -74,6 +75,7 @@ SIMULATORS: Mapping[tuple[ProviderKind, str], Callable[[], Simulator]] = {
     ("llm", "kenpath_bhili"): KenpathSimulator,
     ("llm", "openai"): OpenAISimulator,
     ("llm", "openai_compatible"): OpenAISimulator,
+    ("tts", "sarvam"): lambda: SarvamSimulator(speed=50),
 }
 #: The least that an agent's file says of a provider that cannot do with nothing.
 _DEFAULT_AGENT = read_document(ROOT / "agent_configs/default_agent.json").data

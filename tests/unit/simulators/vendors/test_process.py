@@ -54,6 +54,7 @@ async def test_all_of_them_listen_and_end_with_their_parent(
             "INDIC_TTS_SERVER_URL",
             "KENPATH_VISTAAR_API_URL",
             "BHASHINI_BASE_URL",
+            "SARVAM_BASE_URL",
         }
         body = {"model": "any", "messages": [{"role": "user", "content": "x"}]}
         url = f"{told['env']['OPENAI_BASE_URL']}/chat/completions"

@@ -1,0 +1,83 @@
+"""Sarvam's doors: the text-to-speech socket."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar, Final
+
+from aiohttp import web
+
+from simulators.base import Simulator, json_response, names, new_id, refuse
+from simulators.behaviour import WELL_BEHAVED, Behaviour
+from simulators.connection import Connection
+from simulators.sarvam.config import MODELS
+from simulators.sarvam.session import Session, Spoken
+
+_QUERY: Final = names("model send_completion_event")
+_CODES: Final = {403: "invalid_api_key_error", 429: "rate_limit_exceeded_error"}
+
+
+class SarvamSimulator(Simulator):
+    """Sarvam's streaming text-to-speech.
+
+    Args:
+        speed: Multiple of real time at which audio comes.
+        idle_timeout_seconds: After so long without a message the socket is closed.
+        port: Port, 0 for a free one.
+        api_key: The only key accepted.
+        behaviour: How connections are treated.
+        script: How the first connections are treated.
+
+    Attributes:
+        spoken: Every text, with the tone that it is heard by.
+    """
+
+    vendor: ClassVar[str] = "sarvam"
+
+    def __init__(
+        self,
+        *,
+        speed: float = 6.0,
+        idle_timeout_seconds: float = 60.0,
+        port: int = 0,
+        api_key: str | None = None,
+        behaviour: Behaviour = WELL_BEHAVED,
+        script: Sequence[Behaviour] = (),
+    ) -> None:
+        super().__init__(port=port, api_key=api_key, behaviour=behaviour, script=script)
+        self.speed = speed
+        self.idle_timeout_seconds = idle_timeout_seconds
+        self.spoken: list[Spoken] = []
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """The synthesis socket."""
+        return [self.door("GET", "/text-to-speech/ws", self._speak)]
+
+    def error_response(self, status: int, headers: Mapping[str, str]) -> web.Response:
+        """A refusal in Sarvam's shape."""
+        return self._error(status, "simulated", headers)
+
+    def _error(self, status: int, message: str, headers: Mapping[str, str]) -> web.Response:
+        code = _CODES.get(status, "internal_server_error" if status >= 500 else "invalid_request")
+        error = {"message": message, "code": code, "request_id": new_id()}
+        return json_response({"error": error}, status=status, headers=headers)
+
+    async def _speak(self, request: web.Request, connection: Connection) -> web.StreamResponse:
+        key = connection.received.headers.get("api-subscription-key", "")
+        if not key or (self.api_key is not None and key != self.api_key):
+            self.violate(f"connection {connection.index}: no valid key")
+            refuse(self._error(403, "Invalid API key", {}))
+        query = dict(connection.received.query)
+        model = query.get("model", "")
+        if model not in MODELS or set(query) - _QUERY:
+            self.violate(f"connection {connection.index}: query {query}")
+            refuse(self._error(400, "Wrong query", {}))
+        websocket = await connection.upgrade(request)
+        session = Session(
+            connection,
+            model=model,
+            with_final=query.get("send_completion_event") == "true",
+            speed=self.speed,
+            spoken=self.spoken,
+            violate=self.violate,
+        )
+        await session.run(websocket, idle_timeout_seconds=self.idle_timeout_seconds)
+        return websocket
