@@ -15,6 +15,8 @@ from sessions.facts import CallFacts
 #: A stream opens within a second or two of the answer; one that has not by then never will.
 EXPIRES_SECONDS = 20.0
 MAX_RINGING = 50
+#: Building services takes tens of milliseconds; the answer goes out first.
+CONNECT_AFTER_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +77,20 @@ class RingingCalls:
         """
         if call_id in self._bots or len(self._bots) >= self._most:
             return
-        session_id = str(uuid4())
-        try:
-            bot = self._connected(session_id, agent, facts, formats)
-        except VoiceServerError as error:
-            logger.warning(f"a ringing call cannot be prepared: {error.message}")
-            return
-        # The call must be answered all the same; it will be told when it starts.
-        except Exception:
-            logger.exception("a ringing call cannot be prepared")
-            return
+        session_id, (heard, spoken) = str(uuid4()), formats
+        bot = CallBot(
+            agent,
+            self._parts,
+            heard_format=heard,
+            spoken_format=spoken,
+            session_id=session_id,
+            variables=facts.values(),
+            lead_ms=self._lead_ms,
+        )
         loop = asyncio.get_running_loop()
         expiry = loop.call_later(self._expires_seconds, self.forget, call_id)
         self._bots[call_id] = _Ringing(PreparedBot(session_id, bot), expiry)
+        loop.call_later(CONNECT_AFTER_SECONDS, self._connect, call_id, bot)
 
     def take(
         self, call_id: str | None, agent: AgentConfig, formats: tuple[AudioFormat | None, ...]
@@ -117,25 +120,18 @@ class RingingCalls:
         if self._stopping:
             await asyncio.wait(self._stopping)
 
-    def _connected(
-        self,
-        session_id: str,
-        agent: AgentConfig,
-        facts: CallFacts,
-        formats: tuple[AudioFormat, AudioFormat],
-    ) -> CallBot:
-        heard, spoken = formats
-        bot = CallBot(
-            agent,
-            self._parts,
-            heard_format=heard,
-            spoken_format=spoken,
-            session_id=session_id,
-            variables=facts.values(),
-            lead_ms=self._lead_ms,
-        )
-        bot.connect()
-        return bot
+    def _connect(self, call_id: str, bot: CallBot) -> None:
+        """Build and connect, unless the stream was quicker, or the caller to hang up."""
+        ringing = self._bots.get(call_id)
+        if ringing is None or ringing.prepared.bot is not bot:
+            return
+        try:
+            bot.connect()
+        except VoiceServerError as error:
+            logger.warning(f"a ringing call cannot be prepared: {error.message}")
+        # It is tried again when the call starts, which can tell its caller.
+        except Exception:
+            logger.exception("a ringing call cannot be prepared")
 
     def _stop(self, bot: CallBot) -> None:
         task = asyncio.create_task(bot.stop(), name="ringing-stop")
