@@ -31,7 +31,7 @@ accuracy: $(VENV)/dev ## how well the keyless recogniser hears
 	$(BIN)/python -m bench.accuracy
 
 bench: $(VENV)/dev ## latency, gaps, CPU and memory per call, against a plain Pipecat bot and an echo
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(BENCH)
 
 minio: ## build a real MinIO for the storage tests (needs Go)
 	scripts/install_minio.sh

@@ -8,12 +8,20 @@ vendor, and a vendor that is away delays nothing.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 import soxr
 from loguru import logger
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    wait_chain,
+    wait_fixed,
+)
 
 from bot.rendering import render_phrase
 from config.agent import AgentConfig
@@ -52,6 +60,7 @@ class PhraseCache:
         self._pcm: dict[str, bytes] = {}
         self._wire: dict[tuple[str, AudioFormat], bytes] = {}
         self._keys: dict[str, frozenset[str]] = {}
+        self._failing: set[str] = set()
         self._rendering: dict[str, asyncio.Lock] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(PARALLEL_RENDERS)
@@ -64,6 +73,7 @@ class PhraseCache:
 
     def forget(self, agent_id: str) -> None:
         """Stop preparing for an agent that changed or went away."""
+        self._failing.discard(agent_id)
         self._keys.pop(agent_id, None)
         task = self._tasks.pop(agent_id, None)
         if task is not None:
@@ -142,20 +152,28 @@ class PhraseCache:
 
     async def _render_patiently(self, agent: AgentConfig, text: str, rate_hz: int) -> bytes:
         """Try until the vendor answers; it may be away when the server starts."""
-        attempt = 0
-        while True:
-            try:
-                async with self._slots, asyncio.timeout(RENDER_TIMEOUT_SECONDS):
-                    return await self._render(self._factory, agent, text, rate_hz)
-            except Exception as error:
-                # A vendor's client may raise anything; the next try may find it well again.
-                wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
-                logger.warning(
-                    f"agent {agent.agent_id}: a phrase could not be synthesised yet "
-                    f"({type(error).__name__}: {error}); next try in {wait:.0f} s"
-                )
-                attempt += 1
-            await asyncio.sleep(wait)
+        # A vendor's client may raise anything; the next try may find it well again.
+        tries = AsyncRetrying(
+            wait=wait_chain(*map(wait_fixed, RETRY_SECONDS)),
+            retry=retry_if_exception_type(Exception),
+            before_sleep=partial(self._tell_of_failure, agent.agent_id),
+        )
+        return await tries(self._render_once, agent, text, rate_hz)
+
+    async def _render_once(self, agent: AgentConfig, text: str, rate_hz: int) -> bytes:
+        async with self._slots, asyncio.timeout(RENDER_TIMEOUT_SECONDS):
+            return await self._render(self._factory, agent, text, rate_hz)
+
+    def _tell_of_failure(self, agent_id: str, state: RetryCallState) -> None:
+        """An agent's first failure is news, those of its other phrases and later tries are not."""
+        error = state.outcome.exception() if state.outcome is not None else None
+        level = "DEBUG" if agent_id in self._failing else "WARNING"
+        self._failing.add(agent_id)
+        logger.log(
+            level,
+            f"agent {agent_id}: its phrases cannot be synthesised yet "
+            f"({type(error).__name__}: {error}); tried again until they can",
+        )
 
     def _drop_stale(self) -> None:
         """Forget the oldest phrases that no loaded agent has."""
