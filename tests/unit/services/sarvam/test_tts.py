@@ -6,7 +6,13 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 import pytest
-from pipecat.frames.frames import TTSAudioRawFrame, TTSSpeakFrame, TTSStoppedFrame
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    InterruptionFrame,
+    TTSAudioRawFrame,
+    TTSSpeakFrame,
+    TTSStoppedFrame,
+)
 
 from config.agent_file import read_agent
 from config.errors import ConfigError
@@ -60,6 +66,28 @@ async def test_the_models_own_voice_is_the_default(http: aiohttp.ClientSession, 
         assert (config["pitch"], config["loudness"]) == (0.1, 1.2)
         assert simulator.spoken[0].language == "od-IN"
         assert simulator.violations == []
+
+
+async def test_after_an_interruption_only_the_new_sentence_is_heard(
+    http: aiohttp.ClientSession, key: str
+) -> None:
+    """Sarvam has no cancel: Pipecat leaves the old sentence behind with its connection."""
+    async with SarvamSimulator(script=[Behaviour(speed=1.0), Behaviour(speed=50.0)]) as simulator:
+        here = context(http, simulator.base_url, vendor_language="hi-IN", key=key)
+        async with on_the_line(build_tts(SarvamTTSOptions(), here)) as line:
+            await line.send(TTSSpeakFrame(TEXT * 5))
+            await line.first(TTSAudioRawFrame)
+            await line.send(BotStartedSpeakingFrame(), InterruptionFrame())
+            await simulator.until(lambda: len(simulator.connections) == 2)
+            line.frames.clear()
+            await line.send(TTSSpeakFrame("दूसरा वाक्य।"))
+            await line.until(lambda: line.audio and isinstance(line.frames[-1], TTSStoppedFrame))
+        samples = np.frombuffer(line.audio, dtype="<i2")
+        second = simulator.spoken[-1]
+        assert tone.dominant_frequency(samples, 8_000) == pytest.approx(second.frequency_hz, abs=5)
+        assert len(samples) / 8 == pytest.approx(second.duration_ms, abs=2)
+        assert simulator.violations == []
+        assert line.errors == []
 
 
 async def test_a_wrong_key_is_reported(http: aiohttp.ClientSession, key: str) -> None:
