@@ -23,7 +23,7 @@ PROBE_SECONDS = 1.0
 #: What the caller says to the agents that ship, and in which language.
 DEMO_CALLS: dict[str, tuple[list[str], str]] = {
     "default_agent": (["what are your opening hours", "goodbye"], "en-IN"),
-    "helpline_hi": (["मंडी भाव बताइए", "[9]"], "hi"),
+    "helpline_hi": (["मंडी भाव बताइए", "गेहूँ का भाव", "धन्यवाद नमस्ते"], "hi"),
 }
 
 
