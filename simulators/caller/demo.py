@@ -190,6 +190,8 @@ async def _record(session: aiohttp.ClientSession, url: str) -> Mapping[str, Any]
     try:
         async with session.get(url) as response:
             body = await response.json() if response.status == 200 else {}
+    except aiohttp.ClientConnectorError as error:
+        raise ConnectionError(f"{error.host}:{error.port} does not answer") from error
     except (aiohttp.ClientError, ValueError):
         return {}
     return body if isinstance(body, Mapping) else {}

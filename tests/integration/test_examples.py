@@ -27,7 +27,7 @@ def spoken(path: Path, speech: Speech) -> Path:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(RATE_HZ)
-        file.writeframes(bytes(2 * 3 * RATE_HZ) + pcm.tobytes())
+        file.writeframes(bytes(2 * 2 * RATE_HZ) + pcm.tobytes())
     return path
 
 
@@ -61,7 +61,7 @@ async def test_python(server: RunningServer, speech: Speech, tmp_path: Path) -> 
     url, heard = f"{server.ws}/voice", tmp_path / "heard.wav"
     wav = spoken(tmp_path / "spoken.wav", speech)
     script = str(EXAMPLES / "client.py")
-    result = await run(sys.executable, script, url, server.token(), str(wav), str(heard), "4")
+    result = await run(sys.executable, script, url, server.token(), str(wav), str(heard), "3")
     check_talk(*result, heard)
     code, _, err = await run(sys.executable, script, url, "wrong", str(wav), str(heard))
     assert code == 1 and "auth_invalid" in err
@@ -75,7 +75,7 @@ async def test_javascript(server: RunningServer, speech: Speech, tmp_path: Path)
     url, heard = f"{server.ws}/voice", tmp_path / "heard.wav"
     wav = spoken(tmp_path / "spoken.wav", speech)
     command = (NODE, *flags, str(EXAMPLES / "client.mjs"), url)
-    result = await run(*command, server.token(), str(wav), str(heard), "4")
+    result = await run(*command, server.token(), str(wav), str(heard), "3")
     check_talk(*result, heard)
     code, _, err = await run(*command, "wrong", str(wav), str(heard))
     assert code == 1 and "auth_invalid" in err
