@@ -4,20 +4,23 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import io
 import json
 import secrets
 import time
+import wave
 from collections.abc import Callable
 from typing import Any
 
 import jwt
+import numpy as np
 import pytest
 from pydantic import SecretStr
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from sessions.tokens import ALGORITHM, AUDIENCE, ISSUER, issue_token
-from simulators.caller.client import ClientRefused, FormatName
+from simulators.caller.client import ClientCaller, ClientRefused, FormatName
 from simulators.speech import Speech
 from tests.integration.server import RunningServer
 
@@ -59,6 +62,11 @@ async def test_every_format_in_text_and_binary_frames(
     assert {record["labels"]["subject"] for record in records} == {"test"}
 
 
+def state(client: ClientCaller) -> str:
+    """What the server said last that the agent does."""
+    return client.states[-1][1] if client.states else ""
+
+
 async def typed(server: RunningServer, speech: Speech) -> None:
     client = server.program(speech)
     async with client:
@@ -78,13 +86,13 @@ async def paused(server: RunningServer, speech: Speech) -> None:
     async with client:
         await client.listen_until_quiet(300, 10_000)
         client.control("pause")
-        await client.until(lambda: client.states[-1][1] == "paused", 2000, "paused")
+        await client.until(lambda: state(client) == "paused", 2000, "paused")
         before = client.packets_received
         await client.say("what are your opening hours")
         await client.wait(700)
         assert client.packets_received == before
         client.control("resume")
-        await client.until(lambda: client.states[-1][1] != "paused", 2000, "resumed")
+        await client.until(lambda: state(client) != "paused", 2000, "resumed")
         await client.say("opening hours")
         await client.listen_until_quiet(500, 10_000)
         said = [line.text for line in client.transcript if line.speaker == "caller"]
@@ -111,6 +119,23 @@ async def interrupted(server: RunningServer, speech: Speech) -> None:
 
 async def test_typing_pausing_and_interrupting(server: RunningServer, speech: Speech) -> None:
     await asyncio.gather(typed(server, speech), paused(server, speech), interrupted(server, speech))
+
+
+async def test_what_is_said_in_a_pause_is_not_recorded(
+    server: RunningServer, speech: Speech
+) -> None:
+    async with server.program(speech, format="pcm_8k") as client:
+        client.control("pause")
+        await client.until(lambda: state(client) == "paused", 2000, "paused")
+        await client.say("this is nobody's business")
+        client.control("resume")
+        await client.wait(300)
+    record = await server.one_record()
+    with wave.open(io.BytesIO(server.stored(record["recording"]["file"]))) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+    assert int(np.abs(client.said).max()) > 3000
+    assert int(np.abs(samples[:, 0]).max()) == 0
+    assert len(samples) > 8 * 1500
 
 
 async def refused(server: RunningServer, **auth: Any) -> tuple[str, int]:

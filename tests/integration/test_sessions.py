@@ -27,6 +27,10 @@ PATIENT: dict[str, Any] = {
     "turns": {"no_input_seconds": 0},
     "call": {"silence_hangup_seconds": 2.5},
 }
+WORDY: dict[str, Any] = {
+    **LIMITED,
+    "call": {"max_duration_seconds": 1, "farewell": "And so we come to the very end. " * 8},
+}
 UNRECORDED: dict[str, Any] = {**BRISK_AGENT, "recording": {"enabled": False}}
 
 
@@ -41,6 +45,7 @@ async def many(tmp_path: Path) -> AsyncIterator[RunningServer]:
         "brisk": BRISK_AGENT,
         "limited": LIMITED,
         "patient": PATIENT,
+        "wordy": WORDY,
         "unrecorded": UNRECORDED,
         **{name: with_llm(name) for name in ("stuck", "unusable", "crashing")},
     }
@@ -82,6 +87,19 @@ async def test_calls_end_by_themselves(many: RunningServer, speech: Speech) -> N
     for record in many.records():
         if record["agent_id"] == "limited":
             assert "Our time is up." in many.stored(record["transcript_text"]).decode()
+
+
+async def test_nobody_says_farewell_to_a_caller_who_has_gone(
+    many: RunningServer, speech: Speech
+) -> None:
+    caller = many.phone(speech, "wordy")
+    async with caller:
+        await caller.until(lambda: len(caller.replies()) == 2, 10_000, "the farewell")
+    await many.until(lambda: many.parts.manager.active == 0, 5)
+    await many.parts.manager.settled()
+    record = await record_of(many, "wordy")
+    assert record["end_cause"] == "max_duration"
+    assert record["duration_seconds"] < caller.duration_ms / 1000 + 2
 
 
 async def test_a_pipeline_that_does_not_end_holds_nobody_up(

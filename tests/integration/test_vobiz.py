@@ -114,11 +114,16 @@ async def test_the_hangup_webhook_ends_a_call_whose_socket_stays_open(
     caller = server.phone(speech)
     async with caller:
         await caller.wait_for_speech()
+        for _ in range(3):
+            news = {"CallUUID": caller.call_id, "Event": "DegradedStream", "Error": "bad line"}
+            assert await post(server, "/stream-status", **news) == 204
         assert await post(server, "/hangup", CallUUID=caller.call_id, Event="Hangup") == 204
         await caller.wait_ended(10)
         assert caller.duration_ms < 4000
     record = await server.one_record()
     assert record["end_cause"] == "caller_hangup"
+    notices = [(n["name"], n["detail"]) for n in record["notices"]]
+    assert notices.count(("stream:DegradedStream", "Error=bad line")) == 1
 
 
 async def test_news_of_unknown_calls_is_taken_and_forgotten(server: RunningServer) -> None:

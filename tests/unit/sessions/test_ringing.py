@@ -59,6 +59,8 @@ async def parts(tmp_path: Path) -> AsyncIterator[BotParts]:
         vad = VadEngine()
         await vad.start()
         yield BotParts(factory=factory, vad=vad, phrases=PhraseCache(factory, tmp_path))
+        for bot in Watched.made:
+            await bot.stop()
         await vad.stop()
 
 
