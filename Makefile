@@ -28,7 +28,8 @@ types: $(VENV)/dev ## mypy, strict
 	$(BIN)/mypy
 
 accuracy: $(VENV)/dev ## how well the keyless recogniser hears
-	$(BIN)/python -m bench.accuracy
+	@# One thread: more of them cost two to three times the CPU and save nothing.
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.accuracy
 
 bench: $(VENV)/dev ## latency, gaps, CPU and memory per call, against a plain Pipecat bot and an echo
 	$(BIN)/python -m bench $(BENCH)
