@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from api.parts import Parts, ServerParts
 from config.errors import StorageError
 from config.providers import ProviderKind
+from sessions import metrics
 
 router = APIRouter(tags=["health"])
 
@@ -96,8 +97,14 @@ async def ready(parts: Parts, response: Response) -> Ready:
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics() -> Response:
+async def prometheus(parts: Parts) -> Response:
     """Everything that is counted, for Prometheus."""
+    spool = parts.keeper.stats()
+    metrics.SPOOL_FILES.set(spool.waiting)
+    metrics.SPOOL_OLDEST_SECONDS.set(spool.oldest_seconds)
+    metrics.CONFIG_REJECTS.clear()
+    for name in parts.agents.rejects:
+        metrics.CONFIG_REJECTS.labels(name).set(1)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

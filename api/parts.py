@@ -69,7 +69,7 @@ class ServerParts:
         self.phrases: PhraseCache
         self._http: aiohttp.ClientSession
         self._vad: VadEngine
-        self._keeper: RecordKeeper
+        self.keeper: RecordKeeper
         self._check: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -83,7 +83,7 @@ class ServerParts:
         await self._vad.start()
         self.journals.start()
         self._start_sessions(data)
-        await self._keeper.start()
+        await self.keeper.start()
         await self.manager.start()
         self.agents.subscribe(self._agent_changed)
         await self.agents.start()
@@ -100,7 +100,7 @@ class ServerParts:
         await self.manager.stop()
         await self.agents.stop()
         await self.phrases.close()
-        await self._keeper.close()
+        await self.keeper.close()
         await self.journals.close()
         await self._vad.stop()
         await self.storage.close()
@@ -113,10 +113,10 @@ class ServerParts:
         parts = SessionParts(
             bot=bot, journals=self.journals, live=self.live, lead_ms=settings.vobiz.lead_ms
         )
-        self._keeper = RecordKeeper(
+        self.keeper = RecordKeeper(
             self.storage, data / "journal", on_stored=lambda call: self.manager.ended.stored(call)
         )
-        self.manager = SessionManager(parts, self._keeper, settings.server.max_connections)
+        self.manager = SessionManager(parts, self.keeper, settings.server.max_connections)
         self.reception = Reception(
             self.agents,
             self.manager,

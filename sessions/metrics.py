@@ -15,6 +15,9 @@ PEER_MESSAGES_DROPPED = Counter(
     "peer_messages_dropped_total", "Messages that a slow client program missed"
 )
 LIVE_EVENTS_DROPPED = Counter("live_events_dropped_total", "Events a slow listener missed")
+SPOOL_FILES = Gauge("spool_files", "Calls that wait on disk to be stored")
+SPOOL_OLDEST_SECONDS = Gauge("spool_oldest_seconds", "How long the first of them has waited")
+CONFIG_REJECTS = Gauge("config_rejects", "Agent files that are refused as they are now", ["file"])
 RESPONSE_SECONDS = Histogram(
     "response_seconds",
     "End of the caller's speech to first reply audio",

@@ -288,6 +288,8 @@ async def test_agents_come_change_and_go_while_the_server_runs(
         said = await health(http)
         assert said["status"] == "degraded"
         reason = said["rejected_agents"]["late.yaml"]
+        async with http.get("/metrics") as answer:
+            assert 'config_rejects{file="late.yaml"} 1.0' in await answer.text()
         assert "late.yaml" in reason and "greting" in reason and "greeting" in reason
         async with server.program(speech, agent_id="late") as client:
             await client.listen_until_quiet(300, 10_000)
@@ -334,6 +336,8 @@ async def test_calls_are_served_while_minio_is_away(tmp_path: Path, speech: Spee
                     said = await answer.json()
                     assert said["status"] == "degraded"
                     assert said["services"]["storage"] != "ok"
+                async with http.get("/metrics") as answer:
+                    assert "spool_files 1.0" in await answer.text()
                 store.start()
                 await server.until(lambda: server.parts.manager.stored(caller.call_id), 60)
                 await server.parts.manager.settled()
