@@ -54,6 +54,11 @@ async def many_calls(
             tasks.create_task(one(number))
 
 
+#: Thread pools of a fixed size may still have grown a thread, and connections be kept for the
+#: next call: a few in all, where 200 calls that each left something would leave hundreds.
+POOLS_MAY_FILL = 4
+
+
 def state(process: psutil.Process) -> tuple[int, int, int]:
     """Threads, file descriptors and bytes of memory that are the process's own."""
     memory = process.memory_full_info().uss
@@ -84,8 +89,8 @@ async def test_two_hundred_calls_leave_no_trace(tmp_path: Path, speech: Speech) 
         threads, handles, memory = await at_rest(server, process)
         await calls(CALLS, AT_ONCE)
         after = await at_rest(server, process)
-        assert after[0] <= threads
-        assert after[1] <= handles
+        assert after[0] <= threads + POOLS_MAY_FILL
+        assert after[1] <= handles + POOLS_MAY_FILL
         assert after[2] <= memory * MOST_GROWTH, f"{memory / 1e6:.1f} -> {after[2] / 1e6:.1f} MB"
         assert len(server.records()) == WARM_UP + CALLS
         assert "ERROR" not in server.log
