@@ -345,3 +345,7 @@ class CallBot:
         logger.warning(f"{stage or 'pipeline'} error in a call: {frame.error}")
         kind = frame.category.value if frame.category is not None else "error"
         self.reporter.degraded(stage or "pipeline", kind, frame.error, provider)
+        if stage == "llm" and not self._ending and not self.playout.playing:
+            # The turn has no answer; silence would be taken for a dead line. Heard to its end,
+            # the apology also starts the wait for the caller's next word anew.
+            self._announcer.say_ready(self._announcer.text("apology"))

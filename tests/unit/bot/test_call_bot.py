@@ -66,6 +66,18 @@ async def test_the_callers_audio_is_kept_while_vendors_connect_and_bounded(
 
 
 @virtual_time
+async def test_a_model_that_fails_is_apologised_for(tmp_path: Path) -> None:
+    agent = make_agent(greeting=GREETING, call={"apology": "Sorry about that."})
+    async with make_call(agent, tmp_path) as call:
+        await asyncio.sleep(5)
+        await call.llm.push_error(error_msg="the model has gone")
+        await asyncio.sleep(5)
+        assert call.spoken() == [(GREETING, False), ("Sorry about that.", False)]
+        assert call.of(Degraded)[-1].stage == "llm"
+        assert call.ends == []
+
+
+@virtual_time
 async def test_vendors_that_never_connect_end_the_call_with_an_apology(tmp_path: Path) -> None:
     agent = make_agent(greeting=GREETING, stt={"never_ready": True})
     async with make_call(agent, tmp_path) as call:
