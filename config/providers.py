@@ -105,6 +105,9 @@ class ProviderSpec:
         packages: Import names that must be there; a missing one names ``install``.
         install: Command that installs what is missing.
         closed_vocabulary: True for the keyless recogniser, which hears only listed phrases.
+        fixed_address: True where the vendor's own client cannot be pointed at another server:
+            tests replace its transport, and nothing was seen over a socket.
+        aliases: Further names that operators write.
     """
 
     kind: ProviderKind
@@ -122,6 +125,7 @@ class ProviderSpec:
     packages: tuple[str, ...] = ()
     install: str | None = None
     closed_vocabulary: bool = False
+    fixed_address: bool = False
     aliases: tuple[str, ...] = field(default=())
 
     def supports(self, language: str) -> bool:

@@ -28,9 +28,6 @@ from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pydantic import ValidationError
 
-import services.cartesia.tts
-import services.deepgram.stt
-import services.openai.llm
 from config.agent import PROVIDER_KINDS, AgentConfig
 from config.agent_file import build_agent
 from config.documents import parse_document, read_document
@@ -39,16 +36,11 @@ from config.languages import LANGUAGES
 from config.providers import ProviderKind, ProviderSpec, option_spellings
 from config.resolve import provider_language
 from config.settings import Settings, load_settings
+from services.clients import close_shared_clients
 from services.factory import ServiceFactory
 from services.registry import VENDORS, catalog
-from simulators.ai4bharat import AI4BharatSTTSimulator, AI4BharatTTSSimulator
 from simulators.base import Simulator
-from simulators.bhashini import BhashiniSimulator
-from simulators.cartesia import CartesiaSimulator
-from simulators.deepgram import DeepgramSimulator
-from simulators.kenpath import KenpathSimulator
-from simulators.openai import OpenAISimulator
-from simulators.sarvam import SarvamSimulator
+from tests.contract.vendors import LEAST, SIMULATORS
 from tests.unit.services.calls import Line, on_the_line
 from tests.unit.services.kenpath.keys import write_key
 
@@ -63,27 +55,7 @@ BASES: Mapping[ProviderKind, type[FrameProcessor]] = {
     "llm": LLMService,
     "tts": TTSService,
 }
-#: Who stands in for a vendor that is reached over the network.
-SIMULATORS: Mapping[tuple[ProviderKind, str], Callable[[], Simulator]] = {
-    ("stt", "ai4bharat"): AI4BharatSTTSimulator,
-    ("tts", "ai4bharat"): lambda: AI4BharatTTSSimulator(speed=50),
-    ("stt", "bhashini"): BhashiniSimulator,
-    ("tts", "bhashini"): BhashiniSimulator,
-    ("tts", "cartesia"): lambda: CartesiaSimulator(speed=50),
-    ("stt", "deepgram"): DeepgramSimulator,
-    ("llm", "kenpath"): KenpathSimulator,
-    ("llm", "kenpath_bhili"): KenpathSimulator,
-    ("llm", "openai"): OpenAISimulator,
-    ("llm", "openai_compatible"): OpenAISimulator,
-    ("tts", "sarvam"): lambda: SarvamSimulator(speed=50),
-}
-#: The least that an agent's file says of a provider that cannot do with nothing.
 _DEFAULT_AGENT = read_document(ROOT / "agent_configs/default_agent.json").data
-LEAST: Mapping[tuple[ProviderKind, str], dict[str, Any]] = {
-    ("llm", "kenpath"): {"jwt_phone": "910000000000"},
-    ("llm", "openai_compatible"): {"base_url": "http://127.0.0.1:9/v1", "model": "m"},
-    ("llm", "script"): _DEFAULT_AGENT["llm"]["script"],
-}
 
 #: Variables whose value is no key but the path of a file that holds one.
 KEY_FILES: dict[str, str] = {}
@@ -147,9 +119,7 @@ def agent_with(spec: ProviderSpec, settings: Settings, **options: object) -> Age
 async def factory_for(settings: Settings) -> AsyncIterator[ServiceFactory]:
     async with aiohttp.ClientSession() as http:
         yield ServiceFactory(catalog, settings, http)
-    await services.openai.llm.clients.close()
-    await services.cartesia.tts.clients.close()
-    await services.deepgram.stt.http_clients.close()
+    await close_shared_clients()
 
 
 async def use(kind: ProviderKind, line: Line, rate_hz: int) -> None:
@@ -195,8 +165,9 @@ def test_registrations_import_neither_pipecat_nor_a_vendors_package() -> None:
 
 @every
 def test_a_vendor_that_is_reached_over_the_network_has_a_simulator(spec: ProviderSpec) -> None:
+    """Or a client that cannot be pointed elsewhere, and then says so."""
     is_remote = spec.default_base_url is not None or spec.base_url_env is not None
-    assert not is_remote or (spec.kind, spec.name) in SIMULATORS
+    assert is_remote <= (spec.fixed_address or (spec.kind, spec.name) in SIMULATORS)
 
 
 @every

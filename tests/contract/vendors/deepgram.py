@@ -1,0 +1,7 @@
+"""What the contract tests must know of Deepgram."""
+
+from simulators.deepgram import DeepgramSimulator
+
+SIMULATORS = {
+    ("stt", "deepgram"): DeepgramSimulator,
+}
