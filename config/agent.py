@@ -26,6 +26,8 @@ from config.templates import render_template, template_variables
 #: What an agent may be called; the only form that reaches paths, URLs and XML.
 AGENT_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 PROVIDER_KINDS: tuple[ProviderKind, ...] = ("stt", "llm", "tts")
+#: What may stand in a stage's section beside the sections of its providers.
+STAGE_KEYS = ("provider", "fallback", "deadlines")
 
 _MAX_TEXT = 2_000
 _MAX_PROMPT = 100_000
@@ -56,8 +58,41 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class SttDeadlines(_Section):
+    """How long speech-to-text may take before the next provider does it."""
+
+    connect_seconds: float = Field(
+        default=2.0, ge=0.1, le=30, description="To be ready to hear, in seconds."
+    )
+    result_seconds: float = Field(
+        default=2.0, ge=0.2, le=30, description="To give a text once the caller has stopped."
+    )
+
+
+class LlmDeadlines(_Section):
+    """How long a language model may take before it is asked again, or the next one is."""
+
+    first_token_seconds: float = Field(
+        default=4.0, ge=0.2, le=60, description="To begin its answer, in seconds."
+    )
+    stall_seconds: float = Field(
+        default=3.0, ge=0.2, le=60, description="Between two pieces of an answer."
+    )
+
+
+class TtsDeadlines(_Section):
+    """How long text-to-speech may take before the next provider speaks."""
+
+    connect_seconds: float = Field(
+        default=2.0, ge=0.1, le=30, description="To be ready to speak, in seconds."
+    )
+    audio_seconds: float = Field(
+        default=2.0, ge=0.2, le=30, description="Without audio while a sentence is to be spoken."
+    )
+
+
 class ProviderSection(BaseModel):
-    """The ``stt``, ``llm`` or ``tts`` section; beside these two keys, one section per provider."""
+    """The ``stt``, ``llm`` or ``tts`` section; beside its keys, one section per provider."""
 
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
 
@@ -73,10 +108,23 @@ class ProviderSection(BaseModel):
         """The provider and its fallbacks, in order, each once."""
         return tuple(dict.fromkeys((self.provider, *self.fallback)))
 
-    @property
-    def options(self) -> Mapping[str, dict[str, Any]]:
-        """What the file says of each provider, as it stands there."""
-        return self.__pydantic_extra__
+
+class SttSection(ProviderSection):
+    """Who hears the caller."""
+
+    deadlines: SttDeadlines = SttDeadlines()
+
+
+class LlmSection(ProviderSection):
+    """Who answers."""
+
+    deadlines: LlmDeadlines = LlmDeadlines()
+
+
+class TtsSection(ProviderSection):
+    """Who speaks."""
+
+    deadlines: TtsDeadlines = TtsDeadlines()
 
 
 class TurnsConfig(_Section):
@@ -157,9 +205,9 @@ class AgentConfig(_Section):
     phone_numbers: tuple[PhoneNumber, ...] = Field(
         default=(), max_length=1000, description="Numbers it answers."
     )
-    stt: ProviderSection
-    llm: ProviderSection
-    tts: ProviderSection
+    stt: SttSection
+    llm: LlmSection
+    tts: TtsSection
     turns: TurnsConfig = TurnsConfig()
     call: CallConfig = CallConfig()
     recording: RecordingConfig = RecordingConfig()
@@ -185,6 +233,11 @@ class AgentConfig(_Section):
     def title(self) -> str:
         """Its name, or its id where it has none."""
         return self.name or self.agent_id
+
+    @property
+    def org_id(self) -> str | None:
+        """Whose it is in VoiceERA's backend, which keeps keys by it; None where nobody said."""
+        return self.metadata.get("org_id") or None
 
     @property
     def spoken_languages(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from config.agent import PROVIDER_KINDS, AgentConfig
+from config.agent import PROVIDER_KINDS, STAGE_KEYS, AgentConfig
 from config.check import installation_problems, language_problems
 from config.documents import Document, read_document
 from config.layers import lay_over
@@ -131,8 +131,8 @@ def _sections(
         spec = catalog.find(kind, name)
         content = section.get(name) or {}
         if spec is None:
-            if name not in ("provider", "fallback") and name in written:
-                allowed = ["provider", "fallback", *names]
+            if name not in STAGE_KEYS and name in written:
+                allowed = [*STAGE_KEYS, *names]
                 yield Problem(path=(kind, name), message=unknown("key", name, allowed))
         elif isinstance(content, dict):
             try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from config.agent import PROVIDER_KINDS
+from config.agent import PROVIDER_KINDS, STAGE_KEYS
 from config.errors import ConfigError
 from config.problems import ConfigFileError, KeyPath, Problem, from_validation, unknown
 from config.providers import ProviderCatalog, ProviderKind, ProviderSpec
@@ -46,11 +46,11 @@ def _section(
         if catalog.find(kind, str(name)) is None:
             yield Problem(path=path, message=unknown(f"{kind} provider", str(name), names))
     for name, content in section.items():
-        if name in ("provider", "fallback"):
+        if name in STAGE_KEYS:
             continue
         spec = catalog.find(kind, name)
         if spec is None:
-            allowed = ["provider", "fallback", *names]
+            allowed = [*STAGE_KEYS, *names]
             yield Problem(path=(kind, name), message=unknown("key", name, allowed))
         elif content is not None and not isinstance(content, dict):
             yield Problem(path=(kind, name), message="must be a mapping of options")

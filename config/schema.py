@@ -36,8 +36,8 @@ def agent_json_schema(catalog: ProviderCatalog) -> dict[str, Any]:
     """
     schema = AgentConfig.model_json_schema()
     definitions = schema["$defs"]
-    del definitions["ProviderSection"]
     for kind in PROVIDER_KINDS:
+        del definitions[f"{kind.title()}Section"]
         definitions[kind] = _section(kind, catalog, definitions)
         schema["properties"][kind] = {"$ref": f"#/$defs/{kind}"}
     schema["properties"]["language"]["examples"] = list(LANGUAGES)
@@ -63,6 +63,7 @@ def _section(
             "items": {"enum": names},
             "description": "Who takes over, in this order, when it fails.",
         },
+        "deadlines": {"$ref": f"#/$defs/{kind.title()}Deadlines"},
     }
     for spec in specs:
         definitions[f"{kind}.{spec.name}"] = _options(spec, definitions)

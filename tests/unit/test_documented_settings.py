@@ -36,8 +36,6 @@ def fields(model: type[BaseModel], place: str = "") -> Iterator[tuple[str, Field
     for name, info in model.model_fields.items():
         inner = info.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel) and inner.model_fields:
-            if inner.__name__ == "ProviderSection":
-                continue
             yield from fields(inner, f"{place}{name}.")
         else:
             yield f"{place}{name}", info

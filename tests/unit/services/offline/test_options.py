@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from pydantic import ValidationError
 
-from config.agent import AgentConfig, ProviderSection
+from config.agent import AgentConfig, LlmSection, SttSection, TtsSection
 from config.errors import ConfigError
 from services.context import ServiceContext
 from services.offline import LANGUAGES, SPECS, OfflineSTTOptions
@@ -32,9 +32,9 @@ async def context(language: str = "en-IN") -> ServiceContext:
     agent = AgentConfig(
         agent_id="test",
         language=language,
-        stt=ProviderSection.model_validate({"provider": "offline"}),
-        llm=ProviderSection.model_validate({"provider": "script"}),
-        tts=ProviderSection.model_validate({"provider": "espeak"}),
+        stt=SttSection.model_validate({"provider": "offline"}),
+        llm=LlmSection.model_validate({"provider": "script"}),
+        tts=TtsSection.model_validate({"provider": "espeak"}),
     ).with_options({("llm", "script"): SCRIPT})
     async with aiohttp.ClientSession() as http:
         return ServiceContext(
