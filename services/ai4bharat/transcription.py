@@ -17,6 +17,7 @@ INLINE_SECONDS = 5.0
 #: The queue of a busy server moves every 100 ms (its batch interval).
 RETRY_PAUSE_SECONDS = 0.25
 BHILI = "bhb"
+MAX_REFUSAL_BYTES = 1024
 
 
 class _Request(msgspec.Struct):
@@ -81,7 +82,7 @@ class Transcriber:
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:
-                    raise refused("stt", response.status)
+                    raise _refusal(response.status, await response.content.read(MAX_REFUSAL_BYTES))
                 answer = await response.read()
         except aiohttp.ClientError as error:
             raise failure("stt", "unreachable", type(error).__name__) from error
@@ -89,6 +90,17 @@ class Transcriber:
             return _answers.decode(answer).text.strip()
         except msgspec.DecodeError as error:
             raise failure("stt", "garbage", "the answer is not the documented one") from error
+
+
+def _refusal(status: int, body: bytes) -> ProviderError:
+    """The error for a status; a server without the Bhili model is not a busy one."""
+    if status == 503 and b"Bhili model" in body:
+        message = (
+            "the server runs without its Bhili model; give it BHILI_NEMO_PATH, or use another "
+            "provider for this agent"
+        )
+        return failure("stt", "no_model", message, retryable=False)
+    return refused("stt", status)
 
 
 def server_address(base_url: str | None) -> str:

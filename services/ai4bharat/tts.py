@@ -23,9 +23,9 @@ from pipecat.utils.types import NOT_GIVEN, NotGiven, assert_given
 from config.errors import ConfigError, ProviderError
 from config.languages import resolve_language
 from services.ai4bharat import TTS_LANGUAGES, AI4BharatTTSOptions, speaker_for
-from services.ai4bharat.failures import category
 from services.ai4bharat.synthesis import Sentence, Synthesiser, speak, websocket_address
 from services.context import ServiceContext
+from services.failures import category
 
 #: Sentences that wait to be spoken and are known beforehand.
 MAX_UPCOMING = 64

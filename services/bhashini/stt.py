@@ -1,198 +1,22 @@
 """Bhashini speech-to-text in a call: has each stretch of speech between two pauses read."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
-
-from loguru import logger
-from pipecat.frames.frames import (
-    CancelFrame,
-    EndFrame,
-    Frame,
-    InterimTranscriptionFrame,
-    TranscriptionFrame,
-    VADUserStartedSpeakingFrame,
-    VADUserStoppedSpeakingFrame,
-)
-from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.settings import STTSettings
-from pipecat.services.stt_service import STTService
-from pipecat.transcriptions.language import Language
-from pipecat.utils.time import time_now_iso8601
-from pipecat.utils.types import assert_given
-
-from config.errors import ConfigError, ProviderError
-from config.languages import resolve_language
 from services.bhashini import STT_LANGUAGES, BhashiniSTTOptions
 from services.bhashini.addresses import pipeline_address, stream_address
-from services.bhashini.failures import category, failure
+from services.bhashini.failures import FAILURES
 from services.bhashini.pipeline import Pipeline
-from services.bhashini.utterances import Recognition, Recorded, Streamed, Streaming, Utterance
+from services.bhashini.utterances import Recognition, Recorded, Streamed, Streaming
 from services.context import ServiceContext
-from services.offline.frames import UnrecognizedSpeechFrame
+from services.utterance_stt import Listen, UtteranceSTTService
 
-#: Voice activity tells of speech about 200 ms after it began.
-PREROLL_MS = 400
-#: Utterances whose text is awaited at once; the oldest is given up for a further one.
-MAX_OUTSTANDING = 4
-#: How long the end of a call waits for the last text.
-FAREWELL_SECONDS = 1.0
 #: From the end of speech to its text: 200 ms until the pause is noticed, and up to 700 ms for
-#: the final text. An estimate; only turns whose last words came back empty wait for it.
+#: the final text. An estimate.
 TTFS_P99_SECONDS = 1.0
 STREAM_SERVICE = "bhashini/ai4b/indic-conformer/grpc"
 PIPELINE_SERVICE = "bhashini/ai4bharat/conformer-multilingual-asr"
 
-#: Makes an utterance in a language, Bhashini's code.
-Listen = Callable[[str], Utterance]
 
-
-class BhashiniSTTService(STTService):
-    """Has what was said between two pauses read, and pushes the texts in the order of speech.
-
-    Every stretch of speech ends in a ``TranscriptionFrame`` or, where nothing was understood or
-    the server failed, in an ``UnrecognizedSpeechFrame``, so that the turn always ends. A text is
-    marked ``finalized`` only if the caller has not gone on speaking meanwhile.
-
-    Args:
-        listen: Makes an utterance.
-        language: The server's code.
-        rate_hz: Of the caller's 16-bit mono audio, which stops here.
-        max_speech_seconds: Longer speech is read in pieces.
-    """
-
-    def __init__(
-        self, listen: Listen, *, language: str, rate_hz: int, max_speech_seconds: float = 30.0
-    ) -> None:
-        super().__init__(
-            sample_rate=rate_hz,
-            audio_passthrough=False,
-            ttfs_p99_latency=TTFS_P99_SECONDS,
-            settings=STTSettings(model=None, language=language),
-        )
-        self._listen = listen
-        self._rate_hz = rate_hz
-        self._max_speech_seconds = max_speech_seconds
-        self._before = bytearray()
-        self._utterance: Utterance | None = None
-        self._outstanding: list[asyncio.Task[None]] = []
-        self._unfinished_text = False
-
-    def can_generate_metrics(self) -> bool:
-        """True: the time from the end of speech to its text is reported."""
-        return True
-
-    def language_to_service_language(self, language: Language) -> str | None:
-        """The server's code; what it has no model for is passed on as it is written."""
-        try:
-            return STT_LANGUAGES.get(resolve_language(language.value), language.value)
-        except ConfigError:
-            return language.value
-
-    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
-        """Take a piece of the caller's audio; texts come from another task."""
-        if self._utterance is None:
-            self._before += audio
-            preroll_bytes = self._rate_hz * PREROLL_MS // 1000 * 2
-            del self._before[: max(0, len(self._before) - preroll_bytes)]
-        else:
-            self._utterance.feed(audio)
-            if self._utterance.duration_seconds >= self._max_speech_seconds:
-                self._utterance.finish()
-                await self._begin()
-        yield None
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Note where speech begins and ends; see the class."""
-        if isinstance(frame, VADUserStartedSpeakingFrame) and self._utterance is None:
-            await self._begin()
-        await super().process_frame(frame, direction)
-        if isinstance(frame, VADUserStoppedSpeakingFrame) and self._utterance is not None:
-            self._utterance.finish()
-            self._utterance = None
-
-    async def stop(self, frame: EndFrame) -> None:
-        """Give texts that are still awaited a moment, then end."""
-        if self._utterance is not None:
-            self._utterance.finish()
-            self._utterance = None
-        if self._outstanding:
-            await asyncio.wait(self._outstanding, timeout=FAREWELL_SECONDS)
-        await self._give_up()
-        await super().stop(frame)
-
-    async def cancel(self, frame: CancelFrame) -> None:
-        """End at once."""
-        await self._give_up()
-        await super().cancel(frame)
-
-    async def cleanup(self) -> None:
-        """Leave nothing running."""
-        await self._give_up()
-        await super().cleanup()  # type: ignore[no-untyped-call]
-
-    async def _begin(self) -> None:
-        """Have a new utterance read, from a little before it was noticed."""
-        if len(self._outstanding) >= MAX_OUTSTANDING:
-            await self.cancel_task(self._outstanding.pop(0))
-            await self._report(failure("stt", "overload", "speech is read too slowly"))
-        utterance = self._listen(str(assert_given(self._settings.language)))
-        utterance.feed(bytes(self._before))
-        self._before.clear()
-        self._utterance = utterance
-        previous = self._outstanding[-1] if self._outstanding else None
-        task = self.create_task(self._read(utterance, previous), "utterance")
-        self._outstanding.append(task)
-        task.add_done_callback(self._forget)
-
-    def _forget(self, task: "asyncio.Task[None]") -> None:
-        if task in self._outstanding:
-            self._outstanding.remove(task)
-
-    async def _give_up(self) -> None:
-        self._utterance = None
-        while self._outstanding:
-            await self.cancel_task(self._outstanding.pop())
-
-    async def _read(self, utterance: Utterance, previous: "asyncio.Task[None] | None") -> None:
-        """Have one utterance read, and push its text behind those of the ones before it."""
-
-        async def on_interim(text: str) -> None:
-            if previous is None or previous.done():
-                await self._push_interim(text)
-
-        text = ""
-        error: ProviderError | None = None
-        try:
-            text = await utterance.text(on_interim)
-        except ProviderError as failed:
-            error = failed
-        if previous is not None:
-            await asyncio.wait([previous])
-        if error is not None:
-            await self._report(error)
-            # Failed before it was over: its turn ends with the speech, not in the midst of it.
-            while not utterance.is_over:
-                await utterance.said_more_than(len(utterance.pcm))
-        await self._deliver(text, utterance.duration_seconds)
-
-    async def _push_interim(self, text: str) -> None:
-        await self.push_frame(InterimTranscriptionFrame(text, self._user_id, time_now_iso8601()))
-
-    async def _deliver(self, text: str, duration_seconds: float) -> None:
-        current = asyncio.current_task()
-        last = self._utterance is None and (
-            not self._outstanding or self._outstanding[-1] is current
-        )
-        if text:
-            frame = TranscriptionFrame(text, self._user_id, time_now_iso8601(), finalized=last)
-            await self.push_frame(frame)
-        elif last and not self._unfinished_text:
-            await self.push_frame(UnrecognizedSpeechFrame(duration_seconds=duration_seconds))
-        self._unfinished_text = not last and (bool(text) or self._unfinished_text)
-
-    async def _report(self, error: ProviderError) -> None:
-        logger.debug(f"{self}: {error.code}")
-        await self.push_error(error.message, exception=error, category=category(error))
+class BhashiniSTTService(UtteranceSTTService):
+    """Streams each utterance over a socket of its own, or sends it whole."""
 
 
 def build_stt(options: BhashiniSTTOptions, context: ServiceContext) -> BhashiniSTTService:
@@ -205,6 +29,9 @@ def build_stt(options: BhashiniSTTOptions, context: ServiceContext) -> BhashiniS
     return BhashiniSTTService(
         listener(options, context),
         language=context.vendor_language or "hi",
+        languages=STT_LANGUAGES,
+        failures=FAILURES,
+        ttfs_p99_seconds=TTFS_P99_SECONDS,
         rate_hz=context.rate_hz,
         max_speech_seconds=options.max_speech_seconds,
     )

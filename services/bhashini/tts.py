@@ -13,9 +13,9 @@ from config.errors import ConfigError, ProviderError
 from config.languages import resolve_language
 from services.bhashini import TTS_LANGUAGES, BhashiniTTSOptions, tts_service_for
 from services.bhashini.addresses import pipeline_address
-from services.bhashini.failures import category
 from services.bhashini.pipeline import Pipeline
 from services.context import ServiceContext
+from services.failures import category
 
 #: What stands for a text with nothing to say, since a turn without audio counts as a failure.
 _NOTHING_MS = 20

@@ -1,8 +1,6 @@
 """One utterance to text: streamed over a WebSocket of its own, or sent whole once it is over."""
 
-import abc
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,88 +12,14 @@ from config.errors import ProviderError
 from services.bhashini.audio import STREAM_RATE_HZ, ToStream
 from services.bhashini.failures import failure, refused
 from services.bhashini.pipeline import Pipeline
+from services.utterances import Interim, Utterance, Whole
 
 CHUNK_MS = 200
-#: The server answers nothing useful to less.
-MIN_SPEECH_MS = 100
 #: Pauses before a stream is opened, and opened again to say everything once more.
 PAUSES_SECONDS = (0.0, 0.0, 0.25, 0.5)
 MAX_MESSAGE_BYTES = 256 * 1024
 #: Speech of this length that has no text at all, not even an interim one, was not listened to.
 UNHEARD_SECONDS = 2.0
-
-Interim = Callable[[str], Awaitable[None]]
-
-
-class Utterance(abc.ABC):
-    """What a caller says between two pauses, while it is being said.
-
-    Args:
-        rate_hz: Of its 16-bit mono audio.
-    """
-
-    def __init__(self, rate_hz: int) -> None:
-        self.rate_hz = rate_hz
-        self.pcm = bytearray()
-        self.is_over = False
-        self._changed = asyncio.Event()
-
-    @property
-    def duration_seconds(self) -> float:
-        """How much was said so far."""
-        return len(self.pcm) / 2 / self.rate_hz
-
-    def feed(self, pcm: bytes) -> None:
-        """Say some more."""
-        self.pcm += pcm
-        self._changed.set()
-
-    def finish(self) -> None:
-        """Nothing more will be said."""
-        self.is_over = True
-        self._changed.set()
-
-    async def said_more_than(self, size: int) -> None:
-        """Wait until there are more bytes than ``size``, or the utterance is over."""
-        while len(self.pcm) <= size and not self.is_over:
-            self._changed.clear()
-            await self._changed.wait()
-
-    @abc.abstractmethod
-    async def text(self, on_interim: Interim) -> str:
-        """All of it as text, once it is over; empty if nothing was understood.
-
-        Raises:
-            ProviderError: It could not be had.
-        """
-
-
-class Recorded(Utterance):
-    """Sent in one request when it is over.
-
-    Args:
-        pipeline: The server.
-        config: Language, service and post-processors, as the pipeline takes them.
-    """
-
-    def __init__(self, rate_hz: int, pipeline: Pipeline, config: "Recognition") -> None:
-        super().__init__(rate_hz)
-        self._pipeline = pipeline
-        self._config = config
-
-    async def text(self, on_interim: Interim) -> str:
-        """See the base class."""
-        while not self.is_over:
-            await self.said_more_than(len(self.pcm))
-        if self.duration_seconds * 1000 < MIN_SPEECH_MS:
-            return ""
-        return await self._pipeline.transcribe(
-            bytes(self.pcm),
-            rate_hz=self.rate_hz,
-            language=self._config.language,
-            service_id=self._config.service_id,
-            post=self._config.post_processors,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +35,30 @@ class Recognition:
     language: str
     service_id: str
     post_processors: tuple[str, ...]
+
+
+class Recorded(Whole):
+    """Sent in one request when it is over.
+
+    Args:
+        pipeline: The server.
+        config: Language, service and post-processors, as the pipeline takes them.
+    """
+
+    def __init__(self, rate_hz: int, pipeline: Pipeline, config: Recognition) -> None:
+        super().__init__(rate_hz)
+        self._pipeline = pipeline
+        self._config = config
+
+    async def read(self, pcm: bytes) -> str:
+        """See the base class."""
+        return await self._pipeline.transcribe(
+            pcm,
+            rate_hz=self.rate_hz,
+            language=self._config.language,
+            service_id=self._config.service_id,
+            post=self._config.post_processors,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

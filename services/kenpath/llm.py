@@ -5,8 +5,6 @@ from contextlib import aclosing
 from typing import Any
 
 from loguru import logger
-from pipecat.adapters.llm.base_llm_adapter import BaseLLMAdapter
-from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     Frame,
     LLMContextFrame,
@@ -16,10 +14,10 @@ from pipecat.frames.frames import (
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import LLMService
-from pipecat.services.settings import LLMSettings
 
 from config.errors import ConfigError, ProviderError
 from services.context import ServiceContext
+from services.failures import category
 from services.kenpath import (
     DEV_ADDRESS,
     PROD_ADDRESS,
@@ -27,34 +25,11 @@ from services.kenpath import (
     VistaarLLMOptions,
 )
 from services.kenpath.answers import Adviser, Bhili, Vistaar, bhili_address, vistaar_address
-from services.kenpath.failures import category
 from services.kenpath.tokens import TokenSource, token_source
+from services.plain_llm import PlainAdapter, settled
 
 
-class KenpathAdapter(BaseLLMAdapter[dict[str, Any]]):
-    """Stands where a vendor's message format would be; a question is plain text."""
-
-    @property
-    def id_for_llm_specific_messages(self) -> str:
-        """Name under which messages for this model alone would be kept."""
-        return "kenpath"
-
-    async def get_llm_invocation_params(
-        self, context: LLMContext, **_kwargs: Any
-    ) -> dict[str, Any]:
-        """The messages as they are."""
-        return {"messages": context.messages}
-
-    def to_provider_tools_format(self, tools_schema: ToolsSchema) -> list[Any]:
-        """No tools: the server knows none."""
-        return []
-
-    def get_messages_for_logging(self, context: LLMContext) -> list[dict[str, Any]]:
-        """Nothing: what callers say is not logged."""
-        return []
-
-
-class KenpathLLMService(LLMService[KenpathAdapter]):
+class KenpathLLMService(LLMService[PlainAdapter]):
     """Asks an adviser what the caller said since it last answered.
 
     The server keeps the conversation; of the context only the caller's unanswered words are
@@ -65,10 +40,10 @@ class KenpathLLMService(LLMService[KenpathAdapter]):
         adviser: The server.
     """
 
-    adapter_class = KenpathAdapter
+    adapter_class = PlainAdapter
 
     def __init__(self, adviser: Adviser) -> None:
-        super().__init__(settings=_settings())
+        super().__init__(settings=settled("kenpath"))
         self._adviser = adviser
 
     def can_generate_metrics(self) -> bool:
@@ -191,21 +166,3 @@ def _vistaar_tokens(options: VistaarLLMOptions, context: ServiceContext) -> Toke
     if context.api_key is None:
         raise ConfigError("llm.kenpath needs a key; set KENPATH_JWT_PRIVATE_KEY_PATH")
     return token_source(context.api_key.get_secret_value(), options.jwt_phone)
-
-
-def _settings() -> LLMSettings:
-    """Every field settled, as Pipecat wants it of a running service; an adviser has none."""
-    return LLMSettings(
-        model="kenpath",
-        system_instruction=None,
-        temperature=None,
-        max_tokens=None,
-        top_p=None,
-        top_k=None,
-        frequency_penalty=None,
-        presence_penalty=None,
-        seed=None,
-        filter_incomplete_user_turns=None,
-        user_turn_completion_config=None,
-        use_provider_thinking_default=False,
-    )

@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipecat.adapters.llm.base_llm_adapter import BaseLLMAdapter
-from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     CancelFrame,
     EndFrame,
@@ -26,11 +24,11 @@ from pipecat.frames.frames import (
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import LLMService
-from pipecat.services.settings import LLMSettings
 
 from services.actions import CallActionFrame
 from services.context import ServiceContext
 from services.offline.frames import UnrecognizedSpeechFrame
+from services.plain_llm import PlainAdapter, settled
 from services.script.engine import Dialogue, Reply
 from services.script.options import ScriptOptions
 
@@ -38,30 +36,7 @@ from services.script.options import ScriptOptions
 _SENTENCE_END = re.compile(r"(?<=[.!?।॥؟۔])\s+")
 
 
-class ScriptAdapter(BaseLLMAdapter[dict[str, Any]]):
-    """Stands where a vendor's message format would be; a script needs none."""
-
-    @property
-    def id_for_llm_specific_messages(self) -> str:
-        """Name under which messages for this model alone would be kept."""
-        return "script"
-
-    async def get_llm_invocation_params(
-        self, context: LLMContext, **_kwargs: Any
-    ) -> dict[str, Any]:
-        """The messages as they are."""
-        return {"messages": context.messages}
-
-    def to_provider_tools_format(self, tools_schema: ToolsSchema) -> list[Any]:
-        """No tools: a script's actions are its own."""
-        return []
-
-    def get_messages_for_logging(self, context: LLMContext) -> list[dict[str, Any]]:
-        """Nothing: what callers say is not logged."""
-        return []
-
-
-class ScriptLLMService(LLMService[ScriptAdapter]):
+class ScriptLLMService(LLMService[PlainAdapter]):
     """Answers from a script.
 
     Args:
@@ -70,7 +45,7 @@ class ScriptLLMService(LLMService[ScriptAdapter]):
         transfer_target: Where a transfer goes that names no target.
     """
 
-    adapter_class = ScriptAdapter
+    adapter_class = PlainAdapter
 
     def __init__(
         self,
@@ -79,7 +54,7 @@ class ScriptLLMService(LLMService[ScriptAdapter]):
         key_timeout_seconds: float = 3.0,
         transfer_target: str | None = None,
     ) -> None:
-        super().__init__(settings=_settings())
+        super().__init__(settings=settled("script"))
         self._dialogue = dialogue
         self._key_timeout_seconds = key_timeout_seconds
         self._transfer_target = transfer_target
@@ -242,21 +217,3 @@ def _text_of(message: Mapping[str, Any]) -> str:
     parts = content if isinstance(content, list) else []
     texts = [p.get("text") for p in parts if isinstance(p, dict) and p.get("type") == "text"]
     return " ".join(text for text in texts if isinstance(text, str))
-
-
-def _settings() -> LLMSettings:
-    """Every field settled, as Pipecat wants it of a running service; a script has none."""
-    return LLMSettings(
-        model="script",
-        system_instruction=None,
-        temperature=None,
-        max_tokens=None,
-        top_p=None,
-        top_k=None,
-        frequency_penalty=None,
-        presence_penalty=None,
-        seed=None,
-        filter_incomplete_user_turns=None,
-        user_turn_completion_config=None,
-        use_provider_thinking_default=False,
-    )

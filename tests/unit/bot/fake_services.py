@@ -26,7 +26,7 @@ from pipecat.utils.time import time_now_iso8601
 from config.providers import ProviderCatalog, ProviderOptions, ProviderSpec
 from services.context import ServiceContext
 from services.offline.frames import UnrecognizedSpeechFrame
-from services.script.llm import ScriptAdapter, _settings
+from services.plain_llm import PlainAdapter, settled
 
 #: How long a word sounds.
 WORD_MS = 200
@@ -108,14 +108,14 @@ class FakeSTT(STTService):
         await self.push_frame(UnrecognizedSpeechFrame())
 
 
-class FakeLLM(LLMService[ScriptAdapter]):
+class FakeLLM(LLMService[PlainAdapter]):
     """Answers from a list."""
 
-    adapter_class = ScriptAdapter
+    adapter_class = PlainAdapter
     last: ClassVar["FakeLLM | None"] = None
 
     def __init__(self, options: FakeLLMOptions) -> None:
-        super().__init__(settings=_settings())
+        super().__init__(settings=settled("script"))
         self.options = options
         self.asked: list[list[Any]] = []
         FakeLLM.last = self

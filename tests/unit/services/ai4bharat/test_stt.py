@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pipecat.frames.frames import (
     EndFrame,
+    ErrorFrame,
     InputAudioRawFrame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
@@ -19,9 +20,10 @@ from pipecat.frames.frames import (
 
 from config.errors import ConfigError, ProviderError
 from services.ai4bharat import AI4BharatSTTOptions
-from services.ai4bharat.stt import PREROLL_MS, AI4BharatSTTService, build_stt
+from services.ai4bharat.stt import AI4BharatSTTService, build_stt
 from services.ai4bharat.transcription import Transcriber, server_address
 from services.offline.frames import UnrecognizedSpeechFrame
+from services.utterance_stt import PREROLL_MS
 from simulators.ai4bharat import AI4BharatSTTSimulator
 from simulators.behaviour import Behaviour
 from tests.unit.services.calls import Line, context, on_the_line
@@ -257,6 +259,30 @@ async def test_bhili_has_a_door_of_its_own(http: aiohttp.ClientSession) -> None:
             frame = await line.first(TranscriptionFrame)
         assert frame.text == "राम राम"
         assert simulator.requests[0].path == "/transcribe/bhili"
+
+
+async def test_a_server_without_the_bhili_model_is_told_apart_from_a_busy_one(
+    http: aiohttp.ClientSession,
+) -> None:
+    async with AI4BharatSTTSimulator() as simulator:
+        async with on_the_line(service(http, simulator, language="bhb")) as line:
+            await say(line)
+            await line.first(UnrecognizedSpeechFrame)
+        assert line.errors == ["stt_no_model"]
+        assert "BHILI_NEMO_PATH" in line.of(ErrorFrame)[0].error
+        assert len(simulator.requests) == 1
+
+
+async def test_a_busy_bhili_model_is_asked_again(http: aiohttp.ClientSession) -> None:
+    busy = Behaviour(refuse_status=503)
+    async with AI4BharatSTTSimulator(
+        texts={"bhb": "राम राम"}, has_bhili=True, script=[busy]
+    ) as simulator:
+        async with on_the_line(service(http, simulator, language="bhb")) as line:
+            await say(line)
+            assert (await line.first(TranscriptionFrame)).text == "राम राम"
+        assert len(simulator.requests) == 2
+        assert line.errors == []
 
 
 async def test_a_redirect_is_not_followed(http: aiohttp.ClientSession) -> None:

@@ -1,0 +1,66 @@
+"""What goes wrong with a vendor that this server speaks to itself, as this server's own errors.
+
+Pipecat is imported for one word: the category that an ``ErrorFrame`` carries, which every
+service that fails has to give.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipecat.utils.errors import ErrorCategory
+
+from config.errors import ProviderError, ProviderStage
+
+_STATUS_KINDS: Mapping[int, str] = {401: "auth", 403: "auth", 429: "busy", 503: "busy"}
+_CATEGORIES: Mapping[str, ErrorCategory] = {
+    "busy": ErrorCategory.RATE_LIMIT,
+    "timeout": ErrorCategory.CONNECTIVITY,
+    "unreachable": ErrorCategory.CONNECTIVITY,
+    "dropped": ErrorCategory.CONNECTIVITY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Makes one vendor's errors.
+
+    Attributes:
+        provider: The vendor's name in agent files.
+        title: Its name for people, with which messages begin.
+    """
+
+    provider: str
+    title: str
+
+    def failure(
+        self, stage: ProviderStage, kind: str, message: str, *, retryable: bool = True
+    ) -> ProviderError:
+        """An error whose code is ``<stage>_<kind>``."""
+        return ProviderError(
+            f"{stage}_{kind}",
+            f"{self.title} {stage}: {message}",
+            provider=self.provider,
+            stage=stage,
+            retryable=retryable,
+        )
+
+    def refused(self, stage: ProviderStage, status: int, detail: str = "") -> ProviderError:
+        """The error for an HTTP status that is none of success.
+
+        Args:
+            detail: What the server said about it, fit to be shown.
+        """
+        retryable = status in (408, 429) or status >= 500
+        kind = _STATUS_KINDS.get(status, "failed" if retryable else "refused")
+        message = f"the server answered {status}" + (f": {detail}" if detail else "")
+        return self.failure(stage, kind, message, retryable=retryable)
+
+
+def category(error: ProviderError) -> ErrorCategory:
+    """Pipecat's word for it.
+
+    Never one that Pipecat takes for permanent: it would give the service no more work, and
+    leave the rest of the call deaf or mute without another word.
+    """
+    kind = error.code.removeprefix(f"{error.stage}_")
+    return _CATEGORIES.get(kind, ErrorCategory.SERVER)
