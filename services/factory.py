@@ -1,5 +1,6 @@
 """Builds the services that an agent names, each from its vendor's registration."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -11,7 +12,9 @@ from config.errors import ConfigError
 from config.providers import ProviderCatalog, ProviderKind, ProviderOptions, ProviderSpec
 from config.resolve import provider_base_url, provider_language, provider_secret
 from config.settings import Settings
+from services.candidates import Candidate
 from services.context import ServiceContext
+from services.credentials import Credentials
 
 #: What a telephone line carries.
 LINE_RATE_HZ = 8000
@@ -24,14 +27,33 @@ class ServiceFactory:
         catalog: Every provider known.
         settings: Where keys and addresses come from when the agent does not say.
         http: The process's shared client session.
+        credentials: Keys that the backend keeps; None where there is no backend.
     """
 
     def __init__(
-        self, catalog: ProviderCatalog, settings: Settings, http: aiohttp.ClientSession
+        self,
+        catalog: ProviderCatalog,
+        settings: Settings,
+        http: aiohttp.ClientSession,
+        credentials: Credentials | None = None,
     ) -> None:
         self._catalog = catalog
         self._settings = settings
         self._http = http
+        self._credentials = credentials
+
+    async def ready(self, agent: AgentConfig) -> None:
+        """Have the keys that the backend keeps for ``agent``; bounded in time, never raises.
+
+        To be awaited before services are built. It costs nothing where all keys are known.
+        """
+        if self._credentials is not None:
+            await self._credentials.ready(agent)
+
+    def rejected(self, kind: ProviderKind, name: str, agent: AgentConfig) -> None:
+        """A vendor has refused its key: if it came from the backend, ask for another."""
+        if self._credentials is not None:
+            self._credentials.rejected(kind, name, agent)
 
     def build(
         self,
@@ -39,24 +61,42 @@ class ServiceFactory:
         agent: AgentConfig,
         *,
         rate_hz: int,
+        candidate: Candidate | None = None,
         session_id: str = "",
         variables: Mapping[str, str] | None = None,
     ) -> Any:
-        """A new service of the agent's first provider of ``kind``.
+        """A new service of a provider of ``kind``.
 
         Args:
             kind: ``stt``, ``llm`` or ``tts``.
             agent: The agent of the call.
             rate_hz: Audio the service takes or gives, 16-bit mono.
+            candidate: Which one; by default the agent's first, in its language.
             session_id: For log lines.
             variables: The call's values for ``{{name}}``.
 
         Raises:
             ConfigError: The provider is unknown or its package is not installed.
+            ProviderError: Its key is the backend's to give, and it has given none.
         """
-        spec, options = self.chosen(kind, agent)
+        spec, options = self.chosen(kind, agent, candidate)
+        options = self._completed(spec, options, agent)
         context = self._context(spec, options, agent, rate_hz, session_id, variables)
         return _load(spec, spec.build)(options, context)
+
+    def candidates(self, kind: ProviderKind, agent: AgentConfig) -> tuple[Candidate, ...]:
+        """Who may serve a stage of the agent's calls, in its file's order."""
+        return tuple(self._candidate(kind, agent, name) for name in agent.section(kind).chain)
+
+    def _candidate(self, kind: ProviderKind, agent: AgentConfig, name: str) -> Candidate:
+        spec, options = self._spec(kind, name), agent.provider_options(kind, name)
+        if self._credentials is not None:
+            options = self._credentials.known(spec, options, agent)
+        secret = provider_secret(spec, options, self._settings)
+        key = secret.get_secret_value() if secret is not None else ""
+        address = provider_base_url(spec, options, self._settings) or ""
+        account = hashlib.sha256(f"{address}\n{key}".encode()).hexdigest()[:16]
+        return Candidate(kind=kind, provider=name, language=agent.language, account=account)
 
     def load(self, agent: AgentConfig) -> None:
         """Import everything that the agent's providers need, those of its fallbacks too.
@@ -89,6 +129,7 @@ class ServiceFactory:
         spec, options = self.chosen("tts", agent)
         if spec.render is None:
             raise ConfigError(f"tts provider {spec.name} cannot speak outside a call")
+        options = self._completed(spec, options, agent)
         context = self._context(spec, options, agent, rate_hz, "", None)
         pcm: bytes = await _load(spec, spec.render)(options, context, text)
         return pcm
@@ -99,18 +140,32 @@ class ServiceFactory:
         Raises:
             VoiceServerError: A provider could not make itself ready.
         """
+        await self.ready(agent)
         for kind in PROVIDER_KINDS:
             spec, options = self.chosen(kind, agent)
             if spec.prepare is not None:
+                options = self._completed(spec, options, agent)
                 context = self._context(spec, options, agent, LINE_RATE_HZ, "", None)
                 await _load(spec, spec.prepare)(options, context)
 
     def chosen(
-        self, kind: ProviderKind, agent: AgentConfig
+        self, kind: ProviderKind, agent: AgentConfig, candidate: Candidate | None = None
     ) -> tuple[ProviderSpec, ProviderOptions]:
-        """The agent's first provider of ``kind`` and its options."""
-        name = agent.section(kind).provider
+        """A provider of the agent's chain, by default its first, and its options."""
+        name = agent.section(kind).provider if candidate is None else candidate.provider
         return self._spec(kind, name), agent.provider_options(kind, name)
+
+    def _completed(
+        self, spec: ProviderSpec, options: ProviderOptions, agent: AgentConfig
+    ) -> ProviderOptions:
+        """A provider's options with what the backend adds to them: a key, a server's address.
+
+        Raises:
+            ProviderError: They need the backend, and it has given nothing (``stt_no_key``, …).
+        """
+        if self._credentials is None:
+            return options
+        return self._credentials.complete(spec, options, agent)
 
     def _spec(self, kind: ProviderKind, name: str) -> ProviderSpec:
         spec = self._catalog.find(kind, name)

@@ -1,0 +1,212 @@
+"""What the chains of all stages share: members that come and go, and what is told of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from loguru import logger
+from pipecat.frames.frames import CancelFrame, EndFrame, Frame, StartFrame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from bot.chains.failures import Failure, MemberFailed
+from bot.chains.lineup import Lineup
+from bot.chains.member import Member
+from bot.reporter import CallReporter
+from config.errors import VoiceServerError
+from config.providers import ProviderKind
+from services.breakers import BreakerBoard
+from services.candidates import Candidate
+
+#: How long the end of a call waits for its vendors to let go.
+CLOSE_SECONDS = 2.0
+
+OnExhausted = Callable[[ProviderKind], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendors:
+    """Who may serve a stage, and how to get a service of theirs.
+
+    Attributes:
+        kind: The stage.
+        candidates: For a language (our code), best first.
+        build: A new Pipecat service of a candidate; raises ``VoiceServerError``.
+        breakers: The process's.
+    """
+
+    kind: ProviderKind
+    candidates: Callable[[str], tuple[Candidate, ...]]
+    build: Callable[[Candidate], FrameProcessor]
+    breakers: BreakerBoard
+
+
+class Chain(FrameProcessor):
+    """One stage of a call. Runs inline: its members have the queues and tasks.
+
+    A subclass gives members work and takes what they deliver. Everything runs on one event
+    loop; whatever a method reads before an ``await`` may have changed after it.
+
+    Args:
+        vendors: Who may serve.
+        language: Our code of the language to begin with.
+        reporter: Told of every failure.
+        on_exhausted: Awaited when a piece of work is given up because nobody is left for it.
+    """
+
+    def __init__(
+        self,
+        vendors: Vendors,
+        *,
+        language: str,
+        reporter: CallReporter,
+        on_exhausted: OnExhausted,
+    ) -> None:
+        super().__init__(name=f"{vendors.kind.title()}Chain", enable_direct_mode=True)
+        self.kind = vendors.kind
+        self.language = language
+        self.reporter = reporter
+        self._vendors = vendors
+        self._on_exhausted = on_exhausted
+        self._lineups: dict[str, Lineup] = {}
+        self._members: set[Member] = set()
+        self._jobs: set[asyncio.Task[Any]] = set()
+        self._closing: set[asyncio.Task[Any]] = set()
+        self._ended = False
+        self._provider = self.lineup.preferred.provider
+
+    @property
+    def lineup(self) -> Lineup:
+        """Who may serve in the present language."""
+        if self.language not in self._lineups:
+            self._lineups[self.language] = Lineup(
+                self._vendors.candidates(self.language),
+                self._vendors.breakers,
+                asyncio.get_running_loop().time,
+            )
+        return self._lineups[self.language]
+
+    @property
+    def provider(self) -> str:
+        """Name of who serves now, for the record."""
+        return self._provider
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Begin and end with the pipeline; all else is the subclass's."""
+        await super().process_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            await self.push_frame(frame, direction)
+            await self.begin()
+        elif isinstance(frame, (EndFrame, CancelFrame)):
+            await self._end()
+            await self.push_frame(frame, direction)
+        else:
+            await self.handle(frame, direction)
+
+    async def begin(self) -> None:
+        """The pipeline has started."""
+
+    async def handle(self, frame: Frame, direction: FrameDirection) -> None:
+        """Any frame but the pipeline's first and last."""
+        raise NotImplementedError
+
+    async def delivered(self, member: Member, frame: Frame, direction: FrameDirection) -> None:
+        """Something that a member's service pushed."""
+        raise NotImplementedError
+
+    async def failed(self, member: Member, failure: Failure) -> None:
+        """A member that was open has failed; it has been counted and told."""
+        raise NotImplementedError
+
+    async def open_member(self, candidate: Candidate, within_seconds: float) -> Member:
+        """A new member, ready for work.
+
+        Raises:
+            MemberFailed: It could not be opened; this has been counted and told.
+        """
+        self.lineup.begin(candidate)
+        try:
+            service = self._vendors.build(candidate)
+        except VoiceServerError as error:
+            failure = Failure("config", error.message)
+            self.note(candidate, failure)
+            raise MemberFailed(failure) from error
+        member = Member(candidate, service, deliver=self._deliver, fail=self._fail)
+        self._members.add(member)
+        try:
+            await member.start(self.processor_setup, within_seconds)
+        except MemberFailed as error:
+            self.retire(member)
+            self.note(candidate, error.failure)
+            raise
+        except asyncio.CancelledError:
+            self.retire(member)
+            raise
+        return member
+
+    def retire(self, member: Member) -> None:
+        """Let a member go; it ends by itself, in its own time."""
+        if member in self._members:
+            self._members.discard(member)
+            self._close(member)
+
+    def note(self, candidate: Candidate, failure: Failure) -> None:
+        """Count and tell one failure of one vendor."""
+        self.lineup.failed(candidate, failure)
+        logger.warning(f"{self.kind} {candidate.provider} failed: {failure.kind}: {failure.detail}")
+        self.reporter.degraded(self.kind, failure.kind, failure.detail, candidate.provider)
+
+    def serves(self, candidate: Candidate) -> None:
+        """From now on this one serves; told where it is not who served before."""
+        if candidate.provider != self._provider:
+            logger.info(f"{self.kind}: {candidate.provider} takes over from {self._provider}")
+        self._provider = candidate.provider
+
+    async def exhausted(self) -> None:
+        """Nobody is left for a piece of work."""
+        self.reporter.degraded(self.kind, "exhausted", "nobody is left to serve", None)
+        await self._on_exhausted(self.kind)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something beside the frames; ended with the call."""
+        task = asyncio.create_task(work, name=f"{self.kind}-chain")
+        self._jobs.add(task)
+        task.add_done_callback(self._job_done)
+        return task
+
+    async def cleanup(self) -> None:
+        """Let everything go."""
+        await self._end()
+        await super().cleanup()  # type: ignore[no-untyped-call]
+
+    async def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        for job in list(self._jobs):
+            job.cancel()
+        for member in list(self._members):
+            self.retire(member)
+        if self._closing:
+            await asyncio.wait(list(self._closing), timeout=CLOSE_SECONDS)
+
+    def _close(self, member: Member) -> None:
+        closing = asyncio.create_task(member.close(), name=f"{self.kind}-member-close")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _deliver(self, member: Member, frame: Frame, direction: FrameDirection) -> None:
+        if not self._ended:
+            await self.delivered(member, frame, direction)
+
+    async def _fail(self, member: Member, failure: Failure) -> None:
+        if self._ended or member not in self._members:
+            return
+        self.note(member.candidate, failure)
+        self.retire(member)
+        await self.failed(member, failure)
+
+    def _job_done(self, job: "asyncio.Task[Any]") -> None:
+        self._jobs.discard(job)
+        if not job.cancelled() and (error := job.exception()) is not None:
+            logger.opt(exception=error).error(f"a job of the {self.kind} chain failed: {error}")

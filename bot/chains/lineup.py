@@ -1,0 +1,90 @@
+"""Who is next: an agent's chain for one stage, and who of it may be given work now."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from bot.chains.failures import Failure
+from services.breakers import Breaker, BreakerBoard
+from services.candidates import Candidate
+
+Clock = Callable[[], float]
+
+#: A vendor that failed in this call is not tried again by it for so long.
+PENALTY_SECONDS = 10.0
+
+
+class Lineup:
+    """The candidates of one stage of one call, best first.
+
+    Args:
+        candidates: In the operator's order; at least one.
+        breakers: The process's.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self, candidates: Sequence[Candidate], breakers: BreakerBoard, clock: Clock
+    ) -> None:
+        self._candidates = tuple(candidates)
+        self._breakers = breakers
+        self._clock = clock
+        self._dead: set[Candidate] = set()
+        self._penalty_until: dict[Candidate, float] = {}
+
+    @property
+    def preferred(self) -> Candidate:
+        """Who serves while nothing is wrong."""
+        return self._candidates[0]
+
+    def pick(self, tried: Collection[Candidate] = ()) -> Candidate | None:
+        """Who should be tried next, or None when nobody is left.
+
+        Who is known to be in trouble comes after who is not; who refuses the key or the
+        request is not tried twice in a call.
+
+        Args:
+            tried: Who has been tried for the same piece of work.
+        """
+        left = [c for c in self._candidates if c not in tried and c not in self._dead]
+        return next(filter(self.fit, left), left[0] if left else None)
+
+    def has_other(self, tried: Collection[Candidate]) -> bool:
+        """Whether somebody is left besides those tried."""
+        return self.pick(tried) is not None
+
+    def fit(self, candidate: Candidate) -> bool:
+        """Whether nothing speaks against giving ``candidate`` work now."""
+        return (
+            candidate not in self._dead
+            and self._clock() >= self._penalty_until.get(candidate, 0.0)
+            and self._breaker(candidate).allows()
+        )
+
+    def better_than(self, current: Candidate) -> Candidate | None:
+        """Who stands before ``current`` and is fit again, or None."""
+        ahead = self._candidates[: self._candidates.index(current)]
+        return next(filter(self.fit, ahead), None)
+
+    def begin(self, candidate: Candidate) -> None:
+        """``candidate`` is given work."""
+        self._breaker(candidate).begin()
+
+    def succeeded(self, candidate: Candidate) -> None:
+        """``candidate`` did its work."""
+        self._penalty_until.pop(candidate, None)
+        self._breaker(candidate).succeeded()
+
+    def failed(self, candidate: Candidate, failure: Failure) -> None:
+        """``candidate`` failed."""
+        if failure.permanent:
+            self._dead.add(candidate)
+        wait = max(PENALTY_SECONDS, failure.retry_after_seconds)
+        self._penalty_until[candidate] = self._clock() + wait
+        if failure.kind != "config":
+            self._breaker(candidate).failed(
+                failure.kind,
+                rejected=failure.permanent,
+                retry_after_seconds=failure.retry_after_seconds,
+            )
+
+    def _breaker(self, candidate: Candidate) -> Breaker:
+        return self._breakers.of(candidate.kind, candidate.provider, candidate.account)
