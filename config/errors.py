@@ -6,6 +6,7 @@
     ├── WireError            a peer sent something its protocol does not allow
     ├── AdmissionError       a call was refused: full, draining, unknown agent
     ├── CallControlError     dialling, transferring or hanging up failed
+    ├── BackendError         VoiceERA's backend did not do what it was asked
     └── StorageError         a recording, transcript or record could not be kept
 
 ``code`` is a short snake_case word that serves as metric label, log key and
@@ -68,6 +69,22 @@ class AdmissionError(VoiceServerError):
 
 class CallControlError(VoiceServerError):
     """A telephony provider would not dial, transfer or hang up."""
+
+
+class BackendError(VoiceServerError):
+    """VoiceERA's backend did not do what it was asked.
+
+    Args:
+        status: The HTTP status it answered with; None where there was no answer.
+        retryable: Whether asking again may help.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, status: int | None = None, retryable: bool = False
+    ) -> None:
+        super().__init__(code, message)
+        self.status = status
+        self.retryable = retryable
 
 
 class StorageError(VoiceServerError):

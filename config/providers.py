@@ -38,6 +38,9 @@ class ProviderOptions(BaseModel):
     )
     #: Name of the one option that holds the credential, or None for keyless providers.
     secret_field: ClassVar[str | None] = None
+    #: Name of the option that may hold the id of a server which the backend knows the address,
+    #: model and key of, or None.
+    backend_config_field: ClassVar[str | None] = None
 
     def problems_with(
         self, *, variables: Collection[str], transfer_targets: Collection[str]
@@ -93,6 +96,8 @@ class ProviderSpec:
         languages: Our language code to the vendor's own; None where any language goes (LLMs).
         wire_formats: Audio formats, best for telephony first; empty for LLMs.
         secret_env: Environment variable that holds the key, None for keyless providers.
+        backend_model: What VoiceERA's backend calls the key among an organisation's own, such as
+            ``OpenAI``; None where it keeps none.
         base_url_env: Environment variable that overrides the address.
         default_base_url: The address used when nobody says otherwise; None for in-process ones.
         build: ``"package.module:function"``, imported when first used. Called as
@@ -118,6 +123,7 @@ class ProviderSpec:
     languages: Mapping[str, str] | None = None
     wire_formats: tuple[WireFormat, ...] = ()
     secret_env: str | None = None
+    backend_model: str | None = None
     base_url_env: str | None = None
     default_base_url: str | None = None
     render: str | None = None

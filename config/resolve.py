@@ -4,6 +4,7 @@ import re
 
 from pydantic import SecretStr
 
+from config.agent import AgentConfig
 from config.errors import ConfigError
 from config.languages import is_language, resolve_language
 from config.providers import ProviderOptions, ProviderSpec
@@ -36,6 +37,28 @@ def provider_secret(
     if isinstance(own, SecretStr) and own.get_secret_value():
         return own
     return settings.env_value(spec.secret_env) if spec.secret_env else None
+
+
+def comes_from_backend(
+    spec: ProviderSpec, options: ProviderOptions, agent: AgentConfig, settings: Settings
+) -> bool:
+    """Whether the backend is asked for what this provider lacks: a key, or all of a server's.
+
+    Nothing has been asked yet: whether it has any, only a call (or the loading of the agent,
+    see ``services.credentials``) finds out.
+    """
+    if agent.org_id is None or not settings.backend.is_usable:
+        return False
+    if backend_config_id(options) is not None:
+        return True
+    return spec.backend_model is not None and provider_secret(spec, options, settings) is None
+
+
+def backend_config_id(options: ProviderOptions) -> str | None:
+    """Under which id the backend knows the provider's server; None for one described here."""
+    field = options.backend_config_field
+    value = getattr(options, field) if field else None
+    return value if isinstance(value, str) and not options.base_url else None
 
 
 def provider_language(

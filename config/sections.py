@@ -95,16 +95,35 @@ class ServerSettings(SettingsSection):
 
 
 class BackendSettings(SettingsSection):
-    """The backend that hears of calls."""
+    """VoiceERA's backend: keeps the keys of organisations, and is to hear of calls."""
 
     api_url: Annotated[HttpUrl | None, Env("VOICERA_BACKEND_URL")] = Field(
-        default=None, description="Its address; without one, no backend is told."
+        default=None,
+        description="Address of VoiceERA's backend, such as http://localhost:8000; without one, "
+        "keys come from here alone.",
     )
     api_key: Annotated[SecretStr | None, Env("INTERNAL_API_KEY")] = Field(
-        default=None, description="Sent to it as X-API-Key."
+        default=None, description="Sent to it as X-API-Key; without one, it is not asked."
+    )
+    keys_ttl_seconds: Annotated[float, Env("BACKEND_KEYS_TTL")] = Field(
+        default=300,
+        ge=1,
+        le=86_400,
+        description="How long a vendor's key from it is used before it is asked again.",
+    )
+    keys_wait_seconds: Annotated[float, Env("BACKEND_KEYS_WAIT")] = Field(
+        default=2,
+        gt=0,
+        le=30,
+        description="Longest that the beginning of a call waits for its vendors' keys.",
     )
     upload_recordings: bool = Field(default=True, description="Tell it where recordings are.")
     upload_transcripts: bool = Field(default=True, description="Send it transcripts.")
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be asked: its address and the key for it are known."""
+        return self.api_url is not None and self.api_key is not None
 
 
 class StorageSettings(SettingsSection):

@@ -232,7 +232,7 @@ class _Conversion:
         spec = self.catalog.find(kind, provider)
         for key, place in places.items():
             option = args[key] if key in args else value[key]
-            if option is None or key == "custom_llm_id":
+            if option is None or (key == "custom_llm_id" and provider != "local"):
                 continue
             if key in _KNOWLEDGE:
                 self._knowledge(key, option, place, everything)
@@ -246,11 +246,13 @@ class _Conversion:
     ) -> str | None:
         name = str(value["name"]).strip().casefold()
         if name == "custom_llm":
-            if any(key in {**value, **args} for key in ("base_url", "api_base")):
+            given = {**value, **args}
+            if any(given.get(key) for key in ("base_url", "api_base", "custom_llm_id")):
                 return "local"
             self.refuse(
                 (*origin, "name"),
-                "a custom_llm is kept in the VoiceERA backend; give its address as args.base_url",
+                "a custom_llm needs its custom_llm_id in the VoiceERA backend, or its address as "
+                "args.base_url",
             )
             return None
         if self.catalog.find(kind, name) is None:

@@ -29,6 +29,22 @@ STAGE_SECONDS = Histogram(
     ["stage"],
     buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 4.0),
 )
+#: Keys that the backend keeps for organisations. The outcome is ``found``, ``absent`` or the
+#: code of a ``BackendError``; ``backend_crashed`` is a mistake of ours.
+CREDENTIAL_FETCHES = Counter(
+    "credential_fetches_total", "Keys asked of the backend, and how that ended", ["outcome"]
+)
+CREDENTIAL_FETCH_SECONDS = Histogram(
+    "credential_fetch_seconds",
+    "How long the backend took to say a key, or that it will not",
+    buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+)
+
+
+def credential_fetched(outcome: str, seconds: float) -> None:
+    """Count a key that was asked of the backend."""
+    CREDENTIAL_FETCHES.labels(outcome).inc()
+    CREDENTIAL_FETCH_SECONDS.observe(seconds)
 
 
 def count(event: CallEvent) -> None:

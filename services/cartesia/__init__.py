@@ -46,6 +46,7 @@ SPECS = (
             WireFormat(encoding="pcm", rate_hz=24000),
         ),
         secret_env="CARTESIA_API_KEY",
+        backend_model="Cartesia",
         base_url_env="CARTESIA_BASE_URL",
         default_base_url="https://api.cartesia.ai",
         packages=("cartesia",),

@@ -59,6 +59,7 @@ SPECS = (
             WireFormat(encoding="pcm", rate_hz=16000),
         ),
         secret_env="DEEPGRAM_API_KEY",
+        backend_model="Deepgram",
         base_url_env="DEEPGRAM_BASE_URL",
         default_base_url="https://api.deepgram.com",
         packages=("deepgram",),

@@ -1,6 +1,8 @@
 """OpenAI's chat models, and every server that speaks the same protocol (vLLM, Ollama, …)."""
 
-from pydantic import Field, model_validator
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, Field, model_validator
 
 from config.providers import KeyedProviderOptions, ProviderSpec
 
@@ -23,15 +25,37 @@ class OpenAILLMOptions(KeyedProviderOptions):
 class CompatibleLLMOptions(OpenAILLMOptions):
     """Options of ``llm.openai_compatible``: a server of your own."""
 
+    model_config = ConfigDict(json_schema_extra=lambda schema: _drop(schema, "required"))
+
     model: str = Field(description="Model, as that server names it.")
+    custom_llm_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Id of a custom LLM in VoiceERA's backend, which then says its base_url, "
+        "model and key.",
+    )
+    backend_config_field: ClassVar[str | None] = "custom_llm_id"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _backend_knows_the_model(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("custom_llm_id"):
+            return {"model": "", **data}
+        return data
 
     @model_validator(mode="after")
     def _has_an_address(self) -> "CompatibleLLMOptions":
-        if not self.base_url:
+        if not self.base_url and not self.custom_llm_id:
             raise ValueError(
                 "base_url is needed: where the server is, such as http://localhost:8000/v1"
             )
         return self
+
+
+def _drop(schema: dict[str, Any], key: str) -> None:
+    """Editors know no "needed unless": the model need not stand beside a ``custom_llm_id``."""
+    schema.pop(key, None)
 
 
 SPECS = (
@@ -42,6 +66,7 @@ SPECS = (
         options=OpenAILLMOptions,
         build="services.openai.llm:build_llm",
         secret_env="OPENAI_API_KEY",
+        backend_model="OpenAI",
         base_url_env="OPENAI_BASE_URL",
         default_base_url="https://api.openai.com/v1",
         packages=("openai",),

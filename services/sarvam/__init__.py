@@ -79,6 +79,7 @@ SPECS = (
             WireFormat(encoding="pcm", rate_hz=24000),
         ),
         secret_env="SARVAM_API_KEY",
+        backend_model="Sarvam",
         base_url_env="SARVAM_BASE_URL",
         default_base_url="https://api.sarvam.ai",
         packages=("websockets",),

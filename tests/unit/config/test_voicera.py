@@ -210,7 +210,7 @@ def test_a_custom_model_with_its_address_is_served(
             {"stt_model": {"name": "deepgram", "modl": "x"}},
             "stt.deepgram.modl: unknown key 'modl'; did you mean 'model'",
         ),
-        ({"llm_model": {"name": "custom_llm", "custom_llm_id": "7"}}, "llm_model.name: .*base_url"),
+        ({"llm_model": {"name": "custom_llm"}}, "llm_model.name: .*custom_llm_id.*base_url"),
         ({"call_timeout_seconds": "soon"}, "call.max_duration_seconds: input should be a valid"),
         ({"user_online_detection_enabled": "maybe"}, "user_online_detection_enabled: must be"),
     ],
