@@ -20,8 +20,11 @@ from config.settings import Settings
 from config.store import AgentChange, AgentStore
 from serializer.detect import DialectOptions
 from serializer.vobiz import VobizOptions
+from services.backend import connect_backend
 from services.clients import close_shared_clients
+from services.credentials import Credentials
 from services.factory import ServiceFactory
+from sessions import metrics
 from sessions.dev_secret import jwt_secret
 from sessions.expected import ExpectedCall, ExpectedCalls
 from sessions.journal import JournalWriter
@@ -63,6 +66,7 @@ class ServerParts:
         self.vobiz = VobizOptions.from_settings(settings.vobiz)
         self.storage: Storage = build_storage(settings)
         self.journals = JournalWriter(settings.data_dir / "journal")
+        self.credentials: Credentials
         self.factory: ServiceFactory
         self.manager: SessionManager
         self.reception: Reception
@@ -77,7 +81,13 @@ class ServerParts:
         data = self.settings.data_dir.absolute()
         # No limit of its own: 100 connections, the default, is fewer than calls may need.
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        self.factory = ServiceFactory(self.providers, self.settings, self._http)
+        self.credentials = Credentials(
+            self.providers,
+            self.settings,
+            connect_backend(self.settings.backend, self._http),
+            on_fetch=metrics.credential_fetched,
+        )
+        self.factory = ServiceFactory(self.providers, self.settings, self._http, self.credentials)
         self.phrases = PhraseCache(self.factory, data / "phrases")
         self._vad = VadEngine()
         await self._vad.start()
@@ -104,6 +114,7 @@ class ServerParts:
         await self.journals.close()
         await self._vad.stop()
         await self.storage.close()
+        await self.credentials.close()
         await close_shared_clients()
         await self._http.close()
 
@@ -133,6 +144,7 @@ class ServerParts:
         if change.agent is None:
             self.phrases.forget(change.agent_id)
         else:
+            self.credentials.fetch(change.agent)
             self.phrases.prepare(change.agent)
 
     async def _first_phrases(self) -> None:

@@ -182,6 +182,9 @@ class CallBot:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_PACKET_SECONDS):
                     await self.playout.first_packet.wait()
+        if self._built is None:
+            # Keys that the backend keeps, in time or not; the greeting plays meanwhile.
+            await self._factory.ready(self.agent)
         if self._stopped:
             return
         self.connect()

@@ -56,6 +56,7 @@ class RingingCalls:
         self._expires_seconds = expires_seconds
         self._most = most
         self._bots: dict[str, _Ringing] = {}
+        self._connecting: set[asyncio.Task[None]] = set()
         self._stopping: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -90,7 +91,9 @@ class RingingCalls:
         loop = asyncio.get_running_loop()
         expiry = loop.call_later(self._expires_seconds, self.forget, call_id)
         self._bots[call_id] = _Ringing(PreparedBot(session_id, bot), expiry)
-        loop.call_later(CONNECT_AFTER_SECONDS, self._connect, call_id, bot)
+        connecting = asyncio.create_task(self._connect(call_id, bot), name="ringing-connect")
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connecting.discard)
 
     def take(
         self, call_id: str | None, agent: AgentConfig, formats: tuple[AudioFormat | None, ...]
@@ -115,13 +118,17 @@ class RingingCalls:
 
     async def close(self) -> None:
         """Stop every bot that still waits."""
+        for connecting in tuple(self._connecting):
+            connecting.cancel()
         for call_id in list(self._bots):
             self.forget(call_id)
         if self._stopping:
             await asyncio.wait(self._stopping)
 
-    def _connect(self, call_id: str, bot: CallBot) -> None:
+    async def _connect(self, call_id: str, bot: CallBot) -> None:
         """Build and connect, unless the stream was quicker, or the caller to hang up."""
+        await asyncio.sleep(CONNECT_AFTER_SECONDS)
+        await self._parts.factory.ready(bot.agent)
         ringing = self._bots.get(call_id)
         if ringing is None or ringing.prepared.bot is not bot:
             return

@@ -23,6 +23,8 @@ from typing import Any, Final
 import msgspec
 
 from simulators.ai4bharat import AI4BharatSTTSimulator, AI4BharatTTSSimulator
+from simulators.anthropic import AnthropicSimulator
+from simulators.backend import BackendSimulator
 from simulators.base import Simulator
 from simulators.behaviour import Behaviour
 from simulators.bhashini import BhashiniSimulator
@@ -41,6 +43,8 @@ _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "kenpath": KenpathSimulator,
     "bhashini": BhashiniSimulator,
     "sarvam": SarvamSimulator,
+    "anthropic": AnthropicSimulator,
+    "backend": BackendSimulator,
 }
 _ENVIRONMENT: Final = {
     "deepgram": "DEEPGRAM_BASE_URL",
@@ -51,6 +55,8 @@ _ENVIRONMENT: Final = {
     "kenpath": "KENPATH_VISTAAR_API_URL",
     "bhashini": "BHASHINI_BASE_URL",
     "sarvam": "SARVAM_BASE_URL",
+    "anthropic": "ANTHROPIC_BASE_URL",
+    "backend": "VOICERA_BACKEND_URL",
 }
 
 
