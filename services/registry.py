@@ -10,6 +10,7 @@ from config.providers import ProviderCatalog, ProviderSpec
 
 VENDORS = (
     "ai4bharat",
+    "anthropic",
     "bhashini",
     "cartesia",
     "deepgram",
