@@ -1,7 +1,7 @@
 """Builds the services that an agent names, each from its vendor's registration."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -42,13 +42,18 @@ class ServiceFactory:
         self._http = http
         self._credentials = credentials
 
-    async def ready(self, agent: AgentConfig) -> None:
+    async def ready(
+        self, agent: AgentConfig, kinds: Collection[ProviderKind] = PROVIDER_KINDS
+    ) -> None:
         """Have the keys that the backend keeps for ``agent``; bounded in time, never raises.
 
         To be awaited before services are built. It costs nothing where all keys are known.
+
+        Args:
+            kinds: Stages that are about to be built.
         """
         if self._credentials is not None:
-            await self._credentials.ready(agent)
+            await self._credentials.ready(agent, kinds)
 
     def rejected(self, kind: ProviderKind, name: str, agent: AgentConfig) -> None:
         """A vendor has refused its key: if it came from the backend, ask for another."""
@@ -105,12 +110,20 @@ class ServiceFactory:
         thread when an agent is loaded.
 
         Raises:
-            ConfigError: A provider is unknown or its package is not installed.
+            ConfigError: A provider is unknown, or its package is not installed or cannot be
+                imported; told of all such at once.
         """
+        wrong: list[ConfigError] = []
         for kind in PROVIDER_KINDS:
             for name in agent.section(kind).chain:
-                spec = self._spec(kind, name)
-                _load(spec, spec.build)
+                try:
+                    spec = self._spec(kind, name)
+                    for target in filter(None, (spec.build, spec.render, spec.prepare)):
+                        _load(spec, target)
+                except ConfigError as error:
+                    wrong.append(error)
+        if wrong:
+            raise ConfigError("; ".join(error.message for error in wrong), code=wrong[0].code)
 
     def can_render(self, agent: AgentConfig) -> bool:
         """Whether the agent's synthesiser has its own way to speak a phrase outside a call."""
@@ -140,10 +153,10 @@ class ServiceFactory:
         Raises:
             VoiceServerError: A provider could not make itself ready.
         """
-        await self.ready(agent)
         for kind in PROVIDER_KINDS:
             spec, options = self.chosen(kind, agent)
             if spec.prepare is not None:
+                await self.ready(agent, (kind,))
                 options = self._completed(spec, options, agent)
                 context = self._context(spec, options, agent, LINE_RATE_HZ, "", None)
                 await _load(spec, spec.prepare)(options, context)
@@ -197,16 +210,21 @@ class ServiceFactory:
 
 
 def _load(spec: ProviderSpec, target: str) -> Callable[..., Any]:
-    """Import ``package.module:function`` and name the cure when a package is missing."""
+    """Import ``package.module:function`` and name the cure when that cannot be done."""
     module_name, _, function_name = target.partition(":")
     try:
         module = import_module(module_name)
-    except ModuleNotFoundError as error:
-        if spec.install is None or (error.name or "").split(".")[0] == "services":
+    # A package may be there and yet lack a library of the system (OSError) or fit no other.
+    except (ImportError, OSError) as error:
+        at_fault = getattr(error, "name", None) or ""
+        if spec.install is None or at_fault.partition(".")[0] == "services":
             raise
+        if isinstance(error, ModuleNotFoundError):
+            code, trouble = "package_missing", f"needs the package {at_fault}"
+        else:
+            code, trouble = "package_broken", f"cannot be imported ({error})"
         raise ConfigError(
-            f"{spec.kind} provider {spec.name} needs the package {error.name}: run {spec.install}",
-            code="package_missing",
+            f"{spec.kind} provider {spec.name} {trouble}: run {spec.install}", code=code
         ) from error
     function: Callable[..., Any] = getattr(module, function_name)
     return function

@@ -238,7 +238,7 @@ def test_a_mistake_inherited_from_the_server_says_so(
         (
             "language: hi\nstt: {provider: deepgram}",
             "stt.provider: Deepgram needs a key; set DEEPGRAM_API_KEY in the environment or "
-            "stt.deepgram.api_key",
+            "in .env, or stt.deepgram.api_key",
         ),
         (
             "language: hi\ntts: {provider: absent}",
@@ -247,7 +247,8 @@ def test_a_mistake_inherited_from_the_server_says_so(
         ),
         (
             "language: hi\nstt: {provider: ai4bharat, ai4bharat: {language: en}}",
-            "stt.ai4bharat.language: Ai4Bharat does not have the language en-IN",
+            "stt.ai4bharat.language: Ai4Bharat does not hear English (en-IN); providers that do: "
+            "deepgram, offline",
         ),
     ],
 )
