@@ -1,4 +1,4 @@
-"""The voice server's command line: serve, call, check, token, schema."""
+"""The voice server's command line: serve, call, check, providers, token, schema."""
 
 import argparse
 import asyncio
@@ -77,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_check)
 
     command = commands.add_parser(
+        "providers", help="list the vendors, what each needs, and whether that is here"
+    )
+    command.add_argument("--kind", choices=("stt", "llm", "tts"), help="only those of one kind")
+    command.add_argument("--language", help="only those that have it, such as ta or Tamil")
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.set_defaults(run=_providers)
+
+    command = commands.add_parser(
         "token", help="print a token for a client program, or for the doors that show calls"
     )
     command.add_argument("--agent", default="*", help="the one agent it is for; default: any")
@@ -90,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_token)
 
-    command = commands.add_parser("schema", help="rewrite the agents' JSON Schema and env.example")
+    command = commands.add_parser(
+        "schema", help="rewrite the files that are made from the models: see `make schema`"
+    )
     command.set_defaults(run=_schema)
     return parser
 
@@ -234,6 +244,19 @@ def _check(options: argparse.Namespace, settings: Settings) -> int:
             failed += 1
             print(error.message, file=sys.stderr)
     return 1 if failed else 0
+
+
+def _providers(options: argparse.Namespace, settings: Settings) -> int:
+    from config.languages import resolve_language
+    from config.provider_report import as_json, as_text, provider_reports
+    from services.registry import catalog
+
+    language = resolve_language(options.language) if options.language else None
+    reports = provider_reports(catalog, settings, kind=options.kind, language=language)
+    print(as_json(reports) if options.json else as_text(reports))
+    if not reports:
+        print(f"no provider here has the language {language}", file=sys.stderr)
+    return 0 if reports else 1
 
 
 def _token(options: argparse.Namespace, settings: Settings) -> int:

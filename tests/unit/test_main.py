@@ -1,5 +1,6 @@
 """The command line as a user meets it: what it says, and how it ends."""
 
+import json
 import secrets
 import socket
 from pathlib import Path
@@ -30,7 +31,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return code, said.out, said.err
 
 
-@pytest.mark.parametrize("command", ["serve", "call", "check", "token", "schema"])
+@pytest.mark.parametrize("command", ["serve", "call", "check", "providers", "token", "schema"])
 def test_help_helps(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--help"], [command, "--help"]):
         with pytest.raises(SystemExit) as end:
@@ -39,7 +40,10 @@ def test_help_helps(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert command in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["check"], ["token", "--for", "everything"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["fly"], ["check"], ["providers", "--kind", "sst"], ["token", "--for", "everything"]],
+)
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main.main(arguments)
@@ -83,6 +87,39 @@ def test_check_shows_a_voicera_file_converted(
     code, out, err = run(capsys, "check", "--no-secrets", str(file))
     assert code == 0, err
     assert '"greeting": "नमस्ते"' in out
+
+
+def test_providers_lists_who_has_a_language(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "providers")
+    assert (code, err) == (0, "")
+    assert "deepgram: Deepgram [installed, not configured]" in out
+    assert max(map(len, out.splitlines())) <= 100
+    code, out, _ = run(capsys, "providers", "--kind", "stt", "--language", "Sanskrit", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found == sorted(found, key=lambda provider: provider["name"])
+    assert {provider["kind"] for provider in found} == {"stt"}
+    assert "sa" in found[0]["languages"]
+    code, _, err = run(capsys, "providers", "--language", "Tamul")
+    assert code == 1
+    assert "did you mean 'Tamil' (ta)?" in err
+
+
+def test_providers_reads_the_configuration_it_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = secrets.token_hex(16)
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"stt: {{deepgram: {{api_key: {key}, base_url: 'wss://u:{key}@x.example'}}}}\n"
+    )
+    for options in ([], ["--json"]):
+        code, out, err = run(capsys, "--config", str(config), "providers", *options)
+        assert (code, err) == (0, "")
+        assert "wss://x.example" in out
+        assert key not in out
+    code, _, err = run(capsys, "--config", str(tmp_path / "none.yaml"), "providers")
+    assert code == 1 and "none.yaml" in err
 
 
 def test_token_is_one_that_a_server_takes(capsys: pytest.CaptureFixture[str]) -> None:
