@@ -40,8 +40,9 @@ minio: ## build a real MinIO for the storage tests (needs Go)
 browser: ## install a headless browser for the page's test (needs apt and npm)
 	scripts/install_browser.sh
 
-schema: $(VENV)/base ## rewrite the agents' JSON Schema and env.example from the models
+schema: $(VENV)/dev ## rewrite what is made from the models: JSON Schema, env.example, tables of the docs
 	$(BIN)/python main.py schema
+	$(BIN)/python -m tests.unit.test_documented_settings
 
 requirements: $(VENV)/dev ## compile requirements.txt and requirements-dev.txt from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header pyproject.toml -o requirements.txt

@@ -1,4 +1,7 @@
-"""Makes the JSON Schema of agent files, for editors, and ``env.example``, from the models."""
+"""Makes the JSON Schema of agent files, for editors, and ``env.example``, from the models.
+
+docs/providers.md, which is made with them, is written in ``config.provider_page``.
+"""
 
 import json
 import textwrap
@@ -10,6 +13,7 @@ from pydantic import BaseModel, SecretStr
 
 from config.agent import PROVIDER_KINDS, AgentConfig
 from config.languages import LANGUAGES
+from config.provider_page import PROVIDER_PAGE_FILE, provider_page
 from config.providers import ProviderCatalog, ProviderKind, ProviderSpec, option_spellings
 from config.settings import environment_fields, settings_field
 
@@ -26,7 +30,11 @@ _STAGES: dict[ProviderKind, str] = {
 def generated_files(catalog: ProviderCatalog) -> dict[Path, str]:
     """The files made here, by their place in the project, with their content."""
     schema = json.dumps(agent_json_schema(catalog), indent=2, ensure_ascii=False)
-    return {AGENT_SCHEMA_FILE: f"{schema}\n", ENV_EXAMPLE_FILE: env_example(catalog)}
+    return {
+        AGENT_SCHEMA_FILE: f"{schema}\n",
+        ENV_EXAMPLE_FILE: env_example(catalog),
+        PROVIDER_PAGE_FILE: provider_page(catalog),
+    }
 
 
 def agent_json_schema(catalog: ProviderCatalog) -> dict[str, Any]:

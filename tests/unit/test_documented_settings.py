@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -21,6 +24,11 @@ REWRITE = "python -m tests.unit.test_documented_settings"
 PAGE = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
 #: Sections that a provider's model does not describe here; docs/script.md has these.
 ELSEWHERE = ("llm.script",)
+#: Commands whose output is shown, and the code they end with.
+SHOWN = {
+    "python main.py check agent_configs/clinic.yaml": 1,
+    "python main.py check --no-secrets agent_configs/sathi.json": 0,
+}
 #: Named on the page as read and kept, with no effect on a call yet, and where one would show.
 WITHOUT_EFFECT = {
     "fallback": (r"\.fallback\b|\.chain\b", ("bot",)),
@@ -122,33 +130,26 @@ def shown_after(command: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize(
-    ("command", "file", "language", "code"),
-    [
-        ("python main.py check agent_configs/clinic.yaml", "clinic.yaml", "yaml", 1),
-        ("python main.py check --no-secrets agent_configs/sathi.json", "sathi.json", "json", 0),
-    ],
-)
-def test_check_prints_what_the_page_shows(
-    command: str,
-    file: str,
-    language: str,
-    code: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    place = tmp_path / "agent_configs" / file
+def printed_by(command: str, folder: Path) -> tuple[int, str]:
+    """What a command ends with and prints of the page's example that it names."""
+    words = command.split()[2:]
+    name = words[-1]
+    language = "json" if name.endswith(".json") else "yaml"
+    text = blocks(language)[name]
+    place = folder / name
     place.parent.mkdir()
-    text = blocks(language)[f"agent_configs/{file}"]
     # The first line is the comment with the file's name, which JSON cannot have.
-    place.write_text(
-        text if language == "json" else f"# agent_configs/{file}\n{text}", encoding="utf-8"
-    )
-    assert main.main(command.split()[2:]) == code
-    printed = capsys.readouterr()
-    assert (printed.out + printed.err) == shown_after(command)
+    place.write_text(text if language == "json" else f"# {name}\n{text}", encoding="utf-8")
+    printed = StringIO()
+    with chdir(folder), redirect_stdout(printed), redirect_stderr(printed):
+        code = main.main(words)
+    return code, printed.getvalue()
+
+
+@pytest.mark.parametrize(("command", "code"), SHOWN.items())
+def test_check_prints_what_the_page_shows(command: str, code: int, tmp_path: Path) -> None:
+    expected = (code, shown_after(command))
+    assert printed_by(command, tmp_path) == expected, f"run {REWRITE}"
 
 
 def test_the_example_of_defaults_can_be_served(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_the_record_is_documented() -> None:
 
 
 def rewrite() -> None:
-    """Put the tables of the page in order, for whoever changed a setting or a provider."""
+    """Put tables and shown output in order, for whoever changed a setting or a provider."""
     page = PAGE
     for head, rows in (
         ("| setting | environment | default | |\n|---|---|---|---|\n", settings_rows()),
@@ -193,6 +194,10 @@ def rewrite() -> None:
     ):
         before, _, after = page.partition(head)
         page = before + head + "\n".join(rows) + "\n\n" + after.partition("\n\n")[2]
+    for command in SHOWN:
+        with TemporaryDirectory() as folder:
+            _, printed = printed_by(command, Path(folder))
+        page = page.replace(shown_after(command), printed)
     (ROOT / "docs/configuration.md").write_text(page, encoding="utf-8")
 
 

@@ -6,18 +6,13 @@ from pathlib import Path
 from config.agent_file import read_agent
 from config.check import language_problems
 from config.folder import is_agent_file
-from config.providers import ProviderKind
+from config.languages import LANGUAGES
+from config.provider_report import is_remote
 from config.settings import load_settings
 from services.registry import catalog
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def languages(kind: ProviderKind, name: str) -> int:
-    spec = catalog.find(kind, name)
-    assert spec is not None and spec.languages is not None
-    return len(spec.languages)
 
 
 def test_its_agent_can_be_served(tmp_path: Path) -> None:
@@ -31,15 +26,22 @@ def test_its_agent_can_be_served(tmp_path: Path) -> None:
     assert language_problems(agent, catalog) == []
 
 
-def test_its_table_of_providers_is_that_of_the_registry() -> None:
-    table = PAGE.split("| | speech to text |")[1].split("\n\n")[0]
-    named = set(re.findall(r"`(\w+)`", table))
+def test_the_providers_it_names_are_in_the_registry() -> None:
+    section = PAGE.split("**Who hears, thinks and speaks.**")[1].split("**A phone number.**")[0]
     known = {name for spec in catalog for name in (spec.name, *spec.aliases)}
-    assert named <= known
-    assert {"offline", "script", "espeak", "deepgram", "openai", "cartesia"} <= named
-    assert f"`espeak`: {languages('tts', 'espeak')} languages" in table
-    assert f"`ai4bharat`: {languages('stt', 'ai4bharat')} languages" in table
-    assert f"`ai4bharat`: {languages('tts', 'ai4bharat')} languages" in table
+    words = set(re.findall(r"`([a-z0-9_]+)`", section)) - {"provider"}
+    assert words <= known
+    assert words >= {"offline", "script", "espeak", "ai4bharat", "local"}
+    assert f"which of {len(LANGUAGES)} languages" in section
+
+
+def test_those_it_says_need_no_key_need_none() -> None:
+    line = PAGE.split("- in this machine, without account and key:")[1].split("\n")[0]
+    named = re.findall(r"`(\w+)`", line)
+    assert len(named) == 3
+    for spec in (spec for spec in catalog if spec.name in named):
+        assert spec.secret_env is None
+        assert not is_remote(spec)
 
 
 def test_the_agents_it_speaks_of_ship() -> None:
