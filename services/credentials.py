@@ -11,7 +11,7 @@ a service only looks at what is there and never waits.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Literal
@@ -129,18 +129,23 @@ class Credentials:
 
         Returns at once; nothing happens for what is known and fresh.
         """
-        for wanted in self._wanted(agent):
+        for wanted in self._wanted(agent, PROVIDER_KINDS):
             self._renew(wanted)
 
-    async def ready(self, agent: AgentConfig) -> None:
+    async def ready(
+        self, agent: AgentConfig, kinds: Collection[ProviderKind] = PROVIDER_KINDS
+    ) -> None:
         """Have what the agent's providers lack, as far as it is to be had in time; never raises.
 
         Everything is fetched at the same time. What is not there after
         ``backend.keys_wait_seconds`` is fetched on, for the next call.
+
+        Args:
+            kinds: Stages that are about to be needed; nothing is done for others.
         """
         pending: list[asyncio.Task[None]] = []
         longest_seconds = 0.0
-        for wanted in self._wanted(agent):
+        for wanted in self._wanted(agent, kinds):
             entry = self._renew(wanted)
             if entry.task is None:
                 continue
@@ -211,10 +216,10 @@ class Credentials:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _wanted(self, agent: AgentConfig) -> Iterator[_Wanted]:
+    def _wanted(self, agent: AgentConfig, kinds: Collection[ProviderKind]) -> Iterator[_Wanted]:
         """All that the agent's chains lack, each once."""
         seen: set[_Wanted] = set()
-        for kind in PROVIDER_KINDS:
+        for kind in kinds:
             for name in agent.section(kind).chain:
                 spec = self._catalog.find(kind, name)
                 if spec is None or not agent.has_options(kind, name):

@@ -41,6 +41,7 @@ SPECS = (
         options=AnthropicLLMOptions,
         build="services.anthropic.llm:build_llm",
         secret_env="ANTHROPIC_API_KEY",
+        backend_model="Anthropic",
         base_url_env="ANTHROPIC_BASE_URL",
         default_base_url="https://api.anthropic.com",
         packages=("anthropic",),
