@@ -13,6 +13,8 @@ from pipecat.processors.aggregators.llm_response_universal import (
 )
 from pipecat.processors.frame_processor import FrameProcessor
 
+from bot.chains.chain import OnExhausted, Vendors
+from bot.chains.tts import TtsChain
 from bot.processors.answer_cutter import AnswerCutter, TurnTap
 from bot.processors.caller_tap import CallerTap
 from bot.processors.output import CallOutput, OnAction
@@ -21,7 +23,9 @@ from bot.speaker import Speaker
 from bot.tools import agent_tools
 from bot.turns import mute_strategies, noise_counts, turn_strategies
 from config.agent import AgentConfig
+from config.providers import ProviderKind
 from serializer.codecs import AudioFormat
+from services.breakers import BreakerBoard
 from services.factory import ServiceFactory
 
 
@@ -53,6 +57,8 @@ def build_call(
     speaker: Speaker,
     reporter: CallReporter,
     on_action: OnAction,
+    on_exhausted: OnExhausted,
+    breakers: BreakerBoard,
     session_id: str,
     variables: Mapping[str, str],
 ) -> BuiltCall:
@@ -65,9 +71,18 @@ def build_call(
         ConfigError: A provider cannot be built.
     """
     build = partial(factory.build, agent=agent, session_id=session_id, variables=variables)
+    vendors = partial(
+        _vendors, agent, factory, breakers, session_id=session_id, variables=variables
+    )
     stt = build("stt", rate_hz=rate_in_hz)
     llm = build("llm", rate_hz=rate_in_hz)
-    tts = build("tts", rate_hz=wire.rate_hz)
+    tts = TtsChain(
+        vendors("tts", rate_hz=wire.rate_hz),
+        language=agent.language,
+        reporter=reporter,
+        on_exhausted=on_exhausted,
+        deadlines=agent.tts.deadlines,
+    )
     context = LLMContext(tools=agent_tools(agent))
     aggregators = LLMContextAggregatorPair(
         context,
@@ -88,9 +103,35 @@ def build_call(
             AnswerCutter(reporter),
             tts,
             CallOutput(
-                speaker, reporter, wire=wire, provider=agent.tts.provider, on_action=on_action
+                speaker, reporter, wire=wire, provider=lambda: tts.provider, on_action=on_action
             ),
             aggregators.assistant(),
         ]
     )
     return BuiltCall(pipeline, stt, context, aggregators.user(), llm)
+
+
+def _vendors(
+    agent: AgentConfig,
+    factory: ServiceFactory,
+    breakers: BreakerBoard,
+    kind: ProviderKind,
+    *,
+    rate_hz: int,
+    session_id: str,
+    variables: Mapping[str, str],
+) -> Vendors:
+    """Who may serve a stage of this call."""
+    return Vendors(
+        kind=kind,
+        candidates=lambda _language: factory.candidates(kind, agent),
+        build=lambda candidate: factory.build(
+            kind,
+            agent,
+            rate_hz=rate_hz,
+            candidate=candidate,
+            session_id=session_id,
+            variables=variables,
+        ),
+        breakers=breakers,
+    )

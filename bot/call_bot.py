@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from loguru import logger
@@ -29,6 +29,7 @@ from config.agent import AgentConfig
 from config.providers import ProviderKind
 from serializer.codecs import AudioFormat
 from services.actions import CallActionFrame
+from services.breakers import BreakerBoard
 from services.factory import ServiceFactory
 
 #: How long an answer or a farewell may still play when the call is to end.
@@ -62,11 +63,13 @@ class BotParts:
         factory: Builds services.
         vad: The shared voice activity engine, running.
         phrases: Greetings and fallback phrases.
+        breakers: Which vendors are in trouble.
     """
 
     factory: ServiceFactory
     vad: VadEngine
     phrases: PhraseCache
+    breakers: BreakerBoard = field(default_factory=BreakerBoard)
 
 
 class CallBot:
@@ -99,6 +102,7 @@ class CallBot:
         self.agent = agent
         self.formats = (heard_format, spoken_format)
         self._factory = parts.factory
+        self._breakers = parts.breakers
         self._wire = spoken_format
         self._session_id = session_id
         self._variables = dict(variables)
@@ -138,6 +142,8 @@ class CallBot:
             speaker=self._speaker,
             reporter=self.reporter,
             on_action=self._act,
+            on_exhausted=self._give_up,
+            breakers=self._breakers,
             session_id=self._session_id,
             variables=self._variables,
         )
@@ -341,6 +347,11 @@ class CallBot:
             await self._announcer.say(self._announcer.text("farewell"), self._end_silence)
         else:
             await self._announcer.say(self._announcer.text("no_input"))
+
+    async def _give_up(self, stage: ProviderKind) -> None:
+        """Every vendor of a stage has failed at a piece of work: say so, at least."""
+        if not self._ending:
+            self._announcer.say_ready(self._announcer.text("apology"))
 
     async def _note_error(self, frame: ErrorFrame) -> None:
         stage = next((kind for base, kind in STAGES if isinstance(frame.processor, base)), None)

@@ -108,6 +108,11 @@ class Speaker:
         else:
             self._announced.append(_Announced(text, context_id, segment_id))
 
+    def amend(self, segment_id: object, text: str) -> None:
+        """Only ``text`` of an announced sentence was spoken; the rest will be, in a while."""
+        if self._current is not None:
+            self._current.amend(segment_id, text)
+
     def audio(self, payload: bytes) -> None:
         """Wire audio of the open utterance."""
         utterance = self._current

@@ -79,6 +79,12 @@ class Utterance:
         last.texts.append(text.strip())
         last.segment_ids.append(segment_id)
 
+    def amend(self, segment_id: object, text: str) -> None:
+        """The sentence was not spoken whole: these are its words that were."""
+        for stretch in self._stretches:
+            if segment_id in stretch.segment_ids:
+                stretch.texts[stretch.segment_ids.index(segment_id)] = text
+
     def extend(self, position_ms: float) -> None:
         """Audio of the last piece now reaches to ``position_ms``."""
         if self._stretches:

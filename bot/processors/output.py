@@ -29,6 +29,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.audio_rate import RateMatcher
+from bot.chains.tts import PieceCutFrame
 from bot.reporter import CallReporter
 from bot.speaker import Speaker
 from serializer.codecs import AudioFormat
@@ -66,7 +67,7 @@ class CallOutput(FrameProcessor):
         speaker: The agent's mouth, which outlives the pipeline's start and end.
         reporter: Told of audio at an unexpected rate, once.
         wire: Codec of the line; the pipeline's output rate equals its rate.
-        provider: Name of the synthesiser, for the record.
+        provider: Tells the name of the synthesiser, for the record.
         on_action: Awaited when an end or a transfer is due, after its words were heard.
     """
 
@@ -76,7 +77,7 @@ class CallOutput(FrameProcessor):
         reporter: CallReporter,
         *,
         wire: AudioFormat,
-        provider: str,
+        provider: Callable[[], str],
         on_action: OnAction,
     ) -> None:
         super().__init__(name="CallOutput")
@@ -86,7 +87,6 @@ class CallOutput(FrameProcessor):
         self._rates = RateMatcher(wire.rate_hz)
         self._provider = provider
         self._on_action = on_action
-        self._first_audio_ns: int | None = None
         self._context_id: str | None = None
         self._cut_contexts: deque[str] = deque(maxlen=REMEMBERED_CUTS)
         self._told_rate = False
@@ -120,6 +120,8 @@ class CallOutput(FrameProcessor):
                 self._take_words(frame)
             case AggregatedTextFrame():
                 self._announce(frame)
+            case PieceCutFrame():
+                self._speaker.amend(frame.segment_id, frame.text)
             case TTSStoppedFrame():
                 self._end(frame)
             case CallActionFrame():
@@ -140,13 +142,11 @@ class CallOutput(FrameProcessor):
         if not self._speaker.open:
             # Audio that goes on after its context had timed out.
             self._context_id = context_id
-            self._speaker.begin(self._provider, context_id=context_id)
-        if self._first_audio_ns is None:
-            self._first_audio_ns = self.get_clock().get_time()
+            self._speaker.begin(self._provider(), context_id=context_id)
         if frame.sample_rate != self._wire.rate_hz and not self._told_rate:
             self._told_rate = True
             detail = f"{frame.sample_rate} Hz came, {self._wire.rate_hz} Hz was asked for"
-            self._reporter.degraded("tts", "wrong_rate", detail, self._provider)
+            self._reporter.degraded("tts", "wrong_rate", detail, self._provider())
         pcm = self._rates.take(frame.audio, frame.sample_rate, frame.num_channels)
         self._speaker.audio(self._wire.encode(pcm))
 
@@ -155,7 +155,7 @@ class CallOutput(FrameProcessor):
             self._close()
             self._context_id = frame.context_id
         self._speaker.begin(
-            self._provider,
+            self._provider(),
             context_id=frame.context_id,
             in_context=bool(frame.append_to_context),
         )
@@ -167,12 +167,15 @@ class CallOutput(FrameProcessor):
         self._after_heard(frame)
 
     def _take_words(self, frame: TTSTextFrame) -> None:
-        """Push spoken words on when heard: by word time where the synthesiser gives one."""
-        if not frame.pts or self._first_audio_ns is None:
+        """Push spoken words on when heard.
+
+        A word has its time in ``pts``, nanoseconds from the utterance's first audio; a sentence
+        has none.
+        """
+        if not frame.pts:
             self._speaker.sentence(frame.segment_id, lambda: self.push_frame(frame))
             return
-        offset_ms = (frame.pts - self._first_audio_ns) / 1e6
-        self._speaker.word(frame.text, offset_ms, lambda: self.push_frame(frame))
+        self._speaker.word(frame.text, frame.pts / 1e6, lambda: self.push_frame(frame))
 
     def _end(self, frame: TTSStoppedFrame) -> None:
         self._close()
@@ -180,7 +183,6 @@ class CallOutput(FrameProcessor):
 
     def _close(self) -> None:
         """The open utterance, if any, is complete."""
-        self._first_audio_ns = None
         self._context_id = None
         self._speaker.audio(self._wire.encode(self._rates.flush()))
         self._speaker.end()
@@ -198,7 +200,6 @@ class CallOutput(FrameProcessor):
         if self._context_id is not None:
             self._cut_contexts.append(self._context_id)
         self._context_id = None
-        self._first_audio_ns = None
         self._rates.reset()
         cut = await self._speaker.interrupt()
         if cut.unremembered:

@@ -154,6 +154,7 @@ class FakeTTS(TTSService):
     """Speaks each word for 200 ms, as a buzz."""
 
     last: ClassVar["FakeTTS | None"] = None
+    mended: ClassVar[bool] = False
 
     def __init__(self, options: FakeTTSOptions, rate_hz: int) -> None:
         super().__init__(
@@ -172,9 +173,10 @@ class FakeTTS(TTSService):
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """One frame for each word."""
         self.spoken.append(text)
-        if self.options.fails:
+        if self.options.fails and not self.mended:
             yield ErrorFrame("the voice is gone")
-        if self.options.silent or self.options.fails:
+            return
+        if self.options.silent:
             return
         rate_hz = self.options.rate_hz or self.sample_rate
         if context_id != self._timed_context:

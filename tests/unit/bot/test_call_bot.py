@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from bot.events import (
-    AgentSpeech,
     AgentStateChanged,
     AgentText,
     Degraded,
@@ -14,12 +13,15 @@ from bot.events import (
     Interrupted,
     TurnMetrics,
 )
+from config.phrases import phrases_for
 from serializer.codecs import MULAW_8K
 from services.script.options import ScriptOptions
 from tests.unit.bot.agents import make_agent, make_call
+from tests.unit.bot.fake_services import FakeTTS
 from tests.virtual_time import virtual_time
 
 GREETING = "Welcome to the line."
+APOLOGY = phrases_for("en-IN").apology
 SILENCE = MULAW_8K.silence(20)
 
 
@@ -358,7 +360,7 @@ async def test_a_voice_that_gives_nothing_leaves_nothing_hanging(tmp_path: Path)
         await asyncio.sleep(0.1)
         await call.user_says("hello")
         await asyncio.sleep(20)
-        assert call.spoken() == []
+        assert [words for words, _ in call.spoken()] == [APOLOGY, "Are you still there?"]
         assert call.bot._speaker._unreported == type(call.bot._speaker._unreported)()
         assert await call.bot.goodbye()
         assert any(event.stage == "tts" for event in call.of(Degraded))
@@ -366,26 +368,28 @@ async def test_a_voice_that_gives_nothing_leaves_nothing_hanging(tmp_path: Path)
 
 @virtual_time
 async def test_a_voice_that_fails_does_not_lend_its_words_to_the_next_answer(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_call(make_agent(tts={"fails": True}), tmp_path) as call:
         await asyncio.sleep(0.1)
         await call.user_says("hello")
         await asyncio.sleep(10)
-        call.tts.options = call.tts.options.model_copy(update={"fails": False})
+        monkeypatch.setattr(FakeTTS, "mended", True)
         await call.bot.say("Something else.")
         await asyncio.sleep(10)
-        assert call.spoken() == [("Something else.", False)]
-        assert call.of(AgentSpeech)[0].text == "Something else."
+        assert call.spoken() == [(APOLOGY, False), ("Something else.", False)]
 
 
 @virtual_time
 async def test_a_voice_that_never_ends_its_utterance_is_ended(tmp_path: Path) -> None:
-    async with make_call(make_agent(tts={"unfinished": True}), tmp_path) as call:
+    """It has said as much as such words take, so nothing of it is said again."""
+    answer = "A bb ccc dd e. F gg hhh ii j."
+    agent = make_agent(tts={"unfinished": True}, llm={"answers": [answer]})
+    async with make_call(agent, tmp_path) as call:
         await asyncio.sleep(0.1)
         await call.user_says("hello")
-        await asyncio.sleep(10)
-        assert call.spoken() == [("One two three four five. Six seven eight nine ten.", False)]
+        await asyncio.sleep(12)
+        assert call.spoken() == [(answer, False)]
         assert not call.bot._speaker.speaking
 
 

@@ -75,7 +75,9 @@ async def make_output() -> AsyncIterator[Output]:
     async def act(frame: CallActionFrame) -> None:
         actions.append(frame)
 
-    output = CallOutput(mouth.speaker, mouth.reporter, wire=MULAW_8K, provider="p", on_action=act)
+    output = CallOutput(
+        mouth.speaker, mouth.reporter, wire=MULAW_8K, provider=lambda: "p", on_action=act
+    )
     before, after = Collector(), Collector()
     run = PipelineRun(Pipeline([before, output, after]), rate_in_hz=8000, rate_out_hz=8000)
     playing = asyncio.create_task(mouth.playout.run())

@@ -1,0 +1,548 @@
+"""Text-to-speech that goes on speaking when a vendor fails.
+
+Every sentence is a request of its own to the vendor in use, so that it is known of each
+whether it was spoken; not more than two are under way. What the members deliver is put together
+again to one utterance for each answer. When a vendor fails, what it has not spoken is given
+to the next one: sentences whole, the one under way from the word that it had reached.
+"""
+
+import asyncio
+import uuid
+from collections import deque
+from dataclasses import dataclass
+
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    ControlFrame,
+    Frame,
+    InterruptionFrame,
+    LLMAssistantPushAggregationFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    OutputAudioRawFrame,
+    SystemFrame,
+    TTSSpeakFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.utils.text.base_text_aggregator import TextType
+
+from bot.chains.chain import Chain, OnExhausted, Vendors
+from bot.chains.failures import Failure, MemberFailed
+from bot.chains.member import Member
+from bot.chains.pieces import NEARLY_ALL, Pace, Piece
+from bot.reporter import CallReporter
+from config.agent import TtsDeadlines
+from services.candidates import Candidate
+
+#: Sentences that a vendor has at a time: the one it speaks and the next.
+UNDER_WAY = 2
+#: A vendor that has just spoken and hung up gets this long to be there again.
+REOPEN_SECONDS = 1.0
+#: Slower than this times real time is too slow, once it has been so for ``SLOW_SECONDS``.
+SLOW_PACE = 0.95
+SLOW_SECONDS = 2.0
+#: After the caller has heard a gap, so much audio is collected before it goes on.
+PREBUFFER_MS = 300.0
+#: Failures after which the same vendor, connected anew, may well go on.
+_MENDABLE = frozenset({"dropped", "error"})
+
+
+@dataclass
+class PieceCutFrame(ControlFrame):
+    """Only a part of an announced sentence was spoken.
+
+    Attributes:
+        segment_id: Of the announcement.
+        text: The part.
+    """
+
+    segment_id: int
+    text: str
+
+
+class TtsChain(Chain):
+    """Speaks an answer sentence by sentence, whoever serves.
+
+    Args:
+        vendors: Who may serve.
+        language: Our code of the language to begin with.
+        reporter: Told of every failure.
+        on_exhausted: Awaited when an answer cannot be spoken.
+        deadlines: How long a vendor may take.
+    """
+
+    def __init__(
+        self,
+        vendors: Vendors,
+        *,
+        language: str,
+        reporter: CallReporter,
+        on_exhausted: OnExhausted,
+        deadlines: TtsDeadlines,
+    ) -> None:
+        super().__init__(vendors, language=language, reporter=reporter, on_exhausted=on_exhausted)
+        self._deadlines = deadlines
+        self._pace = Pace()
+        self._items: deque[Piece | Frame] = deque()
+        self._out: deque[Frame] = deque()
+        self._pumping = False
+        self._member: Member | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._recovering: asyncio.Task[None] | None = None
+        self._tried: set[Candidate] = set()
+        self._reopened = False
+        self._answer: str | None = None
+        self._given_up: str | None = None
+        self._voice = _Voice()
+        self._last_word_ns = 0
+        self._progress_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def begin(self) -> None:
+        """Open the preferred vendor, beside the rest of the call's beginning."""
+        self._need_member()
+
+    async def handle(self, frame: Frame, direction: FrameDirection) -> None:
+        """Queue what is to be spoken and what must follow it; all else passes."""
+        if isinstance(frame, InterruptionFrame):
+            await self._interrupt()
+            await self.push_frame(frame, direction)
+            await self._pump()
+        elif direction is FrameDirection.UPSTREAM or isinstance(frame, SystemFrame):
+            await self.push_frame(frame, direction)
+        else:
+            self._queue(frame)
+            await self._pump()
+            await self._feed()
+
+    # -- what is to be spoken -----------------------------------------------------------------
+
+    def _queue(self, frame: Frame) -> None:
+        if isinstance(frame, AggregatedTextFrame) and not frame.skip_tts:
+            group = self._answer or str(uuid.uuid4())
+            self._add(Piece(frame.text, group, alone=self._answer is None))
+        elif isinstance(frame, TTSSpeakFrame):
+            remembered = bool(frame.append_to_context)
+            commit = remembered and self._answer is None
+            group = str(uuid.uuid4())
+            self._add(Piece(frame.text, group, in_context=remembered, alone=True, commit=commit))
+        else:
+            if isinstance(frame, LLMFullResponseStartFrame):
+                self._answer = str(uuid.uuid4())
+                self._recover()
+            elif isinstance(frame, LLMFullResponseEndFrame):
+                self._answer = None
+            self._items.append(frame)
+
+    def _add(self, piece: Piece) -> None:
+        if piece.group != self._given_up and any(char.isalnum() for char in piece.text):
+            self._items.append(piece)
+
+    async def _feed(self) -> None:
+        """Give the vendor its next sentences, if it is there."""
+        member = self._member
+        if member is None or not member.open:
+            if any(isinstance(item, Piece) for item in self._items):
+                self._need_member()
+            return
+        pieces = [item for item in self._items if isinstance(item, Piece)]
+        for index, piece in enumerate(pieces[:UNDER_WAY]):
+            if not piece.sent:
+                piece.sent = True
+                if index == 0:
+                    self._progress()
+                await member.send(TTSSpeakFrame(piece.text, append_to_context=piece.in_context))
+
+    async def _interrupt(self) -> None:
+        """The caller spoke over it: nothing that may be cut is spoken any more."""
+        self._items = deque(
+            item for item in self._items if isinstance(item, Frame) and not item.interruptible
+        )
+        self._out.clear()
+        self._answer = self._given_up = None
+        self._voice = _Voice()
+        self._last_word_ns = 0
+        self._stop_timer()
+        if self._member is not None:
+            await self._member.send(InterruptionFrame())
+
+    # -- what has been spoken -----------------------------------------------------------------
+
+    async def delivered(self, member: Member, frame: Frame, direction: FrameDirection) -> None:
+        """Take a member's audio and words; its own frames around them are replaced."""
+        if isinstance(frame, InterruptionFrame):
+            return  # The chain's own, passed through.
+        if direction is FrameDirection.UPSTREAM or isinstance(frame, SystemFrame):
+            await self.push_frame(frame, direction)
+        elif member is self._member:
+            self._take(frame)
+        await self._pump()
+        await self._feed()
+
+    def _take(self, frame: Frame) -> None:
+        match frame:
+            case TTSTextFrame():
+                self._take_words(frame)
+            case AggregatedTextFrame():
+                self._bind(frame.context_id)
+            case OutputAudioRawFrame():
+                self._take_audio(frame)
+            case TTSStoppedFrame():
+                piece = self._under_way(frame.context_id)
+                if piece is not None:
+                    self._finish(piece)
+            case TTSStartedFrame() | LLMAssistantPushAggregationFrame():
+                pass
+            case _:
+                self._out.append(frame)
+
+    def _bind(self, context_id: str | None) -> None:
+        """The vendor begins with its next sentence."""
+        for item in self._items:
+            if isinstance(item, Piece) and item.sent and item.context_id is None:
+                item.context_id = context_id
+                return
+
+    def _under_way(self, context_id: str | None) -> Piece | None:
+        for item in self._items:
+            if isinstance(item, Piece) and item.sent and item.context_id == context_id:
+                return item
+        return None
+
+    def _take_audio(self, frame: OutputAudioRawFrame) -> None:
+        piece = self._under_way(getattr(frame, "context_id", None))
+        if piece is None or not frame.audio:
+            return
+        self._progress()
+        if piece.first_audio_ns is None:
+            # Pipecat times the words of a request from its first audio, or from the last word
+            # before where that is later (``WordTimestampTracker.start``).
+            piece.first_audio_ns = max(self.get_clock().get_time(), self._last_word_ns)
+            self._announce(piece)
+        frame_ms = frame.num_frames / frame.sample_rate * 1000
+        piece.audio_ms += frame_ms
+        if hasattr(frame, "context_id"):
+            frame.context_id = piece.group
+        self._out.extend(self._voice.audio(frame, frame_ms, self._now()))
+        self._check_pace(piece)
+
+    def _announce(self, piece: Piece) -> None:
+        """The first audio of a sentence: what will be heard is told, and the utterance begins."""
+        announcement = AggregatedTextFrame(piece.text, TextType.SENTENCE, raw_text=piece.text)
+        announcement.append_to_context = False
+        announcement.will_be_spoken = True
+        announcement.context_id = piece.group
+        piece.segment_id = announcement.id
+        self._close_voice(unless=piece.group)
+        self._out.append(announcement)
+        if self._voice.group is None:
+            started = TTSStartedFrame(context_id=piece.group)
+            started.append_to_context = piece.in_context
+            self._out.append(started)
+            self._voice.begin(piece.group, self._now())
+        self._voice.piece_begins(self._now())
+
+    def _take_words(self, frame: TTSTextFrame) -> None:
+        """Words with times are passed on with their place in the utterance, others dropped.
+
+        A sentence without word times is passed on when it is complete.
+        """
+        piece = self._under_way(frame.context_id)
+        if piece is None or not frame.pts or piece.first_audio_ns is None:
+            return
+        self._last_word_ns = frame.pts
+        piece.spoken_words += frame.text.split()
+        offset_ns = frame.pts - piece.first_audio_ns
+        frame.pts = max(1, offset_ns + int(self._voice.piece_offset_ms * 1e6))
+        frame.context_id = piece.group
+        frame.segment_id = piece.segment_id
+        self._out.extend([*self._voice.release(), frame])
+
+    def _finish(self, piece: Piece) -> None:
+        """All of a sentence has come."""
+        piece.done = True
+        self._out.extend(self._voice.release())
+        if piece.audio_ms:
+            if not piece.spoken_words:
+                self._out.append(self._text_of(piece, piece.text))
+            self._pace.learn(piece.text, piece.audio_ms / 1000)
+        if self._member is not None:
+            self.lineup.succeeded(self._member.candidate)
+        self._tried.clear()
+        self._reopened = False
+        self._progress()
+
+    def _text_of(self, piece: Piece, text: str) -> TTSTextFrame:
+        frame = TTSTextFrame(text, text_type=TextType.SENTENCE, segment_id=piece.segment_id)
+        frame.will_be_spoken = True
+        frame.context_id = piece.group
+        frame.append_to_context = piece.in_context
+        return frame
+
+    # -- the way out --------------------------------------------------------------------------
+
+    async def _pump(self) -> None:
+        """Push what is ready, in order; whoever comes while it runs leaves the work to it."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._out or self._advance():
+                while self._out:
+                    await self.push_frame(self._out.popleft())
+        finally:
+            self._pumping = False
+
+    def _advance(self) -> bool:
+        """Take the next item off the queue if it is ready."""
+        if not self._items:
+            self._stop_timer()
+            return False
+        head = self._items[0]
+        if isinstance(head, Piece):
+            if not head.done:
+                return False
+            if head.alone:
+                self._close_voice()
+                if head.commit:
+                    self._out.append(LLMAssistantPushAggregationFrame())
+        else:
+            if isinstance(head, LLMFullResponseEndFrame):
+                self._close_voice()
+            self._out.append(head)
+        self._items.popleft()
+        return True
+
+    def _close_voice(self, unless: str | None = None) -> None:
+        """The utterance is complete."""
+        group = self._voice.group
+        if group is None or group == unless:
+            return
+        self._out.extend(self._voice.release())
+        self._out.append(TTSStoppedFrame(context_id=group))
+        self._voice = _Voice()
+
+    # -- who speaks ---------------------------------------------------------------------------
+
+    def _need_member(self, again: Candidate | None = None) -> None:
+        if self._opening is None or self._opening.done():
+            self._opening = self.spawn(self._open(again))
+
+    async def _open(self, again: Candidate | None) -> None:
+        """Find somebody who speaks; the same ``again`` first where that may help."""
+        if again is not None:
+            try:
+                await self._take_over(await self.open_member(again, REOPEN_SECONDS))
+                return
+            except MemberFailed:
+                self._tried.add(again)
+        while (candidate := self.lineup.pick(self._tried)) is not None:
+            try:
+                member = await self.open_member(candidate, self._deadlines.connect_seconds)
+            except MemberFailed:
+                self._tried.add(candidate)
+            else:
+                await self._take_over(member)
+                return
+        self._tried.clear()
+        if any(isinstance(item, Piece) for item in self._items):
+            await self._give_up()
+
+    async def _take_over(self, member: Member) -> None:
+        if self._member is not None and self._member is not member:
+            self.retire(self._member)
+        self._member = member
+        self._last_word_ns = 0
+        self._opening = None
+        self.serves(member.candidate)
+        await self._feed()
+
+    async def failed(self, member: Member, failure: Failure) -> None:
+        """The vendor in use failed: what it has not spoken is for the next."""
+        if member is not self._member:
+            return
+        self._member = None
+        idle = not any(isinstance(item, Piece) and item.sent for item in self._items)
+        had_spoken = self._take_back()
+        await self._pump()
+        same = member.candidate
+        mendable = failure.kind in _MENDABLE and (idle or had_spoken or not self._has_other(same))
+        if mendable and not self._reopened:
+            self._reopened = not idle
+            self._need_member(again=same)
+        else:
+            self._tried.add(same)
+            if any(isinstance(item, Piece) for item in self._items):
+                self._need_member()
+
+    def _has_other(self, candidate: Candidate) -> bool:
+        return self.lineup.has_other({*self._tried, candidate})
+
+    def _take_back(self) -> bool:
+        """Make every sentence that is under way one that is still to be spoken, in part.
+
+        Returns:
+            Whether any of it had been spoken.
+        """
+        had_spoken = False
+        for item in self._items:
+            if not isinstance(item, Piece) or not item.sent or item.done:
+                continue
+            spoken, rest = item.split(self._pace)
+            if spoken:
+                had_spoken = True
+                self._cut(item, spoken, rest)
+            item.sent = False
+            item.context_id = None
+            item.first_audio_ns = None
+            item.audio_ms = 0.0
+            item.spoken_words = []
+        return had_spoken
+
+    def _cut(self, piece: Piece, spoken: str, rest: str) -> None:
+        self._out.extend(self._voice.release())
+        if piece.segment_id is not None and rest:
+            self._out.append(PieceCutFrame(piece.segment_id, spoken))
+        if not piece.spoken_words:
+            self._out.append(self._text_of(piece, spoken))
+        piece.text = rest
+        piece.done = not any(char.isalnum() for char in rest)
+
+    async def _give_up(self) -> None:
+        """Nobody speaks: the answer is dropped, but for what must follow it."""
+        self._given_up = self._answer
+        self._items = deque(item for item in self._items if isinstance(item, Frame))
+        self._close_voice()
+        await self._pump()
+        await self.exhausted()
+
+    def _recover(self) -> None:
+        """A new answer: somebody better may be fit again. It is opened beside the present one."""
+        if self._member is None or (self._recovering and not self._recovering.done()):
+            return
+        better = self.lineup.better_than(self._member.candidate)
+        if better is not None:
+            self._recovering = self.spawn(self._return_to(better))
+
+    async def _return_to(self, candidate: Candidate) -> None:
+        try:
+            member = await self.open_member(candidate, self._deadlines.connect_seconds)
+        except MemberFailed:
+            return
+        if any(isinstance(item, Piece) for item in self._items) or self._voice.group is not None:
+            # In the middle of an answer: it keeps its voice.
+            self.lineup.succeeded(candidate)
+            self.retire(member)
+            return
+        await self._take_over(member)
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _progress(self) -> None:
+        self._progress_at = self._now()
+        if self._timer is None:
+            self._set_timer(self._deadlines.audio_seconds)
+
+    def _set_timer(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(seconds, self._time_is_up)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        head = next((item for item in self._items if isinstance(item, Piece)), None)
+        if self._ended or head is None or not head.sent:
+            return
+        left = self._progress_at + self._deadlines.audio_seconds - self._now()
+        if left > 0.001:
+            self._set_timer(left)
+        elif self._member is not None:
+            self.spawn(self._stalled(self._member, head))
+
+    async def _stalled(self, member: Member, piece: Piece) -> None:
+        """No audio for too long."""
+        if piece.audio_ms and piece.spoken_part(self._pace) >= NEARLY_ALL:
+            # It has spoken all and forgot to say so.
+            self._finish(piece)
+            await self._pump()
+            await self._feed()
+            return
+        seconds = self._deadlines.audio_seconds
+        detail = f"no audio for {seconds:g} s"
+        await self._fail(member, Failure("stalled" if piece.audio_ms else "no_result", detail))
+
+    def _check_pace(self, piece: Piece) -> None:
+        """Leave a vendor that is slower than it is heard, if somebody else is there."""
+        member = self._member
+        if member is None or not self._voice.too_slow(self._now()) or piece.done:
+            return
+        if self._has_other(member.candidate):
+            self._voice.piece_begins(self._now())
+            detail = f"slower than real time for {SLOW_SECONDS:g} s"
+            self.spawn(self._fail(member, Failure("slow", detail)))
+
+
+class _Voice:
+    """The utterance that is being put together, and whether the caller hears gaps in it."""
+
+    def __init__(self) -> None:
+        self.group: str | None = None
+        self.audio_ms = 0.0
+        self.piece_offset_ms = 0.0
+        self._began_at = 0.0
+        self._piece_began_at = 0.0
+        self._held: list[Frame] = []
+        self._held_ms = 0.0
+        self._prebuffering = False
+        self.underruns = 0
+
+    def begin(self, group: str, now: float) -> None:
+        """Its first audio is there."""
+        self.group = group
+        self._began_at = now
+
+    def piece_begins(self, now: float) -> None:
+        """The first audio of one of its sentences is there."""
+        self.piece_offset_ms = self.audio_ms
+        self._piece_began_at = now
+
+    def audio(self, frame: Frame, frame_ms: float, now: float) -> list[Frame]:
+        """Audio has come.
+
+        Returns:
+            What may be heard now: all of it, unless the caller has just heard a gap.
+        """
+        behind_ms = (now - self._began_at) * 1000 - self.audio_ms
+        if behind_ms > 0 and self.audio_ms and not self._prebuffering:
+            self.underruns += 1
+            self._prebuffering = True
+            self._began_at += behind_ms / 1000
+        self.audio_ms += frame_ms
+        self._held.append(frame)
+        self._held_ms += frame_ms
+        if self._prebuffering and self._held_ms < PREBUFFER_MS:
+            return []
+        return self.release()
+
+    def release(self) -> list[Frame]:
+        """What is held back."""
+        held, self._held = self._held, []
+        self._held_ms = 0.0
+        self._prebuffering = False
+        return held
+
+    def too_slow(self, now: float) -> bool:
+        """Whether the sentence has come more slowly than it is heard, with gaps, for long."""
+        elapsed = now - self._piece_began_at
+        came = (self.audio_ms - self.piece_offset_ms) / 1000
+        return self.underruns > 0 and elapsed >= SLOW_SECONDS and came < SLOW_PACE * elapsed
