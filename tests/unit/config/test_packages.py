@@ -11,7 +11,7 @@ from config.packages import is_installed
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages that tell by failing that they were imported."""
-    for name in ("loud", "loud/inner", "quiet/inner"):
+    for name in ("loud", "loud/inner", "quiet/inner", "quiet/still/inner"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "__init__.py").write_text("raise SystemError('imported')")
     (tmp_path / "loud" / "module.py").write_text("raise SystemError('imported')")
@@ -28,6 +28,10 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("loud.other", False),
         ("loud.module.inner", False),
         ("quiet.other", False),
+        ("quiet.still", True),
+        ("quiet.still.inner", True),
+        ("quiet.still.other", False),
+        ("quiet.other.inner", False),
         ("no_such_package", False),
         ("no_such_package.inner", False),
         ("json", True),
