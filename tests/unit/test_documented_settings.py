@@ -34,7 +34,7 @@ WITHOUT_EFFECT = {
     "fallback": (r"\.fallback\b|\.chain\b", ("bot",)),
     "turns.hold_messages": (r"\bhold_", ("bot", "sessions")),
     "languages": (r"\.languages\b|spoken_languages", ("bot", "services/factory.py")),
-    "backend": (r"settings\.backend\.api_key|upload_", ("api", "bot", "sessions")),
+    "backend.upload_recordings": (r"upload_", ("api", "bot", "services", "sessions")),
     "vobiz.auth_id": (r"auth_id|auth_token|api_base|caller_id", ("api", "services", "sessions")),
 }
 

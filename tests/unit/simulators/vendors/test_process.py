@@ -55,6 +55,7 @@ async def test_all_of_them_listen_and_end_with_their_parent(
             "KENPATH_VISTAAR_API_URL",
             "BHASHINI_BASE_URL",
             "SARVAM_BASE_URL",
+            "VOICERA_BACKEND_URL",
         }
         body = {"model": "any", "messages": [{"role": "user", "content": "x"}]}
         url = f"{told['env']['OPENAI_BASE_URL']}/chat/completions"
