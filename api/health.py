@@ -70,7 +70,7 @@ async def health(parts: Parts) -> Health:
             llm=_providers(parts, "llm"),
             tts=_providers(parts, "tts"),
             storage=storage,
-            backend="configured" if parts.settings.backend.api_url else "none",
+            backend=parts.credentials.backend_state,
         ),
         active_sessions=parts.manager.active,
         max_sessions=parts.settings.server.max_connections,

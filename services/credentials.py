@@ -123,6 +123,14 @@ class Credentials:
         self._clock = clock
         self._entries: OrderedDict[_Wanted, _Entry] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._last_outcome: str | None = None
+
+    @property
+    def backend_state(self) -> str:
+        """How the backend fares: ``none``, ``not asked yet``, ``ok``, or why it gave no answer."""
+        if self._backend is None:
+            return "none"
+        return self._last_outcome or "not asked yet"
 
     def fetch(self, agent: AgentConfig) -> None:
         """Begin to fetch what the agent's providers lack and the backend may have.
@@ -270,6 +278,7 @@ class Credentials:
         finally:
             entry.task = None
             if outcome is not None:
+                self._last_outcome = "ok" if outcome in ("found", "absent") else outcome
                 self._on_fetch(outcome, self._clock() - began)
 
     async def _ask(self, wanted: _Wanted) -> Credential | None:

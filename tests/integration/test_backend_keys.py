@@ -127,6 +127,7 @@ async def test_the_last_keys_serve_while_the_backend_is_away(
         failed = await metric(there.server, "backend_auth")
         assert await there.call(speech) == 2  # It lasted longer than the keys do.
         assert await metric(there.server, "backend_auth") > failed
+        assert there.server.parts.credentials.backend_state == "backend_auth"
         for record in await there.records(2):
             assert record["degraded"] == []
 

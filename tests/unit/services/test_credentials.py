@@ -245,6 +245,19 @@ async def test_the_last_good_key_serves_while_the_backend_is_down(key: str) -> N
         assert bench.key("llm", "openai", agent) == "new"
 
 
+async def test_how_the_backend_fares(key: str) -> None:
+    async with benched(keys_of(key)) as bench:
+        agent = bench.agent()
+        assert bench.credentials.backend_state == "not asked yet"
+        await bench.credentials.ready(agent)
+        assert bench.credentials.backend_state == "ok"
+        bench.simulator.behave(Behaviour(refuse_status=403))
+        bench.clock.now += TTL_SECONDS + 1
+        await bench.credentials.ready(agent)
+        assert bench.credentials.backend_state == "backend_auth"
+        assert Credentials(catalog, bench.settings, None).backend_state == "none"
+
+
 async def test_a_key_that_was_taken_away_serves_no_more(key: str) -> None:
     async with benched(keys_of(key)) as bench:
         agent = bench.agent()
