@@ -48,8 +48,9 @@ class _Wanted:
     name: str
 
     def __str__(self) -> str:
-        subject = f"key for {self.name}" if self.what == "key" else f"custom LLM {self.name}"
-        return f"{subject} of organisation {self.org_id}"
+        # Both come from an agent's file and end up in log lines.
+        subject = f"key for {self.name}" if self.what == "key" else f"custom LLM {self.name!r}"
+        return f"{subject} of organisation {self.org_id[:64]!r}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -323,6 +323,19 @@ async def test_a_slow_backend_is_not_waited_for_and_serves_the_next_call(key: st
         assert bench.key("stt", "deepgram", agent) == f"Deepgram-{key}"
 
 
+async def test_what_serves_as_it_is_hardly_waits_to_be_renewed(key: str) -> None:
+    async with benched(keys_of(key), {"BACKEND_KEYS_WAIT": "30"}) as bench:
+        agent = bench.agent()
+        await bench.credentials.ready(agent)
+        bench.simulator.behave(Behaviour(stall_after_ms=0))
+        bench.clock.now += TTL_SECONDS + 1
+        async with asyncio.timeout(5):
+            await bench.credentials.ready(agent)
+            await bench.credentials.ready(agent)
+        assert bench.key("stt", "deepgram", agent) == f"Deepgram-{key}"
+        assert len(bench.simulator.connections) == 6  # One try at a time for each key.
+
+
 async def test_a_caller_who_gives_up_stops_no_fetch(key: str) -> None:
     async with benched(keys_of(key)) as bench:
         agent = bench.agent()
