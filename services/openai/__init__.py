@@ -1,12 +1,30 @@
-"""OpenAI's chat models, and every server that speaks the same protocol (vLLM, Ollama, …)."""
+"""OpenAI: its models, ears and voices, and every server that speaks its chat protocol.
+
+It hears in two ways, which are two providers because they have different models, options and
+prices, and so that one can stand behind the other in a chain: ``openai`` sends each utterance
+whole, ``openai_realtime`` streams it over a socket.
+"""
 
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field, model_validator
 
-from config.providers import KeyedProviderOptions, ProviderSpec
+from config.providers import KeyedProviderOptions, ProviderSpec, WireFormat
+from services.openai.options import (
+    WHISPER_LANGUAGES,
+    OpenAIRealtimeSTTOptions,
+    OpenAISTTOptions,
+    OpenAITTSOptions,
+)
 
-__all__ = ["SPECS", "CompatibleLLMOptions", "OpenAILLMOptions"]
+__all__ = [
+    "SPECS",
+    "CompatibleLLMOptions",
+    "OpenAILLMOptions",
+    "OpenAIRealtimeSTTOptions",
+    "OpenAISTTOptions",
+    "OpenAITTSOptions",
+]
 
 
 class OpenAILLMOptions(KeyedProviderOptions):
@@ -28,6 +46,17 @@ class CompatibleLLMOptions(OpenAILLMOptions):
     model_config = ConfigDict(json_schema_extra=lambda schema: _drop(schema, "required"))
 
     model: str = Field(description="Model, as that server names it.")
+    thinking: bool | None = Field(
+        default=None,
+        description="false: a model that can think first (Qwen 3 and others on vLLM) is told not "
+        "to, which a caller would hear as silence; left out, the server decides.",
+    )
+    top_k: int | None = Field(
+        default=None, ge=1, le=1000, description="How many words it may choose from (vLLM)."
+    )
+    repetition_penalty: float | None = Field(
+        default=None, gt=0, le=2, description="Above 1 it avoids words it has said (vLLM)."
+    )
     custom_llm_id: str | None = Field(
         default=None,
         min_length=1,
@@ -58,6 +87,16 @@ def _drop(schema: dict[str, Any], key: str) -> None:
     schema.pop(key, None)
 
 
+#: Where OpenAI is, and whose account pays.
+_ACCOUNT: dict[str, Any] = {
+    "secret_env": "OPENAI_API_KEY",
+    "backend_model": "OpenAI",
+    "base_url_env": "OPENAI_BASE_URL",
+    "default_base_url": "https://api.openai.com/v1",
+    "packages": ("openai",),
+    "install": "pip install openai",
+}
+
 SPECS = (
     ProviderSpec(
         kind="llm",
@@ -65,12 +104,7 @@ SPECS = (
         title="OpenAI",
         options=OpenAILLMOptions,
         build="services.openai.llm:build_llm",
-        secret_env="OPENAI_API_KEY",
-        backend_model="OpenAI",
-        base_url_env="OPENAI_BASE_URL",
-        default_base_url="https://api.openai.com/v1",
-        packages=("openai",),
-        install="pip install openai",
+        **_ACCOUNT,
     ),
     ProviderSpec(
         kind="llm",
@@ -81,6 +115,40 @@ SPECS = (
         base_url_env=None,
         packages=("openai",),
         install="pip install openai",
-        aliases=("local", "vllm", "ollama", "custom"),
+        aliases=("local", "vllm", "custom"),
+    ),
+    ProviderSpec(
+        kind="stt",
+        name="openai",
+        title="OpenAI",
+        options=OpenAISTTOptions,
+        build="services.openai.stt:build_stt",
+        languages=WHISPER_LANGUAGES,
+        wire_formats=(WireFormat(encoding="pcm", rate_hz=8000),),
+        **_ACCOUNT,
+    ),
+    ProviderSpec(
+        kind="stt",
+        name="openai_realtime",
+        title="OpenAI Realtime",
+        options=OpenAIRealtimeSTTOptions,
+        build="services.openai.realtime:build_stt",
+        languages=WHISPER_LANGUAGES,
+        wire_formats=(
+            WireFormat(encoding="mulaw", rate_hz=8000),
+            WireFormat(encoding="pcm", rate_hz=24_000),
+        ),
+        **_ACCOUNT,
+    ),
+    ProviderSpec(
+        kind="tts",
+        name="openai",
+        title="OpenAI",
+        options=OpenAITTSOptions,
+        build="services.openai.tts:build_tts",
+        render="services.openai.tts:render",
+        languages=WHISPER_LANGUAGES,
+        wire_formats=(WireFormat(encoding="pcm", rate_hz=24_000),),
+        **_ACCOUNT,
     ),
 )

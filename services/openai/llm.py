@@ -1,41 +1,40 @@
-"""OpenAI chat completions through Pipecat's own service, over clients that calls share."""
+"""Chat completions through Pipecat's own services, over clients that calls share."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
+from openai import AsyncOpenAI
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.openai.base_llm import OpenAILLMSettings
 from pipecat.services.openai.llm import OpenAILLMService
-from pipecat.utils.http import connection_limits
+from pipecat.utils.errors import ErrorCategory
 
-from services.clients import SharedClients
 from services.context import ServiceContext
 from services.openai import CompatibleLLMOptions, OpenAILLMOptions
+from services.openai.answers import Answer
+from services.openai.clients import NO_KEY, clients, key_of, normalised
+from services.openai.failures import FAILURES, category_of, described
 
-#: OpenAI's own default is 600 s; a caller is not that patient.
-TIMEOUT = Timeout(30.0, connect=5.0)
-LIMITS = connection_limits(
-    max_connections=1000, max_keepalive_connections=100, keepalive_expiry=120
-)
-#: Stands where a server of one's own asks for no key; the client insists on one.
-NO_KEY = "none"
+__all__ = ["SharedClientLLMService", "build_compatible_llm", "build_llm", "clients", "normalised"]
 
-
-def _make_client(base_url: str | None, api_key: str) -> AsyncOpenAI:
-    return AsyncOpenAI(
-        api_key=api_key,
-        base_url=base_url,
-        max_retries=1,
-        timeout=TIMEOUT,
-        http_client=DefaultAsyncHttpxClient(limits=LIMITS, timeout=TIMEOUT),
-    )
-
-
-clients: SharedClients[AsyncOpenAI] = SharedClients(_make_client, lambda client: client.close())
+#: What Qwen's models take for: do not think first.
+NO_THINK = "/no_think"
 
 
 class SharedClientLLMService(OpenAILLMService):
-    """Pipecat's service with one HTTP client per server and key instead of one per call."""
+    """Pipecat's service with one HTTP client per server and key instead of one per call.
+
+    Besides, it takes an answer without its end for a failure (see :class:`Answer`), and gives
+    each failure the category that Pipecat leaves unknown for lost connections and for errors
+    within a stream.
+
+    Attributes:
+        title: The vendor, for messages.
+        speaks_reasoning: See :class:`Answer`.
+    """
+
+    title = "OpenAI"
+    speaks_reasoning = False
 
     def create_client(
         self,
@@ -49,19 +48,45 @@ class SharedClientLLMService(OpenAILLMService):
         """The process's client for that server and key; called by Pipecat's constructor."""
         return clients.get(base_url, api_key or NO_KEY)
 
+    async def get_chat_completions(self, context: LLMContext) -> Any:
+        """The chunks of the answer, put right."""
+        stream = await super().get_chat_completions(context)
+        return Answer(stream, speaks_reasoning=self.speaks_reasoning)
+
+    async def push_error(
+        self,
+        error_msg: str,
+        exception: Exception | None = None,
+        fatal: bool = False,
+        category: ErrorCategory | None = None,
+        force_treat_as_permanent: bool = False,
+    ) -> None:
+        """Tell of a failure in our words; see the class."""
+        if isinstance(exception, FAILURES):
+            error_msg = described(self.title, "llm", exception)
+            category = category or category_of(exception)
+        await super().push_error(error_msg, exception, fatal, category, force_treat_as_permanent)
+
 
 class CompatibleLLMService(SharedClientLLMService):
     """For servers that know the roles system, user, assistant and tool only."""
 
+    title = "OpenAI-compatible server"
     supports_developer_role = False
+
+
+class UnthinkingLLMService(CompatibleLLMService):
+    """For a server whose model was told not to think."""
+
+    speaks_reasoning = True
 
 
 def build_llm(options: OpenAILLMOptions, context: ServiceContext) -> OpenAILLMService:
     """A model for one call."""
     return SharedClientLLMService(
-        api_key=context.api_key.get_secret_value() if context.api_key else None,
+        api_key=key_of(context),
         base_url=normalised(context.base_url),
-        settings=_settings(options, context, "max_completion_tokens"),
+        settings=OpenAILLMSettings(**chosen(options, context, "max_completion_tokens")),
     )
 
 
@@ -69,30 +94,35 @@ def build_compatible_llm(
     options: CompatibleLLMOptions, context: ServiceContext
 ) -> OpenAILLMService:
     """A model on a server of one's own, for one call."""
-    return CompatibleLLMService(
-        api_key=context.api_key.get_secret_value() if context.api_key else None,
+    settings = chosen(options, context, "max_tokens")
+    if options.thinking is False:
+        settings["system_instruction"] = without_thinking(settings["system_instruction"])
+    if extra := _extra_body(options):
+        settings["extra"] = {"extra_body": extra}
+    service = UnthinkingLLMService if options.thinking is False else CompatibleLLMService
+    return service(
+        api_key=key_of(context),
         base_url=normalised(context.base_url),
-        settings=_settings(options, context, "max_tokens"),
+        settings=OpenAILLMSettings(**settings),
     )
 
 
-def normalised(base_url: str | None) -> str | None:
-    """The address as the client wants it, from what people write.
+def without_thinking(prompt: str | None) -> str:
+    """The prompt for a model of Qwen's that is not to think first.
 
-    >>> normalised("http://localhost:8000/v1/chat/completions")
-    'http://localhost:8000/v1'
-    >>> normalised("http://localhost:11434")
-    'http://localhost:11434/v1'
+    >>> without_thinking("Be brief.\\n"), without_thinking(None)
+    ('Be brief. /no_think', '/no_think')
     """
-    if base_url is None:
-        return None
-    trimmed = base_url.rstrip("/").removesuffix("/chat/completions").rstrip("/")
-    return trimmed if trimmed.endswith("/v1") else f"{trimmed}/v1"
+    text = (prompt or "").rstrip()
+    return text if text.endswith(NO_THINK) else f"{text} {NO_THINK}".lstrip()
 
 
-def _settings(
-    options: OpenAILLMOptions, context: ServiceContext, limit_name: str
-) -> OpenAILLMSettings:
+def chosen(options: OpenAILLMOptions, context: ServiceContext, limit_name: str) -> dict[str, Any]:
+    """The settings of Pipecat's services that an agent's file gives.
+
+    Args:
+        limit_name: What the server calls the longest answer.
+    """
     prompt = context.agent.render(context.agent.system_prompt, context.variables)
     given: dict[str, Any] = {
         "temperature": options.temperature,
@@ -100,4 +130,15 @@ def _settings(
         limit_name: options.max_tokens,
     }
     wanted = {name: value for name, value in given.items() if value is not None}
-    return OpenAILLMSettings(model=options.model, system_instruction=prompt or None, **wanted)
+    return {"model": options.model, "system_instruction": prompt or None, **wanted}
+
+
+def _extra_body(options: CompatibleLLMOptions) -> dict[str, Any]:
+    """What vLLM takes beside OpenAI's own parameters."""
+    extra: dict[str, Any] = {
+        "top_k": options.top_k,
+        "repetition_penalty": options.repetition_penalty,
+    }
+    if options.thinking is not None:
+        extra["chat_template_kwargs"] = {"enable_thinking": options.thinking}
+    return {name: value for name, value in extra.items() if value is not None}

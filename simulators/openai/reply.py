@@ -38,6 +38,7 @@ class Reply:
         comments: Send a comment line before each event.
         sends_usage: Send the usage chunk that was asked for.
         sends_done: Send ``[DONE]``.
+        end_after_chunks: End properly after so many chunks, without reason, usage or ``[DONE]``.
         drop_after_chunks: Tear the connection after so many chunks.
         stall_after_chunks: Say nothing more after so many chunks, and stay connected.
         error_after_chunks: Send an error event after so many chunks, and end.
@@ -56,6 +57,7 @@ class Reply:
     comments: bool = False
     sends_usage: bool = True
     sends_done: bool = True
+    end_after_chunks: int | None = None
     drop_after_chunks: int | None = None
     stall_after_chunks: int | None = None
     error_after_chunks: int | None = None

@@ -1,23 +1,22 @@
-"""OpenAI's chat completions, and its list of models."""
+"""OpenAI: chat completions, transcription, speech, realtime transcription, its list of models."""
 
 import asyncio
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from aiohttp import web
 
 from simulators.base import Simulator, json_response, new_id, refuse
 from simulators.behaviour import WELL_BEHAVED, Behaviour
 from simulators.connection import Connection
+from simulators.openai.audio import Heard, Spoken, Texts, hear, speak
+from simulators.openai.delivery import Delivery
+from simulators.openai.realtime import TranscriptionSession
 from simulators.openai.reply import ChatRequest, Replies, Reply, choose
 from simulators.openai.request import InvalidRequest, check_request
-from simulators.openai.stream import DONE, Completion, error_body, error_event, split_point
-
-#: Long enough for the other end's loop to read one half of an event before the next is sent.
-_SPLIT_SECONDS: Final = 0.002
-_GARBAGE: Final = b"data: {not json\n\n"
+from simulators.openai.stream import Completion, error_body
 
 
 class OpenAISimulator(Simulator):
@@ -29,6 +28,8 @@ class OpenAISimulator(Simulator):
         tokens_per_second: Pace; without it, as fast as the connection takes it.
         models: The models that exist; without it, any.
         extra_parameters: Body parameters allowed besides OpenAI's, such as ``top_k``.
+        texts: What is heard, in turn.
+        speech_speed: How much faster than real time speech comes.
         port: Port, 0 for a free one.
         api_key: The only key accepted.
         behaviour: How requests are treated.
@@ -36,6 +37,8 @@ class OpenAISimulator(Simulator):
 
     Attributes:
         chats: The valid requests, in order.
+        heard: What was transcribed, in order.
+        spoken: What was spoken, in order.
     """
 
     vendor: ClassVar[str] = "openai"
@@ -49,6 +52,8 @@ class OpenAISimulator(Simulator):
         tokens_per_second: float | None = None,
         models: Sequence[str] | None = None,
         extra_parameters: Iterable[str] = (),
+        texts: Texts = ("मुझे मदद चाहिए",),
+        speech_speed: float = 50.0,
         port: int = 0,
         api_key: str | None = None,
         behaviour: Behaviour = WELL_BEHAVED,
@@ -60,14 +65,21 @@ class OpenAISimulator(Simulator):
         self.tokens_per_second = tokens_per_second
         self.models = models
         self.extra_parameters = frozenset(extra_parameters)
+        self.texts = texts
+        self.speech_speed = speech_speed
         self.chats: list[ChatRequest] = []
+        self.heard: list[Heard] = []
+        self.spoken: list[Spoken] = []
 
     def routes(self) -> Iterable[web.RouteDef]:
-        """Chat completions and models."""
+        """The vendor's doors."""
         return [
-            self.door("POST", "/v1/chat/completions", self._chat),
-            self.page("GET", "/v1/models", self._list_models),
-            self.page("GET", "/v1/models/{model}", self._model),
+            self.door("POST", f"{self.base_path}/chat/completions", self.chat),
+            self.door("POST", f"{self.base_path}/audio/transcriptions", self._transcribe),
+            self.door("POST", f"{self.base_path}/audio/speech", self._speak),
+            self.door("GET", f"{self.base_path}/realtime", self._realtime),
+            self.page("GET", f"{self.base_path}/models", self._list_models),
+            self.page("GET", f"{self.base_path}/models/{{model}}", self._model),
         ]
 
     def error_response(self, status: int, headers: Mapping[str, str]) -> web.Response:
@@ -86,8 +98,9 @@ class OpenAISimulator(Simulator):
 
     # -- doors -------------------------------------------------------------------------
 
-    async def _chat(self, request: web.Request, connection: Connection) -> web.StreamResponse:
-        self._authenticate(connection)
+    async def chat(self, request: web.Request, connection: Connection) -> web.StreamResponse:
+        """``POST /chat/completions``."""
+        self.authenticate(connection)
         chat = self._accept(request, connection)
         reply = choose(self.replies, chat)
         if connection.behaviour.empty:
@@ -106,18 +119,70 @@ class OpenAISimulator(Simulator):
         )
         await response.prepare(request)
         connection.accepted()
-        await _Stream(self, connection, response, reply).run(completion)
+        delivery = Delivery(connection, response, reply, self.tokens_per_second, self.wait_first)
+        await delivery.run(completion)
         return response
+
+    async def _transcribe(self, request: web.Request, connection: Connection) -> web.StreamResponse:
+        self.authenticate(connection)
+        with self._refusing(connection):
+            heard = hear(connection, request.headers.get("Content-Type", ""), self._next_text)
+        self._check_model(heard.model)
+        self.heard.append(heard)
+        connection.accepted()
+        await self.wait_first(connection)
+        if connection.behaviour.garbage_frames:
+            return web.Response(body=b'{"text":', content_type="application/json")
+        usage = {"type": "duration", "seconds": heard.duration_ms / 1000}
+        return json_response({"text": heard.text, "usage": usage})
+
+    async def _speak(self, request: web.Request, connection: Connection) -> web.StreamResponse:
+        self.authenticate(connection)
+        with self._refusing(connection):
+            spoken = Spoken.of(connection.received)
+        self._check_model(spoken.model)
+        self.spoken.append(spoken)
+        response = web.StreamResponse(headers={"Content-Type": "audio/pcm"})
+        await response.prepare(request)
+        connection.accepted()
+        await self.wait_first(connection)
+        await speak(connection, response, spoken, len(self.spoken) - 1, self.speech_speed)
+        return response
+
+    async def _realtime(self, request: web.Request, connection: Connection) -> web.StreamResponse:
+        self.authenticate(connection)
+        if dict(connection.received.query).get("intent") != "transcription":
+            self.violate(f"connection {connection.index}: no transcription intent")
+            refuse(self.error_response(404, {}))
+        websocket = await connection.upgrade(request)
+        session = TranscriptionSession(connection, self._next_text, self.heard, self.violate)
+        await session.run(websocket)
+        return websocket
+
+    def _next_text(self, is_speech: bool) -> str:
+        if not is_speech or not self.texts:
+            return ""
+        return self.texts[len(self.heard) % len(self.texts)]
+
+    @contextmanager
+    def _refusing(self, connection: Connection) -> Iterator[None]:
+        """Answer an invalid request with 400, and note it."""
+        try:
+            yield
+        except InvalidRequest as error:
+            self.violate(f"request {connection.index}: {error}")
+            told = error_body(str(error), "invalid_request_error", error.param, error.code)
+            refuse(json_response(told, status=400))
 
     async def _list_models(
         self, _request: web.Request, connection: Connection
     ) -> web.StreamResponse:
-        self._authenticate(connection)
+        self.authenticate(connection)
         found = [self._describe(model) for model in self.models or ("gpt-4o", "gpt-4.1")]
         return json_response({"object": "list", "data": found})
 
     async def _model(self, request: web.Request, connection: Connection) -> web.StreamResponse:
-        self._authenticate(connection)
+        self.authenticate(connection)
         model = request.match_info["model"]
         self._check_model(model)
         return json_response(self._describe(model))
@@ -128,7 +193,8 @@ class OpenAISimulator(Simulator):
 
     # -- checks ------------------------------------------------------------------------
 
-    def _authenticate(self, connection: Connection) -> None:
+    def authenticate(self, connection: Connection) -> None:
+        """Refuse who has no key."""
         scheme, _, key = connection.received.headers.get("Authorization", "").partition(" ")
         known = scheme == "Bearer" and key.strip() != ""
         if not known or (self.api_key is not None and key != self.api_key):
@@ -136,7 +202,7 @@ class OpenAISimulator(Simulator):
             refuse(self.error_response(401, {}))
 
     def _accept(self, request: web.Request, connection: Connection) -> ChatRequest:
-        try:
+        with self._refusing(connection):
             if request.content_type != "application/json":
                 raise InvalidRequest(f"Unsupported content type: '{request.content_type}'.")
             try:
@@ -146,10 +212,6 @@ class OpenAISimulator(Simulator):
                     f"We could not parse the JSON body of your request. ({error})"
                 ) from error
             checked = check_request(body, self.extra_parameters)
-        except InvalidRequest as error:
-            self.violate(f"request {connection.index}: {error}")
-            told = error_body(str(error), "invalid_request_error", error.param, error.code)
-            refuse(json_response(told, status=400))
         self._check_model(checked["model"])
         chat = ChatRequest(len(self.chats), checked)
         self.chats.append(chat)
@@ -162,85 +224,13 @@ class OpenAISimulator(Simulator):
             told = error_body(text, "invalid_request_error", None, "model_not_found")
             refuse(json_response(told, status=404))
 
-    async def wait_first(self, connection: Connection, reply: Reply) -> None:
+    async def wait_first(self, connection: Connection, reply: Reply | None = None) -> None:
         """Wait as long as the script wants before the first token; for ever in a stall."""
-        wait_ms = self.first_token_ms if reply.first_token_ms is None else reply.first_token_ms
+        wait_ms = 0.0
+        if reply is not None:
+            wait_ms = self.first_token_ms if reply.first_token_ms is None else reply.first_token_ms
         wait_ms += connection.behaviour.first_result_delay_ms
         if wait_ms:
             await asyncio.sleep(wait_ms / 1000)
         if connection.silent:
             await connection.lie_low()
-
-
-class _Stream:
-    """Sends one reply at its pace."""
-
-    def __init__(
-        self,
-        simulator: OpenAISimulator,
-        connection: Connection,
-        response: web.StreamResponse,
-        reply: Reply,
-    ) -> None:
-        self._simulator = simulator
-        self._connection = connection
-        self._response = response
-        self._reply = reply
-        speed = connection.behaviour.speed or 1.0
-        rate = reply.tokens_per_second or simulator.tokens_per_second
-        self._step_seconds = 1 / (rate * speed) if rate else 0.0
-
-    async def run(self, completion: Completion) -> None:
-        """Send everything, or as much as the script lets through."""
-        await self._simulator.wait_first(self._connection, self._reply)
-        for _ in range(self._connection.behaviour.garbage_frames):
-            await self._write(_GARBAGE)
-        await self._write(completion.opening())
-        if not await self._contents(completion):
-            return
-        await self._write(completion.closing())
-        if completion.wants_usage and self._reply.sends_usage:
-            await self._write(completion.usage())
-        if self._reply.sends_done:
-            await self._write(DONE)
-
-    async def _contents(self, completion: Completion) -> bool:
-        began = time.monotonic()
-        sent = 0
-        if await self._stopped_after(sent):
-            return False
-        for event in completion.contents():
-            wait_seconds = began + sent * self._step_seconds - time.monotonic()
-            if wait_seconds > 0:
-                await asyncio.sleep(wait_seconds)
-            await self._write(event)
-            sent += 1
-            if await self._stopped_after(sent):
-                return False
-        return True
-
-    async def _stopped_after(self, sent: int) -> bool:
-        reply, connection = self._reply, self._connection
-        if reply.drop_after_chunks == sent:
-            connection.drop()
-            return True
-        if reply.stall_after_chunks == sent:
-            connection.silent = True
-        if reply.error_after_chunks == sent or connection.due_error():
-            await self._write(error_event())
-            return True
-        return False
-
-    async def _write(self, event: bytes) -> None:
-        connection = self._connection
-        if connection.silent:
-            await connection.lie_low()
-        if self._reply.comments:
-            await self._response.write(b": keep-alive\n\n")
-        if self._reply.split_utf8 or connection.behaviour.odd_frames:
-            cut = split_point(event)
-            await self._response.write(event[:cut])
-            await asyncio.sleep(_SPLIT_SECONDS)
-            event = event[cut:]
-        await self._response.write(event)
-        connection.sent(len(event))

@@ -4,9 +4,16 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from pipecat.frames.frames import LLMContextFrame, LLMFullResponseEndFrame, LLMTextFrame
+from openai import APIStatusError
+from pipecat.frames.frames import (
+    ErrorFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMTextFrame,
+)
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.services.openai.llm import OpenAILLMService
+from pipecat.utils.errors import ErrorCategory
 from pydantic import ValidationError
 
 from services.openai import CompatibleLLMOptions, OpenAILLMOptions
@@ -75,13 +82,17 @@ async def test_a_server_of_ones_own_needs_no_key_and_knows_the_older_limit(
         assert {message["role"] for message in body["messages"]} <= {"system", "user"}
 
 
-async def test_a_busy_server_is_asked_once_more(http: aiohttp.ClientSession, key: str) -> None:
-    busy = Behaviour(refuse_status=429, retry_after_seconds=0.01)
-    async with OpenAISimulator(replies=["जी।"], script=[busy]) as simulator:
-        llm = build_llm(OpenAILLMOptions(), context(http, simulator.base_url, key=key))
+async def test_a_busy_server_is_asked_once_and_told_of(http: aiohttp.ClientSession) -> None:
+    busy = Behaviour(refuse_status=429, retry_after_seconds=7)
+    async with OpenAISimulator(script=[busy]) as simulator:
+        llm = build_llm(OpenAILLMOptions(), context(http, simulator.base_url, key="k"))
         async with on_the_line(llm) as line:
-            assert await ask(llm, line) == "जी।"
-        assert len(simulator.connections) == 2
+            assert await ask(llm, line) == ""
+            failed = await line.first(ErrorFrame)
+        assert len(simulator.connections) == 1
+        assert failed.category is ErrorCategory.RATE_LIMIT
+        assert isinstance(failed.exception, APIStatusError)
+        assert failed.exception.response.headers["retry-after"] == "7"
 
 
 async def test_an_answer_that_breaks_off_is_reported_and_the_next_one_comes(

@@ -1,0 +1,112 @@
+"""One utterance to text in one request, through Pipecat's services for Whisper's protocol."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from pipecat.frames.frames import ErrorFrame, Frame, TranscriptionFrame
+from pipecat.services.openai.stt import OpenAISTTService
+from pipecat.services.whisper.base_stt import BaseWhisperSTTService
+from pipecat.transcriptions.language import Language
+from pipecat.utils.time import time_now_iso8601
+
+from services.context import ServiceContext
+from services.offline.frames import UnrecognizedSpeechFrame
+from services.openai.clients import NO_KEY, clients, http_client, key_of, normalised
+from services.openai.failures import FAILURES, BrokenAnswerError, category_of, described
+from services.openai.options import OpenAISTTOptions, WhisperSTTOptions
+
+_WAV_HEADER_BYTES = 44
+_PCM_BYTES = 2
+
+
+class WhisperSTTService(BaseWhisperSTTService):
+    """What a call needs besides Pipecat's service for a vendor; goes before it in the bases.
+
+    Pipecat's asks twice more by itself, waits up to ten minutes, and reports every failure
+    without its exception; and an utterance without words ends in nothing at all there. Here each
+    ends in a ``TranscriptionFrame`` or an ``UnrecognizedSpeechFrame``.
+
+    Args:
+        context: Of the call.
+        timeout_seconds: Limit for one utterance.
+        settings: How to listen.
+
+    Attributes:
+        title: The vendor, for messages.
+    """
+
+    title = "OpenAI"
+
+    def __init__(self, context: ServiceContext, *, timeout_seconds: float, settings: Any) -> None:
+        key = key_of(context) or NO_KEY
+        base_url = normalised(context.base_url)
+        super().__init__(
+            api_key=key,
+            base_url=base_url,
+            # Saves reading certificates for the client that Pipecat makes and the next line drops.
+            http_client=http_client(),
+            sample_rate=context.rate_hz,
+            audio_passthrough=False,
+            settings=settings,
+        )
+        self._client = clients.get(base_url, key)
+        self._timeout_seconds = timeout_seconds
+
+    def language_to_service_language(self, language: Language) -> str | None:
+        """The code as it is: ours are checked when an agent is loaded, and are Whisper's."""
+        return language.value.partition("-")[0]
+
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame, None]:
+        """Have one utterance read.
+
+        Args:
+            audio: A WAV file.
+        """
+        await self.start_processing_metrics()
+        text = ""
+        try:
+            text = await self._text_of(audio)
+        except FAILURES as error:
+            yield ErrorFrame(
+                error=described(self.title, "stt", error),
+                exception=error,
+                category=category_of(error),
+            )
+        await self.stop_processing_metrics()
+        if text:
+            yield TranscriptionFrame(text, self._user_id, time_now_iso8601())
+        else:
+            samples = (len(audio) - _WAV_HEADER_BYTES) // _PCM_BYTES
+            yield UnrecognizedSpeechFrame(duration_seconds=samples / self.sample_rate)
+
+    async def _text_of(self, audio: bytes) -> str:
+        async with asyncio.timeout(self._timeout_seconds):
+            answer = await self._transcribe(audio)
+        text = getattr(answer, "text", None)
+        if not isinstance(text, str):
+            raise BrokenAnswerError("the answer has no text")
+        return text.strip()
+
+
+class SharedClientSTTService(WhisperSTTService, OpenAISTTService):
+    """OpenAI's."""
+
+
+def build_stt(options: OpenAISTTOptions, context: ServiceContext) -> SharedClientSTTService:
+    """A recogniser for one call."""
+    return SharedClientSTTService(
+        context,
+        timeout_seconds=options.timeout_seconds,
+        settings=OpenAISTTService.Settings(**heard(options, context, options.model)),
+    )
+
+
+def heard(options: WhisperSTTOptions, context: ServiceContext, model: str) -> dict[str, Any]:
+    """The settings of Pipecat's services that an agent's file gives."""
+    return {
+        "model": model,
+        "language": context.vendor_language,
+        "prompt": options.prompt,
+        "temperature": options.temperature,
+    }
