@@ -1,4 +1,4 @@
-"""Whether this installation can serve an agent: languages, credentials, packages.
+"""Whether this installation can serve an agent: languages, credentials, addresses, packages.
 
 A fallback must be fit to serve like the first choice: an agent whose chain was silently shorter
 than its file says would be found out by a caller, on the day the first choice fails.
@@ -15,6 +15,7 @@ from config.providers import ProviderCatalog, ProviderKind, ProviderOptions, Pro
 from config.resolve import (
     backend_config_id,
     comes_from_backend,
+    provider_base_url,
     provider_language,
     provider_secret,
 )
@@ -37,12 +38,13 @@ def language_problems(agent: AgentConfig, catalog: ProviderCatalog) -> list[Prob
 def installation_problems(
     agent: AgentConfig, catalog: ProviderCatalog, settings: Settings
 ) -> list[Problem]:
-    """Keys and packages that are missing here."""
+    """Keys, addresses and packages that are missing here."""
     problems: list[Problem] = []
     for spec, options, place in _chosen(agent, catalog):
         if not comes_from_backend(spec, options, agent, settings):
             problems += _secret(spec, options, agent, settings, place)
             problems += _backend_config(spec, options, place)
+        problems += _address(spec, options, agent, settings, place)
         problems += _packages(spec, place)
     return problems
 
@@ -118,6 +120,23 @@ def _secret(
         f"{spec.title} needs a key; set {spec.secret_env} in the environment or in .env, "
         f"or {written}{_of_a_fallback(place)}"
     )
+    return [Problem(path=place, message=message)]
+
+
+def _address(
+    spec: ProviderSpec,
+    options: ProviderOptions,
+    agent: AgentConfig,
+    settings: Settings,
+    place: KeyPath,
+) -> list[Problem]:
+    if not spec.address_required or provider_base_url(spec, options, settings) is not None:
+        return []
+    variable = (
+        f"{spec.base_url_env} in the environment or in .env, or " if spec.base_url_env else ""
+    )
+    written = f"{spec.kind}.{_section_name(place, agent, spec)}.base_url"
+    message = f"{spec.title} needs an address; set {variable}{written}{_of_a_fallback(place)}"
     return [Problem(path=place, message=message)]
 
 

@@ -10,7 +10,13 @@ from config.agent import PROVIDER_KINDS
 from config.documents import read_document
 from config.folder import is_agent_file
 from config.languages import LANGUAGES
-from config.provider_report import KIND_TITLES, formats_text, is_remote
+from config.provider_report import (
+    KIND_TITLES,
+    OWN_ADDRESS,
+    formats_text,
+    is_remote,
+    needs_address,
+)
 from config.providers import ProviderCatalog, ProviderKind, ProviderSpec
 
 PROVIDER_PAGE_FILE = Path("docs/providers.md")
@@ -98,11 +104,12 @@ def _provider(
 
 def _address(spec: ProviderSpec) -> str:
     if spec.fixed_address:
-        return "the vendor's own"
+        return OWN_ADDRESS
     if not is_remote(spec):
         return ""
     variable = f"`{spec.base_url_env}`" if spec.base_url_env else "option `base_url`"
-    return f"{variable}: {spec.default_base_url}" if spec.default_base_url else variable
+    known = spec.default_base_url or ("" if needs_address(spec) else OWN_ADDRESS)
+    return f"{variable}: {known}" if known else f"{variable} (must be given)"
 
 
 def _asked(install: str) -> set[str]:

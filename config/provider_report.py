@@ -27,6 +27,8 @@ KIND_TITLES: Mapping[ProviderKind, str] = {
     "llm": "Language models",
     "tts": "Text to speech",
 }
+#: Of a provider whose client knows where to go.
+OWN_ADDRESS = "the vendor's own"
 #: Narrow enough for a terminal of 100 columns.
 _WIDTH = 98
 _INDENT = 17
@@ -64,7 +66,7 @@ class ProviderReport:
     @property
     def is_configured(self) -> bool:
         """Whether its key is here where it needs one, and its address where one must be given."""
-        has_address = self.address is not None or not is_remote(self.spec)
+        has_address = self.address is not None or not needs_address(self.spec)
         return self.has_key is not False and has_address and not self.problems
 
 
@@ -95,6 +97,12 @@ def is_remote(spec: ProviderSpec) -> bool:
     return has_address or spec.fixed_address or spec.options.secret_field is not None
 
 
+def needs_address(spec: ProviderSpec) -> bool:
+    """Whether an operator must say where it is; one with a variable may know by itself."""
+    has_no_other = spec.base_url_env is None and spec.default_base_url is None
+    return spec.address_required or (is_remote(spec) and has_no_other and not spec.fixed_address)
+
+
 def _report(spec: ProviderSpec, settings: Settings) -> ProviderReport:
     section = _section(spec, settings)
     problems: tuple[str, ...] = ()
@@ -116,7 +124,7 @@ def _report(spec: ProviderSpec, settings: Settings) -> ProviderReport:
         spec=spec,
         missing_packages=tuple(missing_packages(spec)),
         has_key=None if spec.secret_env is None else secret is not None,
-        address="the vendor's own" if spec.fixed_address else address and shown_address(address),
+        address=OWN_ADDRESS if spec.fixed_address else address and shown_address(address),
         problems=problems,
         agent_options=tuple(name for name in required if getattr(options, name, None) is None),
         backend_is_asked=settings.backend.is_usable and spec.backend_model is not None,
@@ -226,8 +234,10 @@ def _connects(report: ProviderReport) -> str:
     if not is_remote(spec):
         return "nothing: it works in this process"
     variable = f" ({spec.base_url_env})" if spec.base_url_env else ""
-    unknown = f"set {spec.base_url_env}" if spec.base_url_env else "give base_url"
-    return f"{report.address}{variable}" if report.address else f"nothing yet: {unknown}"
+    if report.address is None and needs_address(spec):
+        unknown = f"set {spec.base_url_env}" if spec.base_url_env else "give base_url"
+        return f"nothing yet: {unknown}"
+    return f"{report.address or OWN_ADDRESS}{variable}"
 
 
 def as_json(reports: Iterable[ProviderReport]) -> str:

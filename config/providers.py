@@ -98,8 +98,15 @@ class ProviderSpec:
         secret_env: Environment variable that holds the key, None for keyless providers.
         backend_model: What VoiceERA's backend calls the key among an organisation's own, such as
             ``OpenAI``; None where it keeps none.
+        option_env: Further options that an account needs, such as the id of a function, and the
+            environment variable that fills each where no file does. An agent is refused while
+            one is missing.
+        elsewhere: Languages that another provider of this vendor serves in its place, and that
+            provider's name.
         base_url_env: Environment variable that overrides the address.
         default_base_url: The address used when nobody says otherwise; None for in-process ones.
+        address_required: True where every operator's server is elsewhere, so that an agent is
+            refused until its address is given.
         build: ``"package.module:function"``, imported when first used. Called as
             ``build(options, context)`` and returns the Pipecat service.
         render: ``"package.module:coroutine"`` or None. For TTS: called as
@@ -124,8 +131,11 @@ class ProviderSpec:
     wire_formats: tuple[WireFormat, ...] = ()
     secret_env: str | None = None
     backend_model: str | None = None
+    option_env: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     base_url_env: str | None = None
     default_base_url: str | None = None
+    address_required: bool = False
     render: str | None = None
     prepare: str | None = None
     packages: tuple[str, ...] = ()

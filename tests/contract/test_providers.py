@@ -112,7 +112,9 @@ def agent_with(spec: ProviderSpec, settings: Settings, **options: object) -> Age
     if spec.name != data[spec.kind]["provider"]:
         given = {key: v for key, v in {**least(spec), **options}.items() if v is not None}
         data[spec.kind] = {"provider": spec.name, spec.name: given}
-    return build_agent(parse_document(json.dumps(data), Path("tester.json")), catalog, settings)
+    document = parse_document(json.dumps(data), Path("tester.json"))
+    # Keys and addresses are given where a test needs them.
+    return build_agent(document, catalog, settings, check_installation=False)
 
 
 @asynccontextmanager
@@ -283,7 +285,11 @@ async def test_its_address_in_the_agents_file_is_used(spec: ProviderSpec) -> Non
 @pytest.mark.parametrize("spec", [spec for spec in REMOTE if spec.base_url_env], ids=name_of)
 async def test_its_address_in_the_environment_is_used(spec: ProviderSpec) -> None:
     variable = str(spec.base_url_env)
-    await reaches_its_server(spec, lambda url: (load_settings(None, {**keys(), variable: url}), {}))
+
+    def configured(url: str) -> tuple[Settings, dict[str, object]]:
+        return load_settings(None, {**keys(), variable: url}), {"base_url": None}
+
+    await reaches_its_server(spec, configured)
 
 
 @pytest.mark.parametrize("spec", REMOTE, ids=name_of)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,21 +158,37 @@ def test_a_key_anywhere_will_do(tmp_path: Path, catalog: ProviderCatalog) -> Non
         assert agent.stt.chain == ("offline", "deepgram")
 
 
-def test_an_option_is_named_under_the_name_that_the_file_uses(settings: Settings) -> None:
+def chat(**more: Any) -> ProviderCatalog:
+    """A catalog with one model that is worth a check."""
     spec = ProviderSpec(
-        kind="llm",
-        name="chat",
-        title="Chat",
-        options=ChatOptions,
-        build="x:y",
-        secret_env="CHAT_API_KEY",
-        aliases=("talk",),
+        kind="llm", name="chat", title="Chat", options=ChatOptions, build="x:y", **more
     )
     kinds: tuple[tuple[ProviderKind, str], ...] = (("stt", "offline"), ("tts", "espeak"))
     keyless = [
         ProviderSpec(kind=kind, name=name, title=name, options=ProviderOptions, build="x:y")
         for kind, name in kinds
     ]
+    return ProviderCatalog((spec, *keyless))
+
+
+def test_an_address_that_nobody_knows_must_be_given() -> None:
+    catalog = chat(base_url_env="CHAT_BASE_URL", address_required=True)
+    document = parse_document("llm:\n  provider: chat", Path("a.yaml"))
+    with pytest.raises(ConfigFileError) as caught:
+        build_agent(document, catalog, load_settings(None, {}))
+    assert caught.value.code == "unequipped"
+    assert str(caught.value) == (
+        "a.yaml:2: llm.provider: Chat needs an address; set CHAT_BASE_URL in the environment or "
+        "in .env, or llm.chat.base_url"
+    )
+    build_agent(document, catalog, load_settings(None, {"CHAT_BASE_URL": "http://x.example"}))
+    given = "llm: {provider: chat, chat: {base_url: 'http://x.example'}}"
+    build_agent(parse_document(given, Path("a.yaml")), catalog, load_settings(None, {}))
+    build_agent(document, chat(base_url_env="CHAT_BASE_URL"), load_settings(None, {}))
+
+
+def test_an_option_is_named_under_the_name_that_the_file_uses(settings: Settings) -> None:
+    catalog = chat(secret_env="CHAT_API_KEY", aliases=("talk",))
     document = parse_document("llm: {provider: talk}", Path("a.yaml"))
     with pytest.raises(ConfigFileError, match=r"in \.env, or llm\.talk\.api_key$"):
-        build_agent(document, ProviderCatalog((spec, *keyless)), settings)
+        build_agent(document, catalog, settings)

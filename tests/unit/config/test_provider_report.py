@@ -15,8 +15,9 @@ from config.provider_report import (
     provider_reports,
     shown_address,
 )
-from config.providers import ProviderCatalog, ProviderKind
+from config.providers import ProviderCatalog, ProviderKind, ProviderSpec
 from config.settings import Settings, load_settings
+from tests.unit.config.catalog import ChatOptions
 
 ReportOf = Callable[..., ProviderReport]
 
@@ -135,3 +136,21 @@ def test_json_has_every_field_under_a_plain_name(report_of: ReportOf) -> None:
     assert fields["secret_env"] == "DEEPGRAM_API_KEY"
     assert (fields["installed"], fields["configured"]) == (True, True)
     assert fields["address"] == "wss://stt.example"
+
+
+def test_an_address_is_asked_for_only_where_there_is_no_other() -> None:
+    def reported(**more: Any) -> ProviderReport:
+        spec = ProviderSpec(
+            kind="llm", name="chat", title="Chat", options=ChatOptions, build="x:y", **more
+        )
+        return provider_reports(ProviderCatalog([spec]), load_settings(None, {}))[0]
+
+    own = reported(base_url_env="CHAT_BASE_URL")
+    assert own.is_configured
+    assert "connects to  the vendor's own (CHAT_BASE_URL)" in as_text([own])
+    elsewhere = reported(base_url_env="CHAT_BASE_URL", address_required=True)
+    assert not elsewhere.is_configured
+    assert "connects to  nothing yet: set CHAT_BASE_URL" in as_text([elsewhere])
+    fixed = reported(fixed_address=True)
+    assert fixed.is_configured
+    assert "connects to  the vendor's own\n" in as_text([fixed]) + "\n"
