@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from config.accounts import filled, missing_options, with_stand_ins
 from config.agent import PROVIDER_KINDS, STAGE_KEYS, AgentConfig
 from config.check import installation_problems, language_problems
 from config.documents import Document, read_document
@@ -49,11 +50,12 @@ def build_agent(
     """The agent that ``document`` describes; as :func:`read_agent`."""
     document = native_document(document, catalog)
     data = hide_secrets(lay_over(_with_id(document), catalog, settings))
+    data = with_stand_ins(data, catalog)
     problems = list(_references(document.data))
     options: _Options = {}
     for kind in PROVIDER_KINDS:
         own = document.data.get(kind)
-        problems += _sections(kind, data.get(kind), own, catalog, options)
+        problems += _sections(kind, data.get(kind), own, catalog, settings, options)
     problems += _templates(data)
     agent: AgentConfig | None = None
     try:
@@ -65,6 +67,7 @@ def build_agent(
     code = "config_invalid" if problems else "unequipped"
     if agent is not None and check_installation:
         problems += installation_problems(agent, catalog, settings)
+        problems += missing_options(agent, catalog)
     if agent is None or problems:
         raise ConfigFileError(document.file, _located(problems, document, settings), code=code)
     return agent
@@ -110,7 +113,12 @@ def _with_id(document: Document) -> dict[str, Any]:
 
 
 def _sections(
-    kind: ProviderKind, section: Any, own: Any, catalog: ProviderCatalog, options: _Options
+    kind: ProviderKind,
+    section: Any,
+    own: Any,
+    catalog: ProviderCatalog,
+    settings: Settings,
+    options: _Options,
 ) -> Iterator[Problem]:
     """Checks one stage's section and adds the options of its chain to ``options``."""
     if not isinstance(section, dict):
@@ -135,6 +143,7 @@ def _sections(
                 allowed = [*STAGE_KEYS, *names]
                 yield Problem(path=(kind, name), message=unknown("key", name, allowed))
         elif isinstance(content, dict):
+            content = filled(spec, content, settings)
             try:
                 options[(kind, name)] = spec.options.model_validate(content)
             except ValidationError as error:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pydantic import AliasChoices, Field
 
 from config.providers import ProviderOptions, ProviderSpec, WireFormat
+from services.parler import speaker_for
 
 __all__ = ["SPECS", "AI4BharatSTTOptions", "AI4BharatTTSOptions", "speaker_for"]
 
@@ -30,43 +31,6 @@ TTS_LANGUAGES: Mapping[str, str] = {
     "en-IN": "en",
     "bhb": "bhb",
 }
-
-#: Named speakers of the model per language: a woman's voice and a man's. Where the model has
-#: none for a language, those of Hindi speak it.
-_SPEAKERS: Mapping[str, tuple[str, str]] = {
-    "as": ("Sita", "Amit"),
-    "bn": ("Aditi", "Arjun"),
-    "brx": ("Maya", "Bikram"),
-    "doi": ("Divya", "Karan"),
-    "gu": ("Neha", "Yash"),
-    "hi": ("Divya", "Rohit"),
-    "kn": ("Anu", "Suresh"),
-    "ml": ("Anjali", "Harish"),
-    "mni": ("Laishram", "Ranjit"),
-    "mr": ("Sunita", "Sanjay"),
-    "ne": ("Amrita", "Rohit"),
-    "or": ("Debjani", "Manas"),
-    "pa": ("Gurpreet", "Divjot"),
-    "sa": ("Divya", "Aryan"),
-    "ta": ("Jaya", "Rohit"),
-    "te": ("Lalitha", "Prakash"),
-}
-_VOICES = {"": 0, "female": 0, "male": 1}
-
-
-def speaker_for(voice: str | None, language: str) -> str:
-    """The named speaker that an agent's ``voice`` means.
-
-    >>> speaker_for("female", "ta"), speaker_for(None, "ur"), speaker_for("Rani", "hi")
-    ('Jaya', 'Divya', 'Rani')
-
-    Args:
-        voice: A speaker's name, ``female`` or ``male``; None for the language's own.
-        language: Our code.
-    """
-    wanted = (voice or "").strip()
-    index = _VOICES.get(wanted.casefold())
-    return wanted if index is None else _SPEAKERS.get(language, _SPEAKERS["hi"])[index]
 
 
 class AI4BharatSTTOptions(ProviderOptions):

@@ -1,7 +1,9 @@
-"""Bhashini, the public language service of India: hears 22 languages, speaks 14.
+"""Bhashini, the public language service of India: hears 23 languages, speaks 25.
 
-Speech is recognised over a streaming WebSocket, or utterance by utterance over the ULCA
-pipeline (REST); the same pipeline speaks. What Bhashini offers over gRPC is not here.
+``bhashini``: speech is recognised over a streaming WebSocket, or utterance by utterance over the
+ULCA pipeline (REST); the same pipeline speaks. ``bhashini_bhili`` and ``bhashini_parler`` are
+models of its own on NVIDIA's cloud functions, over gRPC, each with an account of its own: hence
+providers of their own. An agent in Bhili that says ``bhashini`` is given these.
 """
 
 from collections.abc import Mapping
@@ -11,7 +13,14 @@ from pydantic import AliasChoices, Field
 
 from config.providers import KeyedProviderOptions, ProviderSpec, WireFormat
 
-__all__ = ["SPECS", "BhashiniSTTOptions", "BhashiniTTSOptions", "tts_service_for"]
+__all__ = [
+    "SPECS",
+    "BhashiniParlerTTSOptions",
+    "BhashiniSTTOptions",
+    "BhashiniTTSOptions",
+    "BhiliSTTOptions",
+    "tts_service_for",
+]
 
 # fmt: off
 _SCHEDULED = (
@@ -33,6 +42,12 @@ _TTS_FAMILIES: Mapping[str, str] = {
 TTS_LANGUAGES: Mapping[str, str] = {
     "en-IN" if code == "en" else code: code for code in _TTS_FAMILIES
 }
+
+
+#: The one language of the recogniser on NVCF.
+BHILI_LANGUAGES: Mapping[str, str] = {"bhb": "bhb"}
+#: Our code to the code of the synthesiser on NVCF.
+PARLER_LANGUAGES: Mapping[str, str] = {code: code for code in (*_SCHEDULED, "bhb")}
 
 
 def tts_service_for(vendor_language: str) -> str:
@@ -107,6 +122,68 @@ class BhashiniTTSOptions(KeyedProviderOptions):
     )
 
 
+class _FunctionOptions(KeyedProviderOptions):
+    """What every model on NVCF takes."""
+
+    function_id: str | None = Field(
+        default=None,
+        max_length=100,
+        description="Id of the NVCF function; better left to the environment.",
+    )
+    function_version_id: str | None = Field(
+        default=None,
+        max_length=100,
+        description="Version of the function; by default whichever is deployed.",
+    )
+    connect_timeout_seconds: float = Field(
+        default=3.0, ge=0.2, le=30, description="How long the server may take to be reached."
+    )
+
+
+class BhiliSTTOptions(_FunctionOptions):
+    """Options of ``stt.bhashini_bhili``."""
+
+    final_timeout_seconds: float = Field(
+        default=1.5,
+        ge=0.1,
+        le=10,
+        description="How long the final text is awaited once the caller is silent; then the last "
+        "interim one counts.",
+    )
+    max_speech_seconds: float = Field(
+        default=30.0, ge=2, le=120, description="Longer speech is sent in pieces of this length."
+    )
+
+
+class BhashiniParlerTTSOptions(_FunctionOptions):
+    """Options of ``tts.bhashini_parler``."""
+
+    voice: str | None = Field(
+        default=None,
+        max_length=60,
+        validation_alias=AliasChoices("voice", "speaker"),
+        description="Named speaker of the model, such as Divya, or female or male; by default "
+        "a woman who speaks the language.",
+    )
+    description: str = Field(
+        default="A calm clear voice, moderate pace, close recording",
+        max_length=500,
+        description="How to speak, in English words.",
+    )
+    bhili_code: Literal["bhb", "bhli"] = Field(
+        default="bhb", description="What the deployment calls Bhili; newer ones say bhli."
+    )
+    stall_timeout_seconds: float = Field(
+        default=2.0,
+        ge=0.2,
+        le=30,
+        description="How long a sentence may go without audio, at its start too.",
+    )
+
+
+_NVCF_ADDRESS = "https://grpc.nvcf.nvidia.com"
+_NVCF_PACKAGES = ("grpc", "google.protobuf", "soxr")
+_NVCF_INSTALL = "pip install grpcio protobuf soxr"
 _ADDRESS = "https://dhruva-api.bhashini.gov.in"
 
 SPECS = (
@@ -117,6 +194,7 @@ SPECS = (
         options=BhashiniSTTOptions,
         build="services.bhashini.stt:build_stt",
         languages=STT_LANGUAGES,
+        elsewhere={"bhb": "bhashini_bhili"},
         wire_formats=(WireFormat(encoding="pcm", rate_hz=16_000),),
         secret_env="BHASHINI_API_KEY",
         backend_model="Bhashini",
@@ -133,6 +211,7 @@ SPECS = (
         build="services.bhashini.tts:build_tts",
         render="services.bhashini.tts:render",
         languages=TTS_LANGUAGES,
+        elsewhere={"bhb": "bhashini_parler"},
         wire_formats=(WireFormat(encoding="pcm", rate_hz=8_000),),
         secret_env="BHASHINI_API_KEY",
         backend_model="Bhashini",
@@ -140,5 +219,36 @@ SPECS = (
         default_base_url=_ADDRESS,
         packages=("aiohttp", "soxr"),
         install="pip install aiohttp soxr",
+    ),
+    ProviderSpec(
+        kind="stt",
+        name="bhashini_bhili",
+        title="Bhashini Bhili",
+        options=BhiliSTTOptions,
+        build="services.bhashini.bhili:build_stt",
+        languages=BHILI_LANGUAGES,
+        wire_formats=(WireFormat(encoding="pcm", rate_hz=16_000),),
+        secret_env="BHASHINI_BHILI_STT_AUTH_TOKEN",
+        option_env={"function_id": "BHASHINI_BHILI_STT_FUNCTION_ID"},
+        base_url_env="BHASHINI_NVCF_BASE_URL",
+        default_base_url=_NVCF_ADDRESS,
+        packages=_NVCF_PACKAGES,
+        install=_NVCF_INSTALL,
+    ),
+    ProviderSpec(
+        kind="tts",
+        name="bhashini_parler",
+        title="Bhashini Parler",
+        options=BhashiniParlerTTSOptions,
+        build="services.bhashini.parler:build_tts",
+        render="services.bhashini.parler:render",
+        languages=PARLER_LANGUAGES,
+        wire_formats=(WireFormat(encoding="pcm", rate_hz=44_100),),
+        secret_env="BHASHINI_TTS_AUTH_TOKEN",
+        option_env={"function_id": "BHASHINI_TTS_FUNCTION_ID"},
+        base_url_env="BHASHINI_NVCF_BASE_URL",
+        default_base_url=_NVCF_ADDRESS,
+        packages=_NVCF_PACKAGES,
+        install=_NVCF_INSTALL,
     ),
 )

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.ai4bharat.audio import FromSynthesiser, for_recogniser
+from services.ai4bharat.audio import for_recogniser
+from services.float_audio import FromSynthesiser
 
 
 def sine(hz: float, rate_hz: int, seconds: float = 1.0) -> NDArray[np.float64]:
