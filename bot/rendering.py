@@ -54,7 +54,7 @@ async def render_phrase(
     Raises:
         ProviderError: The vendor failed or gave no audio.
     """
-    await factory.ready(agent, ("tts",))
+    await factory.ready(agent, ["tts"])
     if factory.can_render(agent):
         pcm = await factory.render(agent, text, rate_hz)
     else:
