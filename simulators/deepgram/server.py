@@ -1,9 +1,10 @@
-"""Deepgram's live speech-to-text, ``/v1/listen``."""
+"""Deepgram's doors, and its live speech-to-text on ``/v1/listen``."""
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 from aiohttp import WSMessage, WSMsgType, web
@@ -12,9 +13,11 @@ from simulators.base import Simulator, json_response, new_id, refuse
 from simulators.behaviour import WELL_BEHAVED, Behaviour
 from simulators.connection import Connection
 from simulators.deepgram import messages
+from simulators.deepgram.flux import FluxSession, parse_flux_query
 from simulators.deepgram.messages import Messages
-from simulators.deepgram.query import BadRequest, ListenQuery, parse_query
+from simulators.deepgram.query import ListenQuery, parse_query
 from simulators.deepgram.script import Heard, Utterance, Utterances, recognise
+from simulators.deepgram.speak import SpeakSession, Spoken, parse_speak_query
 from simulators.deepgram.stream import ListenStream, Timing
 
 _IDLE_REASON: Final = (
@@ -24,6 +27,7 @@ _IDLE_REASON: Final = (
 _UNDECODABLE_REASON: Final = "The payload cannot be decoded as audio. See https://dpgr.am/data0000"
 _KEYTERM_LIMIT: Final = 500
 _MAX_OUTBOX: Final = 10_000
+Q = TypeVar("Q")
 _FIELDS: Final = {
     "KeepAlive": {"type"},
     "Finalize": {"type"},
@@ -42,11 +46,15 @@ class DeepgramSimulator(Simulator):
         shared_script: Count utterances over all connections, so that a client that
             reconnects goes on in the script; by default each connection starts anew.
         idle_timeout_seconds: Without audio or message for so long, it closes with 1011.
+        speed: Multiple of real time at which it speaks.
         port: Port, 0 for a free one.
         api_key: The only key accepted.
         behaviour: How connections are treated.
         script: How the first connections are treated.
         keep_audio: Keep received audio.
+
+    Attributes:
+        spoken: Every text, with the tone that it is heard by.
     """
 
     vendor: ClassVar[str] = "deepgram"
@@ -59,6 +67,7 @@ class DeepgramSimulator(Simulator):
         latency_ms: float = 0.0,
         shared_script: bool = False,
         idle_timeout_seconds: float = 10.0,
+        speed: float = 6.0,
         port: int = 0,
         api_key: str | None = None,
         behaviour: Behaviour = WELL_BEHAVED,
@@ -73,11 +82,18 @@ class DeepgramSimulator(Simulator):
         self.latency_ms = latency_ms
         self.shared_script = shared_script
         self.idle_timeout_seconds = idle_timeout_seconds
+        self.speed = speed
         self.utterance_count = 0
+        self.spoken: list[Spoken] = []
 
     def routes(self) -> Iterable[web.RouteDef]:
-        """``/v1/listen``."""
-        return [self.door("GET", "/v1/listen", self._listen)]
+        """Both versions of listening and of speaking."""
+        return [
+            self.door("GET", "/v1/listen", self._listen),
+            self.door("GET", "/v2/listen", self._listen_to_turns),
+            self.door("GET", "/v1/speak", self._speak),
+            self.door("GET", "/v2/speak", self._speak),
+        ]
 
     def error_response(self, status: int, headers: Mapping[str, str]) -> web.Response:
         """An error as Deepgram words it, in ``dg-error`` too."""
@@ -99,19 +115,49 @@ class DeepgramSimulator(Simulator):
         return json_response(body, status=status, headers=extra)
 
     async def _listen(self, request: web.Request, connection: Connection) -> web.StreamResponse:
+        query, websocket = await self._accept(request, connection, parse_query)
+        await _Session(self, connection, query).run(websocket)
+        return websocket
+
+    async def _listen_to_turns(
+        self, request: web.Request, connection: Connection
+    ) -> web.StreamResponse:
+        query, websocket = await self._accept(request, connection, parse_flux_query)
+        session = FluxSession(
+            connection,
+            query,
+            recognise=lambda heard: recognise(self.utterances, heard),
+            violate=self.violate,
+        )
+        await session.run(websocket)
+        return websocket
+
+    async def _speak(self, request: web.Request, connection: Connection) -> web.StreamResponse:
+        parse = partial(parse_speak_query, int(request.path[2]))
+        query, websocket = await self._accept(request, connection, parse)
+        session = SpeakSession(
+            connection, query, speed=self.speed, spoken=self.spoken, violate=self.violate
+        )
+        await session.run(websocket)
+        return websocket
+
+    async def _accept(
+        self,
+        request: web.Request,
+        connection: Connection,
+        parse: Callable[[Sequence[tuple[str, str]]], Q],
+    ) -> tuple[Q, web.WebSocketResponse]:
+        """Check key, query and upgrade, or refuse."""
         protocols = self._authenticate(connection)
         try:
-            query = parse_query(connection.received.query)
-        except BadRequest as error:
+            query = parse(connection.received.query)
+        except ValueError as error:
             self.violate(f"connection {connection.index}: {error}")
             refuse(self._error(400, "Bad Request", str(error)))
         if request.headers.get("Upgrade", "").lower() != "websocket":
             self.violate(f"connection {connection.index}: no WebSocket upgrade")
             refuse(self._error(400, "Bad Request", "Expected a WebSocket upgrade."))
-        websocket = await connection.upgrade(request, protocols=protocols)
-        session = _Session(self, connection, query)
-        await session.run(websocket)
-        return websocket
+        return query, await connection.upgrade(request, protocols=protocols)
 
     def _authenticate(self, connection: Connection) -> Sequence[str]:
         """Check the key; returns the subprotocols to choose from."""

@@ -15,10 +15,15 @@ from pipecat.frames.frames import (
 )
 
 from config.errors import ConfigError
-from services.deepgram import DeepgramSTTOptions
+from config.resolve import provider_language
+from services.deepgram import SPECS, DeepgramSTTOptions, unheard
+from services.deepgram import stt as deepgram_stt
 from services.deepgram.stt import build_stt, http_clients, server_address
+from services.offline.frames import UnrecognizedSpeechFrame
+from simulators.behaviour import Behaviour
 from simulators.deepgram import DeepgramSimulator, Utterance
 from tests.unit.services.calls import Line, context, on_the_line
+from tests.unit.services.deepgram.services import say
 
 RATE_HZ = 8_000
 #: Deepgram's SDK 7.17 imports names that websockets has deprecated.
@@ -77,6 +82,67 @@ async def test_the_text_is_final_as_soon_as_the_pause_is_noticed(
     await http_clients.close()
 
 
+async def test_callers_who_mix_languages(http: aiohttp.ClientSession, key: str) -> None:
+    """``multi`` reaches Deepgram, and the language of each word the transcript."""
+    options = DeepgramSTTOptions(language="multi")
+    spec = next(spec for spec in SPECS if spec.name == "deepgram" and spec.kind == "stt")
+    language, vendor_language = provider_language(spec, options, "hi")
+    assert (language, vendor_language) == ("hi", "multi")
+    async with DeepgramSimulator(utterances=[Utterance("balance बताइए", language="hi")]) as sim:
+        here = context(http, sim.base_url, vendor_language=vendor_language, key=key)
+        async with on_the_line(build_stt(options, here)) as line:
+            await say(line, audio(800, 8_000))
+            frame = await line.first(TranscriptionFrame)
+        assert ("language", "multi") in sim.connections[0].received.query
+        assert sim.violations == []
+    assert frame.language == "hi"
+    result: Any = frame.result
+    words = result.channel.alternatives[0].words
+    assert [(word.word, word.language) for word in words] == [("balance", "hi"), ("बताइए", "hi")]
+    await http_clients.close()
+
+
+async def test_speech_without_words_is_told(http: aiohttp.ClientSession, key: str) -> None:
+    async with DeepgramSimulator(utterances=["", "हाँ"]) as simulator:
+        stt = build_stt(DeepgramSTTOptions(), context(http, simulator.base_url, key=key))
+        async with on_the_line(stt) as line:
+            await say(line, audio(600, 8_000))
+            told = await line.first(UnrecognizedSpeechFrame)
+            assert told.duration_seconds > 0
+            await say(line, audio(600, 8_000))
+            assert (await line.first(TranscriptionFrame)).text == "हाँ"
+        assert len(line.of(UnrecognizedSpeechFrame)) == 1
+        assert line.errors == []
+    await http_clients.close()
+
+
+async def test_a_finalize_that_is_not_answered(
+    http: aiohttp.ClientSession, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unheard, "ANSWER_SECONDS", 0.05)
+    stalled = Behaviour(stall_after_bytes=1_000)
+    async with DeepgramSimulator(behaviour=stalled) as simulator:
+        stt = build_stt(DeepgramSTTOptions(), context(http, simulator.base_url, key=key))
+        async with on_the_line(stt, cancel=True) as line:
+            await say(line, audio(600, 8_000))
+            await line.first(UnrecognizedSpeechFrame)
+    await http_clients.close()
+
+
+async def test_silence_does_not_cost_the_connection(
+    http: aiohttp.ClientSession, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deepgram_stt, "KEEPALIVE_SECONDS", 0.01)
+    async with DeepgramSimulator() as simulator:
+        stt = build_stt(DeepgramSTTOptions(), context(http, simulator.base_url, key=key))
+        async with on_the_line(stt) as line:
+            alive = '{"type": "KeepAlive"}'
+            await simulator.until(lambda: simulator.connections[0].messages.count(alive) >= 3)
+        assert simulator.violations == []
+        assert line.errors == []
+    await http_clients.close()
+
+
 async def test_a_wrong_key_is_reported_and_the_call_goes_on(
     http: aiohttp.ClientSession, key: str
 ) -> None:
@@ -112,7 +178,7 @@ async def test_calls_after_the_first_make_no_http_client(
     "written", ["https://h", "https://h/", "https://h/v1", "https://h/v1/listen"]
 )
 def test_addresses_as_people_write_them(written: str) -> None:
-    assert server_address(written) == "https://h"
+    assert server_address(written) == "wss://h"
 
 
 @pytest.mark.parametrize("written", [None, "", "api.deepgram.com", "ftp://h", "https://"])
