@@ -35,7 +35,10 @@ WITHOUT_EFFECT = {
     "turns.hold_messages": (r"\bhold_", ("bot", "sessions")),
     "languages": (r"\.languages\b|spoken_languages", ("bot", "services/factory.py")),
     "backend.upload_recordings": (r"upload_", ("api", "bot", "services", "sessions")),
-    "vobiz.auth_id": (r"auth_id|auth_token|api_base|caller_id", ("api", "services", "sessions")),
+    "vobiz.auth_id": (
+        r"vobiz\.(auth_id|auth_token|api_base|caller_id)",
+        ("api", "services", "sessions"),
+    ),
 }
 
 

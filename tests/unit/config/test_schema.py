@@ -67,7 +67,11 @@ def test_env_example_changes_nothing_when_all_of_it_is_uncommented(
     assert load_settings(None, env).model_dump() == load_settings(None, {}).model_dump()
 
 
-def test_both_files_are_made(catalog: ProviderCatalog) -> None:
+def test_the_files_are_made(catalog: ProviderCatalog) -> None:
     files = generated_files(catalog)
-    assert set(files) == {Path("agent_configs/agent.schema.json"), Path("env.example")}
+    assert set(files) == {
+        Path("agent_configs/agent.schema.json"),
+        Path("env.example"),
+        Path("docs/providers.md"),
+    }
     assert all(text.endswith("\n") for text in files.values())
