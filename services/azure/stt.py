@@ -1,0 +1,94 @@
+"""Azure speech-to-text through Pipecat's own service."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from azure.cognitiveservices.speech import CancellationReason, SpeechRecognizer
+from azure.cognitiveservices.speech.audio import PushAudioInputStream
+from pipecat.services.azure.stt import AzureSTTService
+
+from config.errors import ProviderError
+from services.azure import AzureSTTOptions
+from services.azure.addresses import place
+from services.azure.failures import cancelled, category, failure
+from services.azure.threads import let_go
+from services.context import ServiceContext
+
+
+class ReportingAzureSTTService(AzureSTTService):
+    """Pipecat's service, which tells of every end of the recognition, and how it came.
+
+    Pipecat 1.14 gives errors no category, and says nothing where the recognition ends without
+    one; and it ends a recognition on the event loop, where the SDK waits for the server to
+    answer. A connection that breaks is mended by Azure's SDK itself, which sends again what was not
+    recognised, five times within about a second; then it tells.
+    """
+
+    _is_told = False
+
+    async def _connect(self) -> None:
+        self._is_told = False
+        await super()._connect()
+        if self._speech_recognizer:
+            self._speech_recognizer.session_stopped.connect(self._on_session_stopped)
+
+    async def _disconnect(self) -> None:
+        self._is_told = True
+        recognizer, self._speech_recognizer = self._speech_recognizer, None
+        stream, self._audio_stream = self._audio_stream, None
+        if recognizer and stream:
+            let_go(partial(_end, recognizer, stream))
+
+    def _on_handle_canceled(self, event: Any) -> None:
+        details = event.result.cancellation_details
+        if details.reason == CancellationReason.Error:
+            self._tell(cancelled("stt", details))
+
+    def _on_session_stopped(self, _event: Any) -> None:
+        self._tell(failure("stt", "dropped", "the recognition ended"))
+
+    def _tell(self, error: ProviderError) -> None:
+        """Report the first error; called on a thread of the SDK's."""
+        if self._is_told:
+            return
+        self._is_told = True
+        pushing = self.push_error(error.message, exception=error, category=category(error))
+        asyncio.run_coroutine_threadsafe(pushing, self.get_event_loop())
+
+
+def _end(recognizer: SpeechRecognizer, stream: PushAudioInputStream) -> None:
+    """End a recognition; blocks until the server has answered, for which it may take long."""
+    # The SDK's threads must not call into a loop that may soon be closed.
+    for signal in (
+        recognizer.recognizing,
+        recognizer.recognized,
+        recognizer.canceled,
+        recognizer.session_stopped,
+    ):
+        signal.disconnect_all()
+    stream.close()
+    recognizer.stop_continuous_recognition()
+
+
+def build_stt(options: AzureSTTOptions, context: ServiceContext) -> AzureSTTService:
+    """A streaming recogniser for one call.
+
+    Audio stops here: nothing behind the recogniser needs it.
+
+    Raises:
+        ConfigError: The address is none.
+    """
+    language: Any = context.vendor_language
+    return ReportingAzureSTTService(
+        api_key=context.api_key.get_secret_value() if context.api_key else "",
+        endpoint_id=options.endpoint_id,
+        sample_rate=context.rate_hz,
+        audio_passthrough=False,
+        settings=AzureSTTService.Settings(
+            language=language,
+            profanity=options.profanity,
+            segmentation_silence_timeout_ms=options.segmentation_silence_ms,
+        ),
+        **place("stt", options, context),
+    )
