@@ -14,6 +14,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
 from pipecat.processors.frame_processor import FrameProcessor
 
 from bot.chains.chain import OnExhausted, Vendors
+from bot.chains.llm import LlmChain
 from bot.chains.tts import TtsChain
 from bot.processors.answer_cutter import AnswerCutter, TurnTap
 from bot.processors.caller_tap import CallerTap
@@ -45,7 +46,7 @@ class BuiltCall:
     front: FrameProcessor
     context: LLMContext
     user: LLMUserAggregator
-    llm: FrameProcessor
+    llm: LlmChain
 
 
 def build_call(
@@ -75,7 +76,13 @@ def build_call(
         _vendors, agent, factory, breakers, session_id=session_id, variables=variables
     )
     stt = build("stt", rate_hz=rate_in_hz)
-    llm = build("llm", rate_hz=rate_in_hz)
+    llm = LlmChain(
+        vendors("llm", rate_hz=rate_in_hz),
+        language=agent.language,
+        reporter=reporter,
+        on_exhausted=on_exhausted,
+        deadlines=agent.llm.deadlines,
+    )
     tts = TtsChain(
         vendors("tts", rate_hz=wire.rate_hz),
         language=agent.language,

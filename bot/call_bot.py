@@ -340,9 +340,9 @@ class CallBot:
         if self._ending:
             return
         self._silences += 1
-        llm = self._connected()[0].llm
-        if isinstance(llm, AnswersSilence):
-            await llm.on_no_input()
+        model = self._connected()[0].llm.service
+        if isinstance(model, AnswersSilence):
+            await model.on_no_input()
         elif self._silences > self.agent.turns.max_no_input:
             await self._announcer.say(self._announcer.text("farewell"), self._end_silence)
         else:

@@ -15,9 +15,11 @@ class Candidate:
         language: Our code of the language it is to work in.
         account: Names its server and its key without telling the key: what fails for one call
             fails for all that share it.
+        remote: Whether it is reached over a network, and so may keep a call waiting.
     """
 
     kind: ProviderKind
     provider: str
     language: str
     account: str
+    remote: bool = True

@@ -101,7 +101,9 @@ class ServiceFactory:
         key = secret.get_secret_value() if secret is not None else ""
         address = provider_base_url(spec, options, self._settings) or ""
         account = hashlib.sha256(f"{address}\n{key}".encode()).hexdigest()[:16]
-        return Candidate(kind=kind, provider=name, language=agent.language, account=account)
+        return Candidate(
+            kind=kind, provider=name, language=agent.language, account=account, remote=bool(address)
+        )
 
     def load(self, agent: AgentConfig) -> None:
         """Import everything that the agent's providers need, those of its fallbacks too.

@@ -43,6 +43,7 @@ class FakeLLMOptions(ProviderOptions):
     """What it answers, in turn; and tools to call after the answer."""
 
     answers: tuple[str, ...] = ("One two three four five. Six seven eight nine ten.",)
+    fails: bool = False
     tool: str | None = None
     tool_arguments: dict[str, str] = {}
 
@@ -130,6 +131,9 @@ class FakeLLM(LLMService[PlainAdapter]):
 
     async def _answer(self, context: LLMContext) -> None:
         self.asked.append(list(context.messages))
+        if self.options.fails:
+            await self.push_error(error_msg="the model has gone")
+            return
         answers = self.options.answers
         await self.push_frame(LLMFullResponseStartFrame())
         if answers:

@@ -69,10 +69,12 @@ async def test_the_callers_audio_is_kept_while_vendors_connect_and_bounded(
 
 @virtual_time
 async def test_a_model_that_fails_is_apologised_for(tmp_path: Path) -> None:
-    agent = make_agent(greeting=GREETING, call={"apology": "Sorry about that."})
+    agent = make_agent(
+        greeting=GREETING, call={"apology": "Sorry about that."}, llm={"fails": True}
+    )
     async with make_call(agent, tmp_path) as call:
         await asyncio.sleep(5)
-        await call.llm.push_error(error_msg="the model has gone")
+        await call.user_says("hello")
         await asyncio.sleep(5)
         assert call.spoken() == [(GREETING, False), ("Sorry about that.", False)]
         assert call.of(Degraded)[-1].stage == "llm"

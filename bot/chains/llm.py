@@ -1,0 +1,374 @@
+"""A language model that answers although a vendor fails: asked again, or the next one is.
+
+One turn at a time is watched: how long the model takes to begin and between two pieces of
+text. What came before it broke off is spoken; the next attempt goes on from there.
+"""
+
+import asyncio
+import random
+from collections import deque
+from typing import Any, Final
+
+from pipecat.frames.frames import (
+    Frame,
+    FunctionCallInProgressFrame,
+    FunctionCallsStartedFrame,
+    InterruptionFrame,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+    LLMThoughtTextFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection
+
+from bot.chains.chain import Chain, OnExhausted, Vendors
+from bot.chains.continuation import GO_ON, PrefixSkipper
+from bot.chains.failures import Failure, MemberFailed
+from bot.chains.member import Member
+from bot.reporter import CallReporter
+from config.agent import LlmDeadlines
+from services.candidates import Candidate
+
+#: Building a client takes milliseconds; models connect with each request.
+OPEN_SECONDS: Final = 2.0
+#: How often one vendor is asked in one turn.
+ASKS_PER_VENDOR: Final = 2
+#: The pause before asking a vendor again that was overloaded, with as much again at random.
+RETRY_PAUSE_SECONDS: Final = 0.2
+#: A vendor that asks for more patience than this is passed over while there is another.
+MAX_PATIENCE_SECONDS: Final = 1.0
+#: With nobody else, so much patience is had.
+LAST_PATIENCE_SECONDS: Final = 2.5
+#: Frames given to the member whose passage through it is remembered.
+REMEMBERED_FRAMES: Final = 64
+
+
+class _Turn:
+    """One answer to be given.
+
+    Attributes:
+        context: The conversation to answer.
+        began_at: Loop time.
+        said: What was passed on of the answer, by all attempts.
+        asks: How often each vendor was asked.
+        open: Whether an answer's beginning was passed on and its end was not.
+        skipper: Holds back what was said before; None in a first attempt.
+        progress: Whether the present attempt gave anything.
+        over: Whether nothing more is waited for.
+    """
+
+    def __init__(self, context: LLMContext, began_at: float) -> None:
+        self.context = context
+        self.began_at = began_at
+        self.said = ""
+        self.asks: dict[Candidate, int] = {}
+        self.open = False
+        self.skipper: PrefixSkipper | None = None
+        self.progress = False
+        self.over = False
+
+
+class LlmChain(Chain):
+    """Answers the conversation, whoever serves.
+
+    Args:
+        vendors: Who may serve.
+        language: Our code of the language to begin with.
+        reporter: Told of every failure.
+        on_exhausted: Awaited when a turn gets no answer, or no more of it.
+        deadlines: How long a vendor may take.
+    """
+
+    def __init__(
+        self,
+        vendors: Vendors,
+        *,
+        language: str,
+        reporter: CallReporter,
+        on_exhausted: OnExhausted,
+        deadlines: LlmDeadlines,
+    ) -> None:
+        super().__init__(vendors, language=language, reporter=reporter, on_exhausted=on_exhausted)
+        self._deadlines = deadlines
+        self._member: Member | None = None
+        self._turn: _Turn | None = None
+        self._given: deque[int] = deque(maxlen=REMEMBERED_FRAMES)
+        #: The caller's interruption on its way through the member; what comes before it is void.
+        self._cut_id: int | None = None
+        self._early: list[tuple[Frame, FrameDirection]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def service(self) -> object | None:
+        """The Pipecat service in use."""
+        return self._member.service if self._member is not None else None
+
+    async def begin(self) -> None:
+        """Open the preferred vendor."""
+        self.spawn(self._open_first())
+
+    async def handle(self, frame: Frame, direction: FrameDirection) -> None:
+        """Ask for an answer; all else passes, and the vendor's service sees it too."""
+        if isinstance(frame, LLMContextFrame):
+            await self._begin_turn(frame.context)
+            return
+        if isinstance(frame, InterruptionFrame):
+            self._turn = None
+            self._stop_timer()
+            self._cut_id = frame.id if self._member is not None else None
+        if self._member is None:
+            self._early.append((frame, direction))
+        else:
+            await self._give(frame, direction)
+        await self.push_frame(frame, direction)
+
+    async def delivered(self, member: Member, frame: Frame, direction: FrameDirection) -> None:
+        """Pass on what the member says; what merely went through it has been passed on."""
+        if frame.id == self._cut_id:
+            self._cut_id = None
+        if frame.id in self._given:
+            self._given.remove(frame.id)
+        elif member is not self._member or self._cut_id is not None:
+            return
+        elif direction is FrameDirection.UPSTREAM or self._turn is None or self._turn.over:
+            # A model may speak of itself: a script answers keys.
+            await self.push_frame(frame, direction)
+        elif isinstance(frame, InterruptionFrame):
+            self._turn = None
+            self._stop_timer()
+            await self.push_frame(frame)
+        else:
+            await self._take(self._turn, member, frame)
+
+    async def failed(self, member: Member, failure: Failure) -> None:
+        """The vendor in use failed."""
+        if member is not self._member:
+            return
+        self._member = None
+        turn = self._turn
+        if turn is None or turn.over:
+            self.spawn(self._open_first())
+        else:
+            self.spawn(self._ask_again(turn, member.candidate, failure))
+
+    # -- a turn -------------------------------------------------------------------------------
+
+    async def _begin_turn(self, context: LLMContext) -> None:
+        self._turn = turn = _Turn(context, self._now())
+        member = self._member
+        if member is not None and self.lineup.better_than(member.candidate) is None:
+            await self._ask(turn, member)
+        else:
+            self.spawn(self._find_and_ask(turn))
+
+    async def _find_and_ask(self, turn: _Turn) -> None:
+        """Ask whoever is best now."""
+        tried = {c for c, asks in turn.asks.items() if asks >= ASKS_PER_VENDOR}
+        while (candidate := self.lineup.pick(tried)) is not None:
+            try:
+                member = await self._member_of(candidate)
+            except MemberFailed:
+                tried.add(candidate)
+                continue
+            if turn is self._turn:
+                await self._ask(turn, member)
+            return
+        await self._give_up(turn)
+
+    async def _ask(self, turn: _Turn, member: Member) -> None:
+        candidate = member.candidate
+        turn.asks[candidate] = turn.asks.get(candidate, 0) + 1
+        turn.progress = False
+        context = turn.context
+        if turn.said:
+            turn.skipper = PrefixSkipper(turn.said)
+            if getattr(member.service, "takes_history", True):
+                context = _going_on(context, turn.said)
+        self.lineup.begin(candidate)
+        if candidate.remote:
+            self._set_timer(self._first_token_seconds(turn))
+        frame = LLMContextFrame(context)
+        await member.send(frame)
+
+    def _first_token_seconds(self, turn: _Turn) -> float:
+        """The whole wait for a first word is twice the deadline, however many are asked."""
+        deadline = self._deadlines.first_token_seconds
+        left = turn.began_at + 2 * deadline - self._now()
+        return deadline if turn.said else max(deadline / 4, min(deadline, left))
+
+    async def _take(self, turn: _Turn, member: Member, frame: Frame) -> None:
+        match frame:
+            case LLMFullResponseStartFrame():
+                return  # Passed on with the first text.
+            case LLMFullResponseEndFrame():
+                await self._end_of_answer(turn, member, frame)
+                return
+            case LLMTextFrame():
+                self._progress(turn)
+                await self._pass_text(turn, frame)
+                return
+            case LLMThoughtTextFrame():
+                self._progress(turn)
+            case FunctionCallsStartedFrame() | FunctionCallInProgressFrame():
+                # From here on it is our tools that take time.
+                self._progress(turn)
+                self._stop_timer()
+            case _:
+                pass
+        await self.push_frame(frame)
+
+    async def _pass_text(self, turn: _Turn, frame: LLMTextFrame) -> None:
+        if turn.skipper is not None:
+            frame.text = turn.skipper.feed(frame.text)
+        if not frame.text:
+            return
+        await self._open_answer(turn)
+        turn.said += frame.text
+        await self.push_frame(frame)
+
+    async def _open_answer(self, turn: _Turn) -> None:
+        if not turn.open:
+            turn.open = True
+            await self.push_frame(LLMFullResponseStartFrame())
+
+    async def _end_of_answer(self, turn: _Turn, member: Member, frame: Frame) -> None:
+        self._stop_timer()
+        if not turn.progress and member.candidate.remote:
+            await self._fail(member, Failure("no_result", "an answer without a word"))
+            return
+        if turn.skipper is not None and (rest := turn.skipper.flush()):
+            await self._pass_text_whole(turn, rest)
+        turn.over = True
+        self.lineup.succeeded(member.candidate)
+        # Also around tool calls without words, for those who wait for an answer's end.
+        await self._open_answer(turn)
+        turn.open = False
+        await self.push_frame(frame)
+
+    async def _pass_text_whole(self, turn: _Turn, text: str) -> None:
+        turn.skipper = None
+        await self._pass_text(turn, LLMTextFrame(text))
+
+    async def _ask_again(self, turn: _Turn, candidate: Candidate, failure: Failure) -> None:
+        """An attempt failed: what came of it is spoken, and somebody goes on."""
+        self._stop_timer()
+        await self._close_answer(turn)
+        patience = self._patience(turn, candidate, failure)
+        if patience is None:
+            turn.asks[candidate] = ASKS_PER_VENDOR
+        else:
+            await asyncio.sleep(patience)
+        if turn is not self._turn:
+            return
+        if patience is None or not await self._asked_same(turn, candidate):
+            await self._find_and_ask(turn)
+
+    async def _asked_same(self, turn: _Turn, candidate: Candidate) -> bool:
+        try:
+            member = await self._member_of(candidate)
+        except MemberFailed:
+            turn.asks[candidate] = ASKS_PER_VENDOR
+            return False
+        if turn is self._turn:
+            await self._ask(turn, member)
+        return True
+
+    def _patience(self, turn: _Turn, candidate: Candidate, failure: Failure) -> float | None:
+        """How long to wait before the same vendor is asked again; None: not at all."""
+        used_up = {c for c, asks in turn.asks.items() if asks >= ASKS_PER_VENDOR}
+        others = self.lineup.has_other({*used_up, candidate})
+        if failure.permanent or candidate in used_up:
+            return None
+        if failure.kind in ("no_result", "stalled") and others:
+            return None
+        if failure.retry_after_seconds > (
+            MAX_PATIENCE_SECONDS if others else LAST_PATIENCE_SECONDS
+        ):
+            return None
+        pause = RETRY_PAUSE_SECONDS if failure.kind == "rate_limit" else 0.0
+        # Jitter spreads the calls that were refused together; nothing secret depends on it.
+        return failure.retry_after_seconds + pause * (1 + random.random())
+
+    async def _close_answer(self, turn: _Turn) -> None:
+        if turn.open:
+            turn.open = False
+            await self.push_frame(LLMFullResponseEndFrame())
+
+    async def _give_up(self, turn: _Turn) -> None:
+        if turn is self._turn:
+            self._turn = None
+            await self.exhausted()
+
+    # -- who answers --------------------------------------------------------------------------
+
+    async def _open_first(self) -> None:
+        """Have somebody there before the first question."""
+        tried: set[Candidate] = set()
+        while self._member is None and (candidate := self.lineup.pick(tried)) is not None:
+            try:
+                await self._member_of(candidate)
+            except MemberFailed:
+                tried.add(candidate)
+
+    async def _member_of(self, candidate: Candidate) -> Member:
+        """The member in use if it is this one's, else a new one in its place."""
+        member = self._member
+        if member is not None and member.open and member.candidate == candidate:
+            return member
+        member = await self.open_member(candidate, OPEN_SECONDS)
+        previous, self._member = self._member, member
+        self._cut_id = None
+        if previous is not None:
+            self.retire(previous)
+        self.serves(candidate)
+        early, self._early = self._early, []
+        for frame, direction in early:
+            await self._give(frame, direction)
+        return member
+
+    async def _give(self, frame: Frame, direction: FrameDirection) -> None:
+        if self._member is not None:
+            self._given.append(frame.id)
+            await self._member.send(frame, direction)
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _progress(self, turn: _Turn) -> None:
+        turn.progress = True
+        if self._timer is not None:
+            self._set_timer(self._deadlines.stall_seconds)
+
+    def _set_timer(self, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._time_is_up, seconds)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _time_is_up(self, seconds: float) -> None:
+        self._timer = None
+        turn, member = self._turn, self._member
+        if turn is None or turn.over or member is None or self._ended:
+            return
+        if turn.progress:
+            failure = Failure("stalled", f"no more of its answer for {seconds:g} s")
+        else:
+            failure = Failure("no_result", f"no word of an answer for {seconds:g} s")
+        self.spawn(self._fail(member, failure))
+
+
+def _going_on(context: LLMContext, said: str) -> LLMContext:
+    """The conversation as it stands when the caller has heard ``said`` of the answer."""
+    messages: list[Any] = [
+        *context.messages,
+        {"role": "assistant", "content": said},
+        {"role": "user", "content": GO_ON},
+    ]
+    return LLMContext(messages=messages, tools=context.tools, tool_choice=context.tool_choice)

@@ -1,0 +1,147 @@
+"""What of a caller's speech has come back as text, and what has not."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol, runtime_checkable
+
+from pipecat.frames.frames import TranscriptionFrame
+
+#: Speech begins softly, before voice activity is sure of it.
+PREROLL_SECONDS: Final = 0.34
+#: A text that ends so shortly before speech does has all of it.
+SLACK_SECONDS: Final = 0.3
+#: Less speech may well be a cough, of which no vendor makes a text.
+MIN_SPEECH_SECONDS: Final = 0.6
+#: The same behind a text: the rest of a breath, a pause, a noise.
+MIN_REST_SECONDS: Final = 1.0
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A vendor's result that tells which audio it is about (Deepgram: ``Results``).
+
+    Attributes:
+        start: Seconds from the first audio that the vendor was given.
+        duration: Seconds.
+    """
+
+    start: float
+    duration: float
+
+
+def heard_until_seconds(frame: TranscriptionFrame) -> float | None:
+    """Up to where the audio that the vendor was given is in this text; None if it does not say."""
+    result = frame.result
+    if not isinstance(result, Timed):
+        return None
+    try:
+        return float(result.start) + float(result.duration)
+    except (TypeError, ValueError):
+        return None
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Speech between two pauses, in samples; one with ``exact`` begins where a text ended."""
+
+    start: int
+    end: int | None = None
+    exact: bool = False
+
+
+class SpeechLedger:
+    """Follows one caller. Positions are samples, as in :class:`bot.chains.audio_ring.AudioRing`.
+
+    Attributes:
+        speaking: Whether voice activity says so.
+        said: The texts that came of speech of which more is still to come.
+        vague: Whether it is not known where the last of them ended.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._stretches: list[_Stretch] = []
+        self._interim = False
+        self.speaking = False
+        self.said = ""
+        self.vague = False
+
+    @property
+    def open(self) -> bool:
+        """Whether speech is without its text."""
+        return bool(self._stretches)
+
+    @property
+    def replay_from(self) -> int | None:
+        """From where it would have to be heard again; None where all has its text."""
+        if not self._stretches:
+            return None
+        first = self._stretches[0]
+        preroll = 0 if first.exact else int(PREROLL_SECONDS * self._rate_hz)
+        return max(0, first.start - preroll)
+
+    def started(self, position: int, noticed_after_seconds: float) -> None:
+        """The caller began to speak a little while ago."""
+        self.speaking = True
+        self._stretches.append(_Stretch(self._before(position, noticed_after_seconds)))
+
+    def stopped(self, position: int, noticed_after_seconds: float) -> None:
+        """The caller fell silent a little while ago."""
+        self.speaking = False
+        if self._stretches and self._stretches[-1].end is None:
+            self._stretches[-1].end = self._before(position, noticed_after_seconds)
+
+    def interim(self) -> None:
+        """Somebody hears the caller."""
+        self._interim = True
+
+    def final(self, text: str, until: int | None, *, finalized: bool) -> None:
+        """A text came.
+
+        Args:
+            until: Where the audio that it is about ends, if the vendor says.
+            finalized: The vendor has no more to say of what ended so far.
+        """
+        self._interim = False
+        if until is not None:
+            self._drop_until(until)
+        elif self.speaking:
+            # Most likely of what stood before the last pause.
+            self._stretches = self._stretches[-1:]
+            self.vague = True
+        elif finalized or len(self._stretches) <= 1:
+            self._stretches = []
+        else:
+            del self._stretches[0]
+            self.vague = True
+        self.said = f"{self.said} {text}".strip()
+        self._forget_if_done()
+
+    def dismiss(self) -> None:
+        """No text will come of what ended so far."""
+        self._interim = False
+        self._stretches = [stretch for stretch in self._stretches if stretch.end is None]
+        self._forget_if_done()
+
+    def owes_text(self) -> bool:
+        """Whether a vendor that hears should have given a text, or another one, by now."""
+        if self._interim:
+            return True
+        seconds = self._seconds()
+        return seconds >= (MIN_REST_SECONDS if self.said else MIN_SPEECH_SECONDS)
+
+    def _seconds(self) -> float:
+        samples = sum(s.end - s.start for s in self._stretches if s.end is not None)
+        return samples / self._rate_hz
+
+    def _drop_until(self, until: int) -> None:
+        reached = until + int(SLACK_SECONDS * self._rate_hz)
+        self._stretches = [s for s in self._stretches if s.end is None or s.end > reached]
+        if self._stretches and self._stretches[0].start < until:
+            self._stretches[0].start, self._stretches[0].exact = until, True
+
+    def _forget_if_done(self) -> None:
+        if not self._stretches:
+            self._interim, self.said, self.vague = False, "", False
+
+    def _before(self, position: int, seconds: float) -> int:
+        return max(0, position - int(seconds * self._rate_hz))
