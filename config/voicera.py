@@ -63,6 +63,17 @@ _OPTION_NAMES: Mapping[str, tuple[str, ...]] = {
 _KNOWLEDGE = ("knowledge_base_enabled", "knowledge_document_ids", "knowledge_top_k")
 _MIN_CALL_SECONDS = 60
 
+#: Names of its own wrapper around a Qwen model on vLLM, and the numbers that it uses.
+_QWEN = ("qwen", "localqwen", "vllm")
+_QWEN_DEFAULTS: Mapping[str, Any] = {
+    "temperature": 0.7,
+    "top_p": 0.8,
+    "max_tokens": 200,
+    "top_k": 20,
+}
+#: Arguments of a model that say when it waits, which is decided elsewhere here.
+_MODEL_TIMING = ("aggregation_timeout", "retry_timeout_secs", "retry_on_timeout")
+
 
 def is_voicera(data: Mapping[str, Any]) -> bool:
     """Whether ``data`` is the content of a VoiceERA agent file or backend answer."""
@@ -238,13 +249,33 @@ class _Conversion:
                 self._knowledge(key, option, place, everything)
             elif key == "language":
                 self._model_language((kind, provider), option, place, everything)
+            elif kind == "llm" and key in _MODEL_TIMING:
+                self.put(("metadata", key), str(option), place)
             else:
                 self.put((kind, provider, _option_name(key, spec)), option, place)
+        if kind == "llm" and spec is not None:
+            self._own_server((kind, provider), _folded(value["name"]), spec, origin)
+
+    def _own_server(self, section: KeyPath, name: str, spec: ProviderSpec, origin: KeyPath) -> None:
+        """What VoiceERA adds by itself for models on servers of one's own: not to think first."""
+        if name not in (*_QWEN, "custom_llm"):
+            return
+        wanted = {"thinking": False, **(_QWEN_DEFAULTS if name in _QWEN else {})}
+        given = self.data.get(str(section[0]), {}).get(section[1], {})
+        extra = given.pop("extra", None)
+        if isinstance(extra, dict):
+            wanted |= {key: extra[key] for key in extra if key != "chat_template_kwargs"}
+        known = option_spellings(spec.options)
+        for key, value in wanted.items():
+            if key in known and key not in given:
+                self.put((*section, key), value, origin)
 
     def _provider(
         self, kind: ProviderKind, value: dict[str, Any], args: dict[str, Any], origin: KeyPath
     ) -> str | None:
-        name = str(value["name"]).strip().casefold()
+        name = _folded(value["name"])
+        if kind == "llm" and name in _QWEN:
+            return "local"
         if name == "custom_llm":
             given = {**value, **args}
             if any(given.get(key) for key in ("base_url", "api_base", "custom_llm_id")):
@@ -288,6 +319,10 @@ _SPECIAL: Mapping[str, _Special] = {
     "user_online_detection_message": _Conversion._online_message,
     "user_online_detection_seconds": _Conversion._online_seconds,
 }
+
+
+def _folded(name: Any) -> str:
+    return str(name).strip().casefold()
 
 
 def _code(value: Any) -> Any:
