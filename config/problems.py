@@ -23,6 +23,8 @@ KeyPath = tuple[str | int, ...]
 
 #: Below this likeness (0 to 100) a suggestion would only confuse.
 _SUGGESTION_CUTOFF = 55
+#: Says of a key that it must be there.
+MISSING = "is missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +181,7 @@ def _message(detail: ErrorDetails, model: type[BaseModel], path: KeyPath) -> str
     if detail["type"] == "extra_forbidden":
         return unknown("key", str(loc[-1]), known_keys(model_at(model, path[:-1])))
     if detail["type"] == "missing":
-        return "is missing"
+        return MISSING
     message = detail["msg"].removeprefix("Value error, ")
     if message[1:2].islower():
         message = message[0].lower() + message[1:]

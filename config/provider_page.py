@@ -89,12 +89,13 @@ def _provider(
 ) -> list[str]:
     required = [name for name, info in spec.options.model_fields.items() if info.is_required()]
     key = [f"`{spec.secret_env}`"] if spec.secret_env else ["none"]
+    account = (f"`{variable}`" for variable in spec.option_env.values())
     return [
         spec.title,
         ", ".join(f"`{name}`" for name in (spec.name, *spec.aliases)),
         "any" if spec.languages is None else str(len(spec.languages)),
         formats_text(spec),
-        "; ".join([*key, *(f"option `{name}`" for name in required)]),
+        "; ".join([*key, *account, *(f"option `{name}`" for name in required)]),
         _address(spec),
         f"`{spec.install}`" if spec.install and _asked(spec.install) - set(shipped) else "",
         proof(spec),

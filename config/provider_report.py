@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from config.accounts import filled
 from config.agent import PROVIDER_KINDS
 from config.packages import missing_packages
-from config.problems import from_validation
+from config.problems import MISSING, from_validation
 from config.providers import (
     ProviderCatalog,
     ProviderKind,
@@ -47,6 +48,7 @@ class ProviderReport:
             or whose address nobody has given yet.
         problems: What ``config.yaml`` says wrongly of it.
         agent_options: Options that an agent's file, or ``config.yaml``, must give.
+        account_options: Options of the account, each with whether it is here.
         backend_is_asked: Whether the backend is asked for its key, for agents of an organisation.
     """
 
@@ -56,6 +58,7 @@ class ProviderReport:
     address: str | None
     problems: tuple[str, ...]
     agent_options: tuple[str, ...]
+    account_options: Mapping[str, bool]
     backend_is_asked: bool
 
     @property
@@ -65,9 +68,10 @@ class ProviderReport:
 
     @property
     def is_configured(self) -> bool:
-        """Whether its key is here where it needs one, and its address where one must be given."""
+        """Whether its account is here where it needs one, and its address where one must be."""
         has_address = self.address is not None or not needs_address(self.spec)
-        return self.has_key is not False and has_address and not self.problems
+        has_account = self.has_key is not False and all(self.account_options.values())
+        return has_account and has_address and not self.problems
 
 
 def provider_reports(
@@ -104,16 +108,17 @@ def needs_address(spec: ProviderSpec) -> bool:
 
 
 def _report(spec: ProviderSpec, settings: Settings) -> ProviderReport:
-    section = _section(spec, settings)
+    written = _section(spec, settings)
+    section = filled(spec, written, settings)
     problems: tuple[str, ...] = ()
     options: ProviderOptions
     try:
         options = spec.options.model_validate(section)
     except ValidationError as error:
         options = _unchecked(spec, section)
-        if section:
-            found = from_validation(error, spec.options, section, prefix=(spec.kind, spec.name))
-            problems = tuple(str(problem) for problem in found)
+        found = from_validation(error, spec.options, section, prefix=(spec.kind, spec.name))
+        # What the section leaves out, an agent's file may say.
+        problems = tuple(str(p) for p in found if written and p.message != MISSING)
     if spec.base_url_env and settings.env_text(spec.base_url_env):
         # As in config.layers: the environment's address wins over that of config.yaml.
         options = options.model_copy(update={"base_url": None})
@@ -127,6 +132,7 @@ def _report(spec: ProviderSpec, settings: Settings) -> ProviderReport:
         address=OWN_ADDRESS if spec.fixed_address else address and shown_address(address),
         problems=problems,
         agent_options=tuple(name for name in required if getattr(options, name, None) is None),
+        account_options={o: bool(getattr(options, o, None)) for o in spec.option_env},
         backend_is_asked=settings.backend.is_usable and spec.backend_model is not None,
     )
 
@@ -220,6 +226,8 @@ def _needs(report: ProviderReport) -> list[str]:
     if spec.secret_env:
         unset = "not set" + ("; the backend is asked" if report.backend_is_asked else "")
         needs.append(f"key {spec.secret_env} ({'set' if report.has_key else unset})")
+    for option, is_here in report.account_options.items():
+        needs.append(f"{option} {spec.option_env[option]} ({'set' if is_here else 'not set'})")
     if spec.packages:
         packages = f"package {', '.join(spec.packages)}"
         missing = f" (missing {', '.join(report.missing_packages)}: {spec.install})"
@@ -261,6 +269,10 @@ def _fields(report: ProviderReport) -> dict[str, Any]:
         "secret_env": spec.secret_env,
         "has_key": report.has_key,
         "backend_is_asked": report.backend_is_asked,
+        "account_options": {
+            option: {"env": spec.option_env[option], "set": is_here}
+            for option, is_here in report.account_options.items()
+        },
         "packages": list(spec.packages),
         "missing_packages": list(report.missing_packages),
         "install": spec.install,

@@ -17,7 +17,7 @@ from config.provider_report import (
 )
 from config.providers import ProviderCatalog, ProviderKind, ProviderSpec
 from config.settings import Settings, load_settings
-from tests.unit.config.catalog import ChatOptions
+from tests.unit.config.catalog import ChatOptions, VoiceOptions
 
 ReportOf = Callable[..., ProviderReport]
 
@@ -96,6 +96,14 @@ def test_a_section_that_is_wrong_is_told(report_of: ReportOf) -> None:
     assert "llm.openai.temperature" in as_text([report])
 
 
+def test_a_section_that_leaves_something_to_agents_is_not_wrong(report_of: ReportOf) -> None:
+    report = report_of("llm", "script", {"llm": {"script": {"desk": "front"}}})
+    assert report.agent_options == ("steps",)
+    assert report.problems == ()
+    assert report.is_configured
+    assert "needs        in an agent's file: steps" in as_text([report])
+
+
 def test_no_secret_is_printed(report_of: ReportOf) -> None:
     key = secrets.token_hex(16)
     section = {
@@ -154,3 +162,25 @@ def test_an_address_is_asked_for_only_where_there_is_no_other() -> None:
     fixed = reported(fixed_address=True)
     assert fixed.is_configured
     assert "connects to  the vendor's own\n" in as_text([fixed]) + "\n"
+
+
+def test_the_options_of_an_account_count_like_its_key() -> None:
+    spec = ProviderSpec(
+        kind="tts",
+        name="voice",
+        title="Voice",
+        options=VoiceOptions,
+        build="x:y",
+        option_env={"base_url": "VOICE_PLACE"},
+    )
+    catalog = ProviderCatalog([spec])
+    bare, whole = (
+        provider_reports(catalog, load_settings(None, env))[0]
+        for env in ({}, {"VOICE_PLACE": "http://y.example"})
+    )
+    assert not bare.is_configured
+    assert "base_url VOICE_PLACE (not set)" in as_text([bare])
+    assert whole.is_configured
+    assert json.loads(as_json([whole]))[0]["account_options"] == {
+        "base_url": {"env": "VOICE_PLACE", "set": True}
+    }
