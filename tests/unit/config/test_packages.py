@@ -46,3 +46,16 @@ def test_a_package_is_found_and_not_imported(packages: None, name: str, there: b
 def test_a_module_made_by_hand_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "by_hand", type(sys)("by_hand"))
     assert is_installed("by_hand")
+
+
+def test_a_namespace_may_lie_in_several_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("first/apart/still/near", "second/apart/still/far"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "__init__.py").touch()
+    for root in ("first", "second"):
+        monkeypatch.syspath_prepend(tmp_path / root)
+    assert is_installed("apart.still.near")
+    assert is_installed("apart.still.far")
+    assert not is_installed("apart.still.farther")
