@@ -131,15 +131,20 @@ def _written(default: object) -> str:
 def _provider_variables(catalog: ProviderCatalog) -> Iterator[tuple[str, str, str]]:
     """Name, default and description of each, once even where two stages share it."""
     keys: dict[str, list[ProviderSpec]] = {}
+    options: dict[str, tuple[str, list[ProviderSpec]]] = {}
     addresses: dict[str, list[ProviderSpec]] = {}
     for kind in PROVIDER_KINDS:
         for spec in catalog.of_kind(kind):
             if spec.secret_env:
                 keys.setdefault(spec.secret_env, []).append(spec)
+            for option, name in spec.option_env.items():
+                options.setdefault(name, (option, []))[1].append(spec)
             if spec.base_url_env:
                 addresses.setdefault(spec.base_url_env, []).append(spec)
     for name, specs in keys.items():
         yield name, "", f"Key of {_titles(specs)}."
+    for name, (option, specs) in options.items():
+        yield name, "", f"The {option} of {_titles(specs)}."
     for name, specs in addresses.items():
         yield name, specs[0].default_base_url or "", f"Address of {_titles(specs)}."
 

@@ -88,7 +88,8 @@ def provider_rows() -> Iterator[str]:
     for spec in catalog:
         names = ", ".join(f"`{name}`" for name in (spec.name, *spec.aliases))
         languages = "any" if spec.languages is None else ", ".join(sorted(spec.languages))
-        variables = [f"`{v}`" for v in (spec.secret_env, spec.base_url_env) if v]
+        named = (spec.secret_env, *spec.option_env.values(), spec.base_url_env)
+        variables = [f"`{name}`" for name in named if name]
         yield row(spec.kind, names, spec.title, languages, ", ".join(variables))
 
 
