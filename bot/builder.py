@@ -141,4 +141,5 @@ def _vendors(
             variables=variables,
         ),
         breakers=breakers,
+        rejected=lambda candidate: factory.rejected(kind, candidate.provider, agent),
     )

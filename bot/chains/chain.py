@@ -33,12 +33,14 @@ class Vendors:
         candidates: For a language (our code), best first.
         build: A new Pipecat service of a candidate; raises ``VoiceServerError``.
         breakers: The process's.
+        rejected: Told of a candidate whose key its vendor has refused.
     """
 
     kind: ProviderKind
     candidates: Callable[[str], tuple[Candidate, ...]]
     build: Callable[[Candidate], FrameProcessor]
     breakers: BreakerBoard
+    rejected: Callable[[Candidate], None] = lambda candidate: None
 
 
 class Chain(FrameProcessor):
@@ -153,6 +155,8 @@ class Chain(FrameProcessor):
     def note(self, candidate: Candidate, failure: Failure) -> None:
         """Count and tell one failure of one vendor."""
         self.lineup.failed(candidate, failure)
+        if failure.kind == "auth":
+            self._vendors.rejected(candidate)
         logger.warning(f"{self.kind} {candidate.provider} failed: {failure.kind}: {failure.detail}")
         self.reporter.degraded(self.kind, failure.kind, failure.detail, candidate.provider)
 

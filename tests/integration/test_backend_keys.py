@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
+from services import credentials
 from simulators.backend import BackendSimulator
 from simulators.base import Simulator
 from simulators.behaviour import Behaviour
@@ -64,13 +66,14 @@ async def town(
     folder: Path,
     agent: dict[str, Any] = AGENT,
     *,
+    keys: dict[str, str] = KEYS,
     behaviour: Behaviour | None = None,
     env: dict[str, str] | None = None,
 ) -> AsyncIterator[Town]:
     """Vendors that take the backend's keys only, and a server that has none of its own."""
     async with (
         BackendSimulator(
-            keys={"org-1": KEYS}, api_key="service", behaviour=behaviour or Behaviour()
+            keys={"org-1": keys}, api_key="service", behaviour=behaviour or Behaviour()
         ) as backend,
         DeepgramSimulator(utterances=[QUESTION], api_key="deepgram-key") as deepgram,
         OpenAISimulator(replies=["We open at nine."], api_key="openai-key") as openai,
@@ -130,6 +133,22 @@ async def test_the_last_keys_serve_while_the_backend_is_away(
         assert there.server.parts.credentials.backend_state == "backend_auth"
         for record in await there.records(2):
             assert record["degraded"] == []
+
+
+async def test_a_key_that_a_vendor_refuses_is_asked_for_again(
+    tmp_path: Path, speech: Speech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "YOUNG_SECONDS", 0.0)
+    agent = {**AGENT, "tts": {"provider": "espeak"}}
+    async with town(tmp_path, agent, keys={**KEYS, "OpenAI": "void"}) as there:
+        await there.server.parts.credentials.ready(there.server.parts.agents.get("rented"))
+        there.backend.keys["org-1"]["OpenAI"] = "openai-key"
+        await there.call(speech)
+        assert there.backend.asked.count(("org-1", "OpenAI")) == 2
+        assert await there.call(speech) == 2
+        refused, served = await there.records(2)
+        assert [entry["kind"] for entry in refused["degraded"]][0] == "auth"
+        assert served["degraded"] == []
 
 
 async def test_a_backend_that_was_never_there(tmp_path: Path, speech: Speech) -> None:
