@@ -15,6 +15,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 
 from bot.chains.chain import OnExhausted, Vendors
 from bot.chains.llm import LlmChain
+from bot.chains.stt import SttChain
 from bot.chains.tts import TtsChain
 from bot.processors.answer_cutter import AnswerCutter, TurnTap
 from bot.processors.caller_tap import CallerTap
@@ -28,6 +29,10 @@ from config.providers import ProviderKind
 from serializer.codecs import AudioFormat
 from services.breakers import BreakerBoard
 from services.factory import ServiceFactory
+
+#: A turn that nothing else ends, such as a cough that no vendor says anything of, ends after so
+#: much silence. A vendor that fails must be replaced, and the next be heard, before that.
+MAX_TURN_WAIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +76,17 @@ def build_call(
     Raises:
         ConfigError: A provider cannot be built.
     """
-    build = partial(factory.build, agent=agent, session_id=session_id, variables=variables)
     vendors = partial(
         _vendors, agent, factory, breakers, session_id=session_id, variables=variables
     )
-    stt = build("stt", rate_hz=rate_in_hz)
+    stt = SttChain(
+        vendors("stt", rate_hz=rate_in_hz),
+        language=agent.language,
+        reporter=reporter,
+        on_exhausted=on_exhausted,
+        deadlines=agent.stt.deadlines,
+        rate_hz=rate_in_hz,
+    )
     llm = LlmChain(
         vendors("llm", rate_hz=rate_in_hz),
         language=agent.language,
@@ -97,13 +108,14 @@ def build_call(
             user_turn_strategies=turn_strategies(agent.turns),
             user_mute_strategies=mute_strategies(agent.turns),
             user_idle_timeout=agent.turns.no_input_seconds,
+            user_turn_stop_timeout=MAX_TURN_WAIT_SECONDS,
             empty_user_turn=None,
         ),
     )
     pipeline = Pipeline(
         [
             stt,
-            CallerTap(reporter, agent.stt.provider, noise_counts=noise_counts(agent.turns)),
+            CallerTap(reporter, lambda: stt.provider, noise_counts=noise_counts(agent.turns)),
             aggregators.user(),
             TurnTap(reporter),
             llm,

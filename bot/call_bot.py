@@ -121,6 +121,7 @@ class CallBot:
         self._run: PipelineRun | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._on_end: OnEnd | None = None
+        self._answered = asyncio.Event()
         self._paused = False
         self._stopped = False
         self._ending = False
@@ -175,6 +176,7 @@ class CallBot:
             ConfigError: A service cannot be built.
         """
         self._on_end = on_end
+        self._answered.set()
         self.reporter.begin(emit, started_at)
         self.playout.sink = sink
         self._tasks.append(asyncio.create_task(self.playout.run(), name="playout"))
@@ -349,9 +351,26 @@ class CallBot:
             await self._announcer.say(self._announcer.text("no_input"))
 
     async def _give_up(self, stage: ProviderKind) -> None:
-        """Every vendor of a stage has failed at a piece of work: say so, at least."""
-        if not self._ending:
+        """Every vendor of a stage has failed at a piece of work: say so, at least.
+
+        Where nobody hears the caller any more, the call is handed over or ended.
+        """
+        if self._ending:
+            return
+        if stage == "stt":
+            self._tasks.append(asyncio.create_task(self._end_deaf(), name="end-deaf"))
+        else:
             self._announcer.say_ready(self._announcer.text("apology"))
+
+    async def _end_deaf(self) -> None:
+        """Apologise, in place of what is being said, and let somebody else take the call."""
+        self._ending = True
+        await self._answered.wait()
+        if self.playout.playing:
+            await self.interrupt()
+        await self.goodbye("apology")
+        target = next(iter(self.agent.call.transfer_to), None)
+        self._end("transferred" if target else "provider_failed", target)
 
     async def _note_error(self, frame: ErrorFrame) -> None:
         stage = next((kind for base, kind in STAGES if isinstance(frame.processor, base)), None)

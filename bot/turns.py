@@ -1,7 +1,8 @@
 """When the caller has begun, interrupted or finished: the strategies of one call.
 
 The stock strategies do the work; what is added here is that speech which the recogniser heard
-but did not understand ends a turn too, so that the agent can ask again.
+but did not understand ends a turn too, so that the agent can ask again, and that a turn waits
+for what has to be heard once more because a recogniser failed.
 """
 
 from pipecat.frames.frames import Frame
@@ -17,6 +18,7 @@ from pipecat.turns.user_start import (
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
+from bot.chains.frames import HearingBehindFrame, HearingCaughtUpFrame
 from bot.vad import VadParams
 from config.agent import TurnsConfig
 from services.offline.frames import UnrecognizedSpeechFrame
@@ -28,15 +30,30 @@ VAD_START_MS = 160
 
 
 class CallerTurnStop(SpeechTimeoutUserTurnStopStrategy):
-    """Ends a turn after silence and a transcript, or after speech that nobody understood."""
+    """Ends a turn after silence and a transcript, or after speech that nobody understood.
+
+    While a part of what the caller said has still to be heard, by a recogniser in another's
+    place, the turn does not end.
+    """
+
+    _behind = False
 
     async def process_frame(self, frame: Frame) -> ProcessFrameResult:
         """Watch one frame of the caller's side."""
+        if isinstance(frame, HearingBehindFrame):
+            self._behind = True
+        elif isinstance(frame, HearingCaughtUpFrame):
+            self._behind = False
+            await self._maybe_trigger_user_turn_stopped()
         if isinstance(frame, UnrecognizedSpeechFrame) and not self._text:
             await self.trigger_user_turn_stopped()
             return ProcessFrameResult.CONTINUE
         result: ProcessFrameResult = await super().process_frame(frame)
         return result
+
+    async def _maybe_trigger_user_turn_stopped(self) -> None:
+        if not self._behind:
+            await super()._maybe_trigger_user_turn_stopped()  # type: ignore[no-untyped-call]
 
 
 def vad_params() -> VadParams:

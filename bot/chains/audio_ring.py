@@ -1,7 +1,7 @@
 """The last seconds of a caller's audio, for whoever has to hear them again."""
 
 from collections import deque
-from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from pipecat.frames.frames import VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame
@@ -22,11 +22,16 @@ class AudioRing:
 
     Args:
         rate_hz: Of the 16-bit mono audio.
+
+    Attributes:
+        end: Where the audio ends that has come so far.
+        count: How many pieces and marks have come.
     """
 
     def __init__(self, rate_hz: int) -> None:
         self.rate_hz = rate_hz
         self.end = 0
+        self.count = 0
         self._pieces: deque[tuple[int, bytes | Mark]] = deque()
         self._max_samples = int(MAX_SECONDS * rate_hz)
         self._idle_samples = int(IDLE_SECONDS * rate_hz)
@@ -50,6 +55,7 @@ class AudioRing:
         """The caller's next audio."""
         pieces = self._pieces
         pieces.append((self.end, audio))
+        self.count += 1
         self.end = end = self.end + len(audio) // 2
         wanted = self._wanted_from
         keep_from = end - self._idle_samples
@@ -61,14 +67,19 @@ class AudioRing:
     def mark(self, mark: Mark) -> None:
         """What voice activity says now."""
         self._pieces.append((self.end, mark))
+        self.count += 1
 
-    def since(self, position: int) -> Iterator[bytes | Mark]:
-        """Everything from ``position`` on, in order; nothing may be added meanwhile."""
+    def since(self, position: int) -> list[bytes | Mark]:
+        """Everything from ``position`` on, in order."""
+        found: list[bytes | Mark] = []
         for start, piece in self._pieces:
-            if not isinstance(piece, bytes):
-                if start >= position:
-                    yield piece
-            elif start >= position:
-                yield piece
-            elif start + len(piece) // 2 > position:
-                yield piece[2 * (position - start) :]
+            if start >= position:
+                found.append(piece)
+            elif isinstance(piece, bytes) and start + len(piece) // 2 > position:
+                found.append(piece[2 * (position - start) :])
+        return found
+
+    def newer(self, count: int) -> list[bytes | Mark]:
+        """What has come since there were ``count``."""
+        new = min(self.count - count, len(self._pieces))
+        return [piece for _, piece in islice(self._pieces, len(self._pieces) - new, None)]

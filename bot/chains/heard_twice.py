@@ -40,5 +40,4 @@ def _run(known: Sequence[str], heard: Sequence[str]) -> int:
 
 
 def _key(word: str) -> str:
-    # Vowel signs of Indian scripts are no letters to ``isalnum``, but no punctuation either.
     return word.casefold().strip(".,?!।;:\"'“”‘’…-")

@@ -102,10 +102,12 @@ class Member:
         if self._closed:
             return
         self._closed = True
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CANCEL_SECONDS):
-                await self._pipeline.queue_frame(CancelFrame())
-                await self._cancelled.wait()
+        if self._started.is_set():
+            # One that has not started yet takes no frame.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CANCEL_SECONDS):
+                    await self._pipeline.queue_frame(CancelFrame())
+                    await self._cancelled.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLEANUP_SECONDS):
                 await self._pipeline.cleanup()

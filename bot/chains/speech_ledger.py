@@ -87,12 +87,17 @@ class SpeechLedger:
     def stopped(self, position: int, noticed_after_seconds: float) -> None:
         """The caller fell silent a little while ago."""
         self.speaking = False
-        if self._stretches and self._stretches[-1].end is None:
-            self._stretches[-1].end = self._before(position, noticed_after_seconds)
+        if not self._stretches or self._stretches[-1].end is not None:
+            return
+        last = self._stretches[-1]
+        last.end = self._before(position, noticed_after_seconds)
+        if last.exact and last.end <= last.start + int(SLACK_SECONDS * self._rate_hz):
+            self._stretches.pop()
+            self._forget_if_done()
 
     def interim(self) -> None:
         """Somebody hears the caller."""
-        self._interim = True
+        self._interim = self.open
 
     def final(self, text: str, until: int | None, *, finalized: bool) -> None:
         """A text came.
@@ -105,9 +110,9 @@ class SpeechLedger:
         if until is not None:
             self._drop_until(until)
         elif self.speaking:
-            # Most likely of what stood before the last pause.
+            # Of what stood before the last pause, if there was one.
+            self.vague = self.vague or len(self._stretches) == 1
             self._stretches = self._stretches[-1:]
-            self.vague = True
         elif finalized or len(self._stretches) <= 1:
             self._stretches = []
         else:

@@ -1,5 +1,7 @@
 """Between recogniser and turn-taking: reports what the caller said."""
 
+from collections.abc import Callable
+
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -18,12 +20,14 @@ class CallerTap(FrameProcessor):
 
     Args:
         reporter: Told of each interim and final text.
-        provider: Name of the recogniser, for the record.
+        provider: Tells the name of the recogniser, for the record.
         noise_counts: Whether speech that nobody understood counts while the agent speaks;
             where it takes words to interrupt, a cough must not be answered either.
     """
 
-    def __init__(self, reporter: CallReporter, provider: str, *, noise_counts: bool = True) -> None:
+    def __init__(
+        self, reporter: CallReporter, provider: Callable[[], str], *, noise_counts: bool = True
+    ) -> None:
         super().__init__(name="CallerTap", enable_direct_mode=True)
         self._reporter = reporter
         self._provider = provider
@@ -51,7 +55,7 @@ class CallerTap(FrameProcessor):
         self._reporter.caller_said(
             text,
             final=isinstance(frame, TranscriptionFrame),
-            provider=self._provider,
+            provider=self._provider(),
             confidence=_confidence(frame),
             language=str(frame.language) if frame.language else None,
         )

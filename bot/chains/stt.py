@@ -1,0 +1,396 @@
+"""Speech-to-text that goes on hearing when a vendor fails.
+
+The caller's audio of the last seconds is kept, and it is followed which of their speech has come
+back as text. When a vendor fails, the next one hears again what has none yet; turn-taking waits
+for it. See ``docs/operations.md``, "When speech-to-text fails".
+"""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from loguru import logger
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    InterruptionFrame,
+    LLMContextAssistantTurnFrame,
+    STTMetadataFrame,
+    STTMuteFrame,
+    STTUpdateSettingsFrame,
+    TranscriptionFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+
+from bot.chains.audio_ring import AudioRing
+from bot.chains.chain import Chain, OnExhausted, Vendors
+from bot.chains.failures import Failure, MemberFailed
+from bot.chains.frames import HearingBehindFrame, HearingCaughtUpFrame
+from bot.chains.heard_twice import HeardTwice
+from bot.chains.member import Member
+from bot.chains.reopening import Reopening
+from bot.chains.speech_ledger import SpeechLedger, heard_until_seconds
+from bot.reporter import CallReporter
+from config.agent import SttDeadlines
+from services.candidates import Candidate
+from services.offline.frames import UnrecognizedSpeechFrame
+
+#: What a recogniser may have use for, besides audio. The rest only passes by: an error of
+#: another stage, for one, would be taken for its own.
+FOR_SERVICES: Final = (
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    InterruptionFrame,
+    LLMContextAssistantTurnFrame,
+    STTMuteFrame,
+    STTUpdateSettingsFrame,
+)
+#: A new vendor hears so much of what went before: speech may just have begun.
+LEAD_IN_SECONDS: Final = 0.5
+#: A vendor's longest usual time from the end of speech to its text, where it does not say.
+USUAL_SECONDS: Final = 1.0
+REMEMBERED_FRAMES: Final = 128
+
+
+class SttChain(Chain):
+    """Hears the caller, whoever serves. The call never waits for a vendor to be ready.
+
+    Args:
+        vendors: Who may serve.
+        language: Our code of the language to begin with.
+        reporter: Told of every failure.
+        on_exhausted: Awaited when nobody is left to hear the caller.
+        deadlines: How long a vendor may take.
+        rate_hz: Of the caller's 16-bit mono audio, which stops here.
+    """
+
+    def __init__(
+        self,
+        vendors: Vendors,
+        *,
+        language: str,
+        reporter: CallReporter,
+        on_exhausted: OnExhausted,
+        deadlines: SttDeadlines,
+        rate_hz: int,
+    ) -> None:
+        super().__init__(vendors, language=language, reporter=reporter, on_exhausted=on_exhausted)
+        self._deadlines = deadlines
+        self._ring = AudioRing(rate_hz)
+        self._ledger = SpeechLedger(rate_hz)
+        self._member: Member | None = None
+        self._origin = 0
+        self._standby: Member | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._returning: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._given: deque[int] = deque(maxlen=REMEMBERED_FRAMES)
+        self._metadata: dict[Member, STTMetadataFrame] = {}
+        self._early: list[tuple[Frame, FrameDirection]] | None = []
+        self._behind = False
+        self._suspect: Candidate | None = None
+        self._asked_again = False
+        self._twice: HeardTwice | None = None
+
+    async def begin(self) -> None:
+        """Open a vendor beside the call's beginning, and let on what came before it."""
+        early, self._early = self._early or [], None
+        for frame, direction in early:
+            await self.push_frame(frame, direction)
+        self._open(self._plan())
+
+    # -- what the caller does -------------------------------------------------------------------
+
+    async def handle(self, frame: Frame, direction: FrameDirection) -> None:
+        """Keep and pass on audio; let all else by, and the service know of it."""
+        member = self._member
+        if isinstance(frame, InputAudioRawFrame) and direction is FrameDirection.DOWNSTREAM:
+            self._ring.add(frame.audio)
+            if member is not None:
+                await member.send(frame)
+            return
+        if isinstance(frame, VADUserStartedSpeakingFrame):
+            await self._speech_started(frame)
+        elif isinstance(frame, VADUserStoppedSpeakingFrame):
+            await self._speech_stopped(frame)
+        if self._early is not None:
+            self._early.append((frame, direction))
+            return
+        if member is not None and isinstance(frame, FOR_SERVICES):
+            self._given.append(frame.id)
+            await member.send(frame, direction)
+        await self.push_frame(frame, direction)
+
+    async def _speech_started(self, frame: VADUserStartedSpeakingFrame) -> None:
+        self._stop_timer()
+        self._ledger.started(self._ring.end, frame.start_secs)
+        self._ring.mark(frame)
+        self._ring.want(self._ledger.replay_from)
+        if self._member is None:
+            await self._fall_behind()
+
+    async def _speech_stopped(self, frame: VADUserStoppedSpeakingFrame) -> None:
+        self._ledger.stopped(self._ring.end, frame.stop_secs)
+        self._ring.mark(frame)
+        if self._ledger.open:
+            self._expect_text()
+        else:
+            await self._all_heard(at_once=False)
+
+    # -- what the vendors do --------------------------------------------------------------------
+
+    async def delivered(self, member: Member, frame: Frame, direction: FrameDirection) -> None:
+        """Take what the vendor in use says; what it was only given, or another says, is dropped."""
+        if isinstance(frame, STTMetadataFrame):
+            if direction is FrameDirection.DOWNSTREAM:
+                self._metadata[member] = frame
+                if member is self._member:
+                    await self.push_frame(frame)
+        elif member is not self._member or isinstance(frame, InputAudioRawFrame):
+            return
+        elif isinstance(frame, TranscriptionFrame):
+            await self._take_text(member, frame)
+        elif isinstance(frame, UnrecognizedSpeechFrame):
+            self._suspect = None
+            await self._nothing_understood(frame)
+        elif frame.id not in self._given:
+            if isinstance(frame, InterimTranscriptionFrame):
+                self._ledger.interim()
+            await self.push_frame(frame, direction)
+
+    async def failed(self, member: Member, failure: Failure) -> None:
+        """Replace the vendor; one that only stood by is forgotten."""
+        if member is self._standby:
+            self._standby = None
+        elif member is self._member:
+            await self._replace(member, failure)
+
+    def retire(self, member: Member) -> None:
+        """Let a member go."""
+        self._metadata.pop(member, None)
+        super().retire(member)
+
+    async def _take_text(self, member: Member, frame: TranscriptionFrame) -> None:
+        self._note_suspect()
+        self.lineup.succeeded(member.candidate)
+        heard_until = heard_until_seconds(frame)
+        until = None
+        if heard_until is not None:
+            until = self._origin + round(heard_until * self._ring.rate_hz)
+        if self._twice is not None:
+            frame.text = self._twice.rest(frame.text)
+        self._ledger.final(frame.text, until, finalized=frame.finalized)
+        if frame.text:
+            await self.push_frame(frame)
+        if self._ledger.open:
+            self._ring.want(self._ledger.replay_from)
+            if not self._ledger.speaking:
+                self._expect_text()
+        else:
+            await self._all_heard(at_once=frame.finalized)
+
+    async def _nothing_understood(self, frame: UnrecognizedSpeechFrame) -> None:
+        """Speech that has no text is over and done with."""
+        self._ledger.dismiss()
+        await self.push_frame(frame)
+        if not self._ledger.open:
+            await self._all_heard(at_once=True)
+        else:
+            self._ring.want(self._ledger.replay_from)
+
+    async def _all_heard(self, *, at_once: bool) -> None:
+        """Nothing that the caller said is without its text."""
+        self._stop_timer()
+        self._ring.want(None)
+        self._asked_again = False
+        if not self._behind:
+            self._between_utterances()
+        elif at_once:
+            await self._catch_up()
+        else:
+            self._start_timer(self._usual_seconds())
+
+    async def _fall_behind(self) -> None:
+        if not self._behind:
+            self._behind = True
+            if self._early is not None:
+                self._early.append((HearingBehindFrame(), FrameDirection.DOWNSTREAM))
+            else:
+                await self.push_frame(HearingBehindFrame())
+
+    async def _catch_up(self) -> None:
+        self._behind, self._twice = False, None
+        await self.push_frame(HearingCaughtUpFrame())
+        self._between_utterances()
+
+    # -- texts that do not come -----------------------------------------------------------------
+
+    def _expect_text(self) -> None:
+        """The caller is silent, and the vendor has to say what it heard."""
+        if self._member is not None and self._ledger.open and not self._ledger.speaking:
+            self._start_timer(max(self._deadlines.result_seconds, self._usual_seconds()))
+
+    def _usual_seconds(self) -> float:
+        metadata = self._metadata.get(self._member) if self._member is not None else None
+        return metadata.ttfs_p99_latency if metadata is not None else USUAL_SECONDS
+
+    def _start_timer(self, seconds: float) -> None:
+        self._stop_timer()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(seconds, lambda: self.spawn(self._time_is_up()))
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _time_is_up(self) -> None:
+        member, ledger = self._member, self._ledger
+        if member is None or ledger.speaking:
+            return
+        if ledger.open and ledger.owes_text() and not self._asked_again:
+            self._asked_again = True
+            self._suspect = member.candidate
+            seconds = self._deadlines.result_seconds
+            logger.info(f"stt {member.candidate.provider} gave no text within {seconds:g} s")
+            self.retire(member)
+            await self._replace(member, Failure("no_result", f"no text within {seconds:g} s"))
+        elif ledger.open and (self._asked_again or self._behind):
+            if self._asked_again:
+                self.reporter.degraded("stt", "no_result", "nobody understood the caller", None)
+            self._suspect = None
+            await self._nothing_understood(UnrecognizedSpeechFrame())
+        else:
+            ledger.dismiss()
+            await self._all_heard(at_once=True)
+
+    def _note_suspect(self) -> None:
+        """Another ear has heard the caller: who had not, has failed."""
+        suspect, self._suspect = self._suspect, None
+        if suspect is not None:
+            self.note(suspect, Failure("no_result", "another connection heard what it had not"))
+
+    # -- one vendor for another -----------------------------------------------------------------
+
+    async def _replace(self, member: Member, failure: Failure) -> None:
+        """The vendor in use is of no more use."""
+        self._member = None
+        self._stop_timer()
+        plan = self._plan()
+        plan.failed(member.candidate, failure)
+        if self._ledger.open:
+            await self._fall_behind()
+        self._open(plan)
+
+    def _plan(self) -> Reopening:
+        loop = asyncio.get_running_loop()
+        return Reopening(self.lineup, loop.time, self._deadlines.connect_seconds)
+
+    def _open(self, plan: Reopening) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._returning is not None:
+            self._returning.cancel()
+        self._opening = self.spawn(self._find_member(plan))
+
+    async def _find_member(self, plan: Reopening) -> None:
+        standby, self._standby = self._standby, None
+        if standby is not None and await self._take_over(standby):
+            return
+        while (attempt := plan.next()) is not None:
+            await asyncio.sleep(attempt.wait_seconds)
+            try:
+                member = await self.open_member(attempt.candidate, attempt.within_seconds)
+            except MemberFailed as error:
+                plan.failed(attempt.candidate, error.failure)
+                continue
+            if await self._take_over(member):
+                return
+            plan.failed(attempt.candidate, Failure("dropped", "it failed while it caught up"))
+        await self.exhausted()
+
+    async def _take_over(self, member: Member) -> bool:
+        """Have a member hear what has no text yet, and all that follows.
+
+        Returns:
+            Whether it is still there.
+        """
+        ledger, ring = self._ledger, self._ring
+        replay_from = ledger.replay_from
+        lead_in = ring.end - int(LEAD_IN_SECONDS * ring.rate_hz)
+        origin = max(ring.start, lead_in if replay_from is None else replay_from)
+        self._twice = HeardTwice(ledger.said) if ledger.vague else None
+        count, pieces = ring.count, ring.since(origin)
+        marks = [piece for piece in pieces if not isinstance(piece, bytes)]
+        if isinstance(marks[0], VADUserStoppedSpeakingFrame) if marks else ledger.speaking:
+            await member.send(VADUserStartedSpeakingFrame())
+        while pieces:
+            for piece in pieces:
+                await member.send(_frame(piece, ring.rate_hz))
+            pieces, count = ring.newer(count), ring.count
+        if not member.open:
+            return False
+        self._member, self._origin, self._opening = member, origin, None
+        self.serves(member.candidate)
+        if (metadata := self._metadata.get(member)) is not None:
+            await self.push_frame(metadata)
+        self._expect_text()
+        return True
+
+    async def _end(self) -> None:
+        self._stop_timer()
+        await super()._end()
+
+    # -- back to who is preferred ---------------------------------------------------------------
+
+    def _between_utterances(self) -> None:
+        """A good moment to go back to a better vendor, or to look whether it is there."""
+        if self._member is None or self._returning is not None or self._ledger.open:
+            return
+        if self._standby is not None:
+            self._returning = self.spawn(self._swap())
+        elif (better := self.lineup.better_than(self._member.candidate)) is not None:
+            self._returning = self.spawn(self._return_to(better))
+
+    async def _return_to(self, better: Candidate) -> None:
+        try:
+            self._standby = await self.open_member(better, self._deadlines.connect_seconds)
+        except MemberFailed:
+            return
+        finally:
+            self._returning = None
+        if not self._ledger.open:
+            await self._swap()
+
+    async def _swap(self) -> None:
+        standby, current = self._standby, self._member
+        self._standby = self._returning = None
+        if standby is None or current is None:
+            return
+        try:
+            if await self._take_over(standby):
+                self.retire(current)
+        except asyncio.CancelledError:
+            self.retire(standby)
+            raise
+
+
+def _frame(piece: bytes | Frame, rate_hz: int) -> Frame:
+    """A piece of the ring, for a service; what voice activity said gets a frame of its own."""
+    if isinstance(piece, bytes):
+        return InputAudioRawFrame(piece, rate_hz, 1)
+    if isinstance(piece, VADUserStoppedSpeakingFrame):
+        return VADUserStoppedSpeakingFrame(stop_secs=piece.stop_secs)
+    assert isinstance(piece, VADUserStartedSpeakingFrame)
+    return VADUserStartedSpeakingFrame(start_secs=piece.start_secs)
