@@ -65,6 +65,19 @@ class Announcer:
         """A phrase of the agent with its values filled in; may be empty."""
         return self._agent.render(self._agent.phrases()[name], self._variables)
 
+    def say_hold(self, number: int) -> None:
+        """Ask for patience, where the words are ready: the agent's hold messages in turn.
+
+        They are no part of the conversation.
+        """
+        names = [name for name in self._agent.phrases() if name.startswith("hold_")]
+        if names:
+            text = self.text(names[number % len(names)])
+            payload = self._phrases.wire(self._agent, text, self._wire) if text else None
+            if payload is not None:
+                self._reporter.degraded("llm", "slow_answer", "the caller was asked to wait")
+                self._speaker.say(text, payload, self._agent.tts.provider, is_answer=False)
+
     def say_ready(self, text: str, then: Mark | None = None) -> bool:
         """Speak from the cache, after what is being said.
 

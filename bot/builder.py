@@ -17,6 +17,7 @@ from bot.chains.chain import OnExhausted, Vendors
 from bot.chains.llm import LlmChain
 from bot.chains.stt import SttChain
 from bot.chains.tts import TtsChain
+from bot.hold import HoldKeeper
 from bot.processors.answer_cutter import AnswerCutter, TurnTap
 from bot.processors.caller_tap import CallerTap
 from bot.processors.output import CallOutput, OnAction
@@ -62,6 +63,7 @@ def build_call(
     wire: AudioFormat,
     speaker: Speaker,
     reporter: CallReporter,
+    hold: HoldKeeper,
     on_action: OnAction,
     on_exhausted: OnExhausted,
     breakers: BreakerBoard,
@@ -117,17 +119,28 @@ def build_call(
             stt,
             CallerTap(reporter, lambda: stt.provider, noise_counts=noise_counts(agent.turns)),
             aggregators.user(),
-            TurnTap(reporter),
+            TurnTap(reporter, partial(_ask, llm, hold)),
             llm,
-            AnswerCutter(reporter),
+            AnswerCutter(reporter, hold),
             tts,
             CallOutput(
-                speaker, reporter, wire=wire, provider=lambda: tts.provider, on_action=on_action
+                speaker,
+                reporter,
+                wire=wire,
+                provider=lambda: tts.provider,
+                hold=hold,
+                on_action=on_action,
             ),
             aggregators.assistant(),
         ]
     )
     return BuiltCall(pipeline, stt, context, aggregators.user(), llm)
+
+
+def _ask(llm: LlmChain, hold: HoldKeeper) -> None:
+    """The model was asked; one in this process answers at once, or has nothing to say."""
+    if llm.remote:
+        hold.begin()
 
 
 def _vendors(

@@ -17,6 +17,7 @@ from bot.announcer import Announcer
 from bot.builder import BuiltCall, build_call
 from bot.entrance import Entrance
 from bot.hearing import Hearing
+from bot.hold import HoldKeeper
 from bot.media import MediaSink
 from bot.phrases import PhraseCache
 from bot.pipeline_run import PipelineRun
@@ -116,6 +117,9 @@ class CallBot:
         self._announcer = Announcer(
             agent, parts.phrases, speaker, reporter, wire=spoken_format, variables=self._variables
         )
+        self._hold = HoldKeeper(
+            self.playout, agent.turns.hold_after_seconds, self._announcer.say_hold
+        )
         self._hearing = Hearing(heard_format, parts.vad, speaker, reporter, agent.stt.provider)
         self._built: BuiltCall | None = None
         self._run: PipelineRun | None = None
@@ -142,6 +146,7 @@ class CallBot:
             wire=self._wire,
             speaker=self._speaker,
             reporter=self.reporter,
+            hold=self._hold,
             on_action=self._act,
             on_exhausted=self._give_up,
             breakers=self._breakers,
@@ -273,6 +278,7 @@ class CallBot:
         """End everything this bot runs; safe to call twice."""
         if not self._stopped:
             self._stopped = True
+            self._hold.end()
             self._hearing.close()
             await self._speaker.hang_up()
         if self._run is not None:
@@ -357,6 +363,7 @@ class CallBot:
         """
         if self._ending:
             return
+        self._hold.end()
         if stage == "stt":
             self._tasks.append(asyncio.create_task(self._end_deaf(), name="end-deaf"))
         else:

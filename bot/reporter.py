@@ -165,11 +165,11 @@ class CallReporter:
                 self._tts_asked_ms = self.now_ms()
         self._emit(AgentText(at_ms=self.now_ms(), turn=self.turn, text=text, final=final))
 
-    def speech_begins(self) -> None:
-        """The first audio of an utterance was sent: close the turn's timing."""
+    def speech_begins(self, *, is_answer: bool = True) -> None:
+        """The first audio of an utterance was sent: close the turn's timing if it answers."""
         now_ms = self.now_ms()
         self.state("speaking")
-        if self._llm_asked_ms is None:
+        if self._llm_asked_ms is None or not is_answer:
             return
         self._emit(
             TurnMetrics(

@@ -74,6 +74,7 @@ class Speaker:
         context_id: str | None = None,
         in_context: bool = True,
         remember: Remember | None = None,
+        is_answer: bool = True,
     ) -> None:
         """An utterance begins; one of the same context that is still open goes on instead.
 
@@ -82,13 +83,14 @@ class Speaker:
             context_id: The synthesiser's name for it.
             in_context: Whether the pipeline adds its words to the conversation.
             remember: Given the words heard, where the pipeline does not know them.
+            is_answer: Whether the turn's waiting ends with it.
         """
         if self._current is not None:
             if self._current.context_id == context_id:
                 return
             self.end()
         turn = self._reporter.turn
-        utterance = Utterance(provider, turn, context_id, in_context, remember)
+        utterance = Utterance(provider, turn, context_id, in_context, remember, is_answer)
         self._current = utterance
         self._unreported.append(utterance)
         for announced in self._announced:
@@ -167,6 +169,7 @@ class Speaker:
         *,
         then: Mark | None = None,
         remember: Remember | None = None,
+        is_answer: bool = True,
     ) -> None:
         """Speak a phrase that is already encoded for the wire, after what is being said.
 
@@ -176,9 +179,10 @@ class Speaker:
             provider: Who synthesised it.
             then: Awaited when it was heard to its end.
             remember: Given the words heard.
+            is_answer: Whether the turn's waiting ends with it.
         """
         self.end()
-        self.begin(provider, remember=remember)
+        self.begin(provider, in_context=is_answer, remember=remember, is_answer=is_answer)
         self.announce(text)
         self.audio(payload)
         self.end(then)
@@ -221,7 +225,7 @@ class Speaker:
     async def _started(self, utterance: Utterance) -> None:
         utterance.started_ms = self._reporter.now_ms()
         self.has_spoken = True
-        self._reporter.speech_begins()
+        self._reporter.speech_begins(is_answer=utterance.is_answer)
         await self._set_speaking(True)
 
     async def _ended(self, utterance: Utterance) -> None:

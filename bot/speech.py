@@ -44,6 +44,7 @@ class Utterance:
         context_id: The synthesiser's name for it.
         in_context: Whether the pipeline adds its words to the conversation.
         remember: Adds its words to the conversation, where the pipeline does not know them.
+        is_answer: Whether it answers the caller; a request for patience does not.
         base_ms: Position of its first audio; None until there is any.
         started_ms: Session time at which the caller began to hear it; None until then.
         word_times: Whether the synthesiser tells when each word is spoken.
@@ -54,6 +55,7 @@ class Utterance:
     context_id: str | None = None
     in_context: bool = True
     remember: Remember | None = None
+    is_answer: bool = True
     base_ms: float | None = None
     started_ms: float | None = None
     word_times: bool = False

@@ -155,10 +155,13 @@ class TurnsConfig(_Section):
         default=2, ge=1, le=20, description="Prompts without an answer before the call ends."
     )
     hold_messages: tuple[Phrase, ...] = Field(
-        default=(), max_length=20, description="Said in turn while an answer is slow to come."
+        default=(),
+        max_length=20,
+        description="Said in turn while an answer is slow to come; by default one in the "
+        "agent's language.",
     )
     hold_after_seconds: float = Field(
-        default=1.5, ge=0.05, le=30, description="How slow, in seconds."
+        default=1.5, ge=0, le=30, description="How slow, in seconds; 0 says none."
     )
 
 
@@ -296,13 +299,14 @@ class AgentConfig(_Section):
             ``hold_0``, ``hold_1`` and so on.
         """
         default = phrases_for(self.language)
+        holds = self.turns.hold_messages or (default.hold,)
         return {
             "greeting": self.greeting,
             "apology": self.call.apology or default.apology,
             "no_input": self.turns.no_input_prompt or default.no_input,
             "farewell": self.call.farewell or default.farewell,
             "busy": self.call.busy or default.busy,
-            **{f"hold_{i}": text for i, text in enumerate(self.turns.hold_messages)},
+            **{f"hold_{i}": text for i, text in enumerate(holds)},
         }
 
     def fixed_phrases(self) -> dict[str, str]:

@@ -105,6 +105,11 @@ class LlmChain(Chain):
         """The Pipecat service in use."""
         return self._member.service if self._member is not None else None
 
+    @property
+    def remote(self) -> bool:
+        """Whether who answers now may keep the caller waiting."""
+        return self._member is None or self._member.candidate.remote
+
     async def begin(self) -> None:
         """Open the preferred vendor."""
         self.spawn(self._open_first())

@@ -1,5 +1,7 @@
 """Between model and synthesiser: cuts the streamed answer into speakable pieces."""
 
+from collections.abc import Callable
+
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     CancelFrame,
@@ -14,6 +16,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
+from bot.hold import HoldKeeper
 from bot.reporter import CallReporter
 from bot.text.sentences import SentenceCutter
 from bot.text.speakable import speakable
@@ -28,11 +31,13 @@ class AnswerCutter(FrameProcessor):
 
     Args:
         reporter: Told when the answer begins and what will be spoken.
+        hold: Keeps the caller company from then on, if not before.
     """
 
-    def __init__(self, reporter: CallReporter) -> None:
+    def __init__(self, reporter: CallReporter, hold: HoldKeeper) -> None:
         super().__init__(name="AnswerCutter", enable_direct_mode=True)
         self._reporter = reporter
+        self._hold = hold
         self._cutter = SentenceCutter()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -55,6 +60,7 @@ class AnswerCutter(FrameProcessor):
             if isinstance(frame, LLMFullResponseStartFrame):
                 self._cutter.reset()
                 self._reporter.answer_begins()
+                self._hold.begin()
             elif isinstance(frame, (InterruptionFrame, EndFrame, CancelFrame)):
                 self._cutter.reset()
             await self.push_frame(frame, direction)
@@ -73,15 +79,18 @@ class TurnTap(FrameProcessor):
 
     Args:
         reporter: Told of each request.
+        on_asked: Called with each.
     """
 
-    def __init__(self, reporter: CallReporter) -> None:
+    def __init__(self, reporter: CallReporter, on_asked: Callable[[], None]) -> None:
         super().__init__(name="TurnTap", enable_direct_mode=True)
         self._reporter = reporter
+        self._on_asked = on_asked
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Note requests; pass everything on."""
         await super().process_frame(frame, direction)
         if isinstance(frame, LLMContextFrame) and direction is FrameDirection.DOWNSTREAM:
             self._reporter.asked_llm()
+            self._on_asked()
         await self.push_frame(frame, direction)

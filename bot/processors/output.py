@@ -30,6 +30,7 @@ from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.audio_rate import RateMatcher
 from bot.chains.tts import PieceCutFrame
+from bot.hold import HoldKeeper
 from bot.reporter import CallReporter
 from bot.speaker import Speaker
 from serializer.codecs import AudioFormat
@@ -68,6 +69,7 @@ class CallOutput(FrameProcessor):
         reporter: Told of audio at an unexpected rate, once.
         wire: Codec of the line; the pipeline's output rate equals its rate.
         provider: Tells the name of the synthesiser, for the record.
+        hold: Told when an answer is complete or cut.
         on_action: Awaited when an end or a transfer is due, after its words were heard.
     """
 
@@ -78,6 +80,7 @@ class CallOutput(FrameProcessor):
         *,
         wire: AudioFormat,
         provider: Callable[[], str],
+        hold: HoldKeeper,
         on_action: OnAction,
     ) -> None:
         super().__init__(name="CallOutput")
@@ -86,6 +89,7 @@ class CallOutput(FrameProcessor):
         self._wire = wire
         self._rates = RateMatcher(wire.rate_hz)
         self._provider = provider
+        self._hold = hold
         self._on_action = on_action
         self._context_id: str | None = None
         self._cut_contexts: deque[str] = deque(maxlen=REMEMBERED_CUTS)
@@ -131,6 +135,7 @@ class CallOutput(FrameProcessor):
             case LLMFullResponseEndFrame():
                 # Behind all contexts of the answer: one that was not stopped is over.
                 self._close()
+                self._hold.end()
                 self._after_heard(frame)
             case _:
                 self._after_heard(frame)
@@ -201,6 +206,7 @@ class CallOutput(FrameProcessor):
             self._cut_contexts.append(self._context_id)
         self._context_id = None
         self._rates.reset()
+        self._hold.end()
         cut = await self._speaker.interrupt()
         if cut.unremembered:
             await self.push_frame(HeardTextFrame(cut.unremembered, text_type=TextType.SENTENCE))

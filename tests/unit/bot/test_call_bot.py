@@ -22,6 +22,7 @@ from tests.virtual_time import virtual_time
 
 GREETING = "Welcome to the line."
 APOLOGY = phrases_for("en-IN").apology
+HOLD = phrases_for("en-IN").hold
 SILENCE = MULAW_8K.silence(20)
 
 
@@ -363,7 +364,7 @@ async def test_a_voice_that_gives_nothing_leaves_nothing_hanging(tmp_path: Path)
         await asyncio.sleep(0.1)
         await call.user_says("hello")
         await asyncio.sleep(20)
-        assert [words for words, _ in call.spoken()] == [APOLOGY, "Are you still there?"]
+        assert [words for words, _ in call.spoken()] == [HOLD, APOLOGY, "Are you still there?"]
         assert call.bot._speaker._unreported == type(call.bot._speaker._unreported)()
         assert await call.bot.goodbye()
         assert any(event.stage == "tts" for event in call.of(Degraded))

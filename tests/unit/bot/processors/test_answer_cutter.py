@@ -13,9 +13,11 @@ from pipecat.frames.frames import (
 from pipecat.tests.utils import run_test
 
 from bot.events import AgentText, CallEvent
+from bot.hold import HoldKeeper
 from bot.processors.answer_cutter import AnswerCutter
 from bot.reporter import CallReporter
 from services.actions import CallActionFrame
+from tests.unit.bot.fakes import make_mouth
 
 
 async def cut(*frames: Frame) -> tuple[list[Frame], list[tuple[str, bool]]]:
@@ -23,7 +25,8 @@ async def cut(*frames: Frame) -> tuple[list[Frame], list[tuple[str, bool]]]:
     events: list[CallEvent] = []
     reporter = CallReporter("en-IN")
     reporter.begin(events.append, asyncio.get_running_loop().time())
-    down, _ = await run_test(AnswerCutter(reporter), frames_to_send=list(frames))
+    hold = HoldKeeper(make_mouth().playout, 0, lambda _number: None)
+    down, _ = await run_test(AnswerCutter(reporter, hold), frames_to_send=list(frames))
     told = [(event.text, event.final) for event in events if isinstance(event, AgentText)]
     return list(down), told
 

@@ -23,6 +23,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
+from bot.hold import HoldKeeper
 from bot.pipeline_run import PipelineRun
 from bot.processors.output import CallOutput, HeardTextFrame
 from serializer.codecs import MULAW_8K
@@ -75,8 +76,9 @@ async def make_output() -> AsyncIterator[Output]:
     async def act(frame: CallActionFrame) -> None:
         actions.append(frame)
 
+    hold = HoldKeeper(mouth.playout, 0, lambda _number: None)
     output = CallOutput(
-        mouth.speaker, mouth.reporter, wire=MULAW_8K, provider=lambda: "p", on_action=act
+        mouth.speaker, mouth.reporter, wire=MULAW_8K, provider=lambda: "p", hold=hold, on_action=act
     )
     before, after = Collector(), Collector()
     run = PipelineRun(Pipeline([before, output, after]), rate_in_hz=8000, rate_out_hz=8000)
