@@ -14,6 +14,7 @@ VENDORS = (
     "bhashini",
     "cartesia",
     "deepgram",
+    "elevenlabs",
     "espeak",
     "kenpath",
     "offline",

@@ -30,12 +30,14 @@ from simulators.behaviour import Behaviour
 from simulators.bhashini import BhashiniSimulator
 from simulators.cartesia import CartesiaSimulator
 from simulators.deepgram import DeepgramSimulator, Timing, Utterance
+from simulators.elevenlabs import ElevenLabsSimulator
 from simulators.kenpath import KenpathSimulator
 from simulators.openai import OpenAISimulator, Reply, ToolCall
 from simulators.sarvam import SarvamSimulator
 
 _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "deepgram": DeepgramSimulator,
+    "elevenlabs": ElevenLabsSimulator,
     "openai": OpenAISimulator,
     "cartesia": CartesiaSimulator,
     "ai4bharat-stt": AI4BharatSTTSimulator,
@@ -48,6 +50,7 @@ _VENDORS: Final[Mapping[str, type[Simulator]]] = {
 }
 _ENVIRONMENT: Final = {
     "deepgram": "DEEPGRAM_BASE_URL",
+    "elevenlabs": "ELEVENLABS_BASE_URL",
     "openai": "OPENAI_BASE_URL",
     "cartesia": "CARTESIA_BASE_URL",
     "ai4bharat-stt": "INDIC_STT_SERVER_URL",

@@ -20,7 +20,7 @@ from config.errors import ConfigError
 from services.connections import CONNECT_SECONDS, FailsAloud, socket_root
 from services.context import ServiceContext
 from services.deepgram import DeepgramFluxSTTOptions
-from services.deepgram.unheard import Unheard
+from services.unheard import Unheard
 
 _PROPOSALS = (ProposedUserStartedSpeakingFrame, ProposedUserStoppedSpeakingFrame)
 

@@ -28,7 +28,7 @@ from services.clients import SharedClients
 from services.connections import category_of, connect_options, socket_root
 from services.context import ServiceContext
 from services.deepgram import DeepgramSTTOptions
-from services.deepgram.unheard import Unheard
+from services.unheard import Unheard
 
 #: Deepgram closes a connection on which nothing comes for ten seconds, and asks for this.
 KEEPALIVE_SECONDS: Final = 4.0

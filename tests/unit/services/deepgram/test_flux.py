@@ -13,7 +13,8 @@ from pipecat.frames.frames import (
 )
 
 from config.errors import ConfigError
-from services.deepgram import DeepgramFluxSTTOptions, unheard
+from services import unheard
+from services.deepgram import DeepgramFluxSTTOptions
 from services.deepgram.flux import build_stt
 from services.offline.frames import UnrecognizedSpeechFrame
 from simulators.deepgram import DeepgramSimulator

@@ -16,7 +16,8 @@ from pipecat.frames.frames import (
 
 from config.errors import ConfigError
 from config.resolve import provider_language
-from services.deepgram import SPECS, DeepgramSTTOptions, unheard
+from services import unheard
+from services.deepgram import SPECS, DeepgramSTTOptions
 from services.deepgram import stt as deepgram_stt
 from services.deepgram.stt import build_stt, http_clients, server_address
 from services.offline.frames import UnrecognizedSpeechFrame

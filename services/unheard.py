@@ -1,4 +1,4 @@
-"""Notices speech that Deepgram has no words for, and says so."""
+"""Notices speech that a streaming recogniser has no words for, and says so."""
 
 import asyncio
 from typing import Final
@@ -7,7 +7,7 @@ from pipecat.services.stt_service import STTService
 
 from services.offline.frames import UnrecognizedSpeechFrame
 
-#: Deepgram need not answer a ``Finalize`` that leaves it nothing to do; longer than its answers
+#: A recogniser that is asked for the rest need not answer where there is none; longer than answers
 #: take (99 in 100 within 0.35 s).
 ANSWER_SECONDS: Final = 0.8
 

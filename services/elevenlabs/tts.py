@@ -1,0 +1,146 @@
+"""ElevenLabs text-to-speech: Pipecat's streaming service in a call, one request outside one."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import aiohttp
+from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
+from pipecat.services.elevenlabs.tts_base import ELEVENLABS_MODEL_LANGUAGES
+from pipecat.utils.errors import ErrorCategory
+
+from config.errors import ConfigError
+from services.connections import CONNECT_SECONDS, FailsAloud, socket_root
+from services.context import ServiceContext
+from services.elevenlabs import ElevenLabsTTSOptions
+from services.elevenlabs.failures import CATEGORIES, FAILURES, read
+
+#: Best first: the quickest on the telephone.
+_PREFERRED: Final = ("eleven_flash_v2_5", "eleven_v3_conversational", "eleven_v4_turbo")
+_LIMITS: Final = aiohttp.ClientTimeout(total=20, sock_connect=CONNECT_SECONDS, sock_read=10)
+
+
+class StreamingTTSService(FailsAloud, ElevenLabsTTSService):
+    """Pipecat's service, with word times.
+
+    Pipecat's own passes over ElevenLabs' errors, and lets what still comes of an interrupted
+    sentence move the clock of the next one's words.
+    """
+
+    def _get_websocket(self) -> "_Checked":
+        socket = super()._get_websocket()  # type: ignore[no-untyped-call]
+        return _Checked(socket, self)
+
+    async def wanted(self, message: dict[str, Any]) -> bool:
+        """Whether Pipecat should see a message; an error is reported."""
+        if message.get("error"):
+            category = CATEGORIES.get(str(message["error"]), ErrorCategory.SERVER)
+            reason = f"{message['error']}: {message.get('message')}"
+            await self.push_error(f"ElevenLabs tts: {reason}", category=category)
+            return False
+        context_id = message.get("contextId")
+        return isinstance(context_id, str) and self.audio_context_available(context_id)
+
+
+class _Checked:
+    """A socket whose messages are looked at before Pipecat sees them."""
+
+    def __init__(self, socket: Any, service: StreamingTTSService) -> None:
+        self._socket = socket
+        self._service = service
+
+    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+        async for message in self._socket:
+            if await self._service.wanted(read(message)):
+                yield message
+
+    async def send(self, message: str) -> None:
+        """Hand a message on."""
+        await self._socket.send(message)
+
+
+def build_tts(options: ElevenLabsTTSOptions, context: ServiceContext) -> StreamingTTSService:
+    """A streaming synthesiser for one call, at the line's own rate.
+
+    Raises:
+        ConfigError: The address is none, or the model does not speak the language.
+    """
+    return StreamingTTSService(
+        api_key=_key(context),
+        url=_root(context),
+        sample_rate=context.rate_hz,
+        reconnect_on_error=False,
+        settings=ElevenLabsTTSService.Settings(
+            model=model_for(options, context),
+            voice=options.voice,
+            language=context.vendor_language,
+            **_voice_settings(options),
+        ),
+    )
+
+
+async def render(options: ElevenLabsTTSOptions, context: ServiceContext, text: str) -> bytes:
+    """Speak one phrase outside a call.
+
+    Returns:
+        16-bit little-endian mono samples at ``context.rate_hz``.
+
+    Raises:
+        ConfigError: The address is none, or the model does not speak the language.
+        ProviderError: ElevenLabs refused, failed or could not be reached.
+    """
+    body: dict[str, Any] = {
+        "text": text,
+        "model_id": model_for(options, context),
+        "language_code": context.vendor_language,
+    }
+    if voice_settings := _voice_settings(options):
+        body["voice_settings"] = voice_settings
+    root = _root(context).replace("ws", "http", 1)
+    try:
+        async with context.http.post(
+            f"{root}/v1/text-to-speech/{options.voice}",
+            params={"output_format": f"pcm_{context.rate_hz}"},
+            json=body,
+            headers={"xi-api-key": _key(context)},
+            timeout=_LIMITS,
+            allow_redirects=False,
+        ) as answer:
+            if answer.status != 200:
+                raise FAILURES.refused("tts", answer.status)
+            pcm = await answer.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise FAILURES.failure("tts", "unreachable", type(error).__name__) from error
+    if not pcm:
+        raise FAILURES.failure("tts", "empty", "no sound came")
+    return pcm[: len(pcm) & ~1]
+
+
+def model_for(options: ElevenLabsTTSOptions, context: ServiceContext) -> str:
+    """The model that was asked for, or the quickest that speaks the language.
+
+    Raises:
+        ConfigError: The one asked for does not.
+    """
+    language = context.vendor_language or "en"
+    for model in (options.model,) if options.model else _PREFERRED:
+        if language in ELEVENLABS_MODEL_LANGUAGES[model]:
+            return model
+    raise ConfigError(f"tts.elevenlabs.model: {options.model} does not speak {context.language}")
+
+
+def _voice_settings(options: ElevenLabsTTSOptions) -> dict[str, Any]:
+    given = {
+        "stability": options.stability,
+        "similarity_boost": options.similarity_boost,
+        "style": options.style,
+        "speed": options.speed,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _root(context: ServiceContext) -> str:
+    return socket_root("tts.elevenlabs.base_url", context.base_url, "/v1")
+
+
+def _key(context: ServiceContext) -> str:
+    return context.api_key.get_secret_value() if context.api_key else ""
