@@ -1,6 +1,7 @@
-"""Sarvam AI: streaming text-to-speech (bulbul models) in eleven languages.
+"""Sarvam AI: speech-to-text (saaras), chat models, and text-to-speech (bulbul).
 
-Wire facts: docs.sarvam.ai, text-to-speech stream.
+Wire facts: docs.sarvam.ai, speech-to-text realtime, chat completions v1 and v2, text-to-speech
+stream; and Pipecat 1.14's clients.
 """
 
 from collections.abc import Collection
@@ -10,7 +11,72 @@ from pydantic import AliasChoices, Field
 
 from config.providers import KeyedProviderOptions, ProviderSpec, WireFormat
 
-__all__ = ["SPECS", "SarvamTTSOptions"]
+__all__ = ["SPECS", "SarvamLLMOptions", "SarvamSTTOptions", "SarvamTTSOptions"]
+
+
+class SarvamSTTOptions(KeyedProviderOptions):
+    """Options of ``stt.sarvam``."""
+
+    model: Literal["saaras:v3-realtime", "saaras:v4"] = Field(
+        default="saaras:v3-realtime", description="Model of the realtime interface."
+    )
+    mode: Literal["transcribe", "verbatim", "codemix", "translit", "translate"] = Field(
+        default="transcribe",
+        description="What is written: the words in their script; every sound; English words in "
+        "Latin script; all in Latin script; an English translation.",
+    )
+    stream_type: Literal["fast", "balanced", "simulated"] = Field(
+        default="fast", description="How soon texts come: fast, or balanced with care."
+    )
+    prompt: str | None = Field(
+        default=None, max_length=1000, description="What calls are about, as a hint."
+    )
+    keyterms: tuple[str, ...] = Field(
+        default=(), max_length=50, description="Names and terms to listen for (saaras:v4)."
+    )
+
+    def problems_with(
+        self, *, variables: Collection[str], transfer_targets: Collection[str]
+    ) -> list[str]:
+        """Hints that the chosen model doesn't take."""
+        if self.keyterms and self.model != "saaras:v4":
+            return [f"keyterms: {self.model} takes none; saaras:v4 does"]
+        return [
+            f"keyterms: {term[:20]}… is longer than 64 characters"
+            for term in self.keyterms
+            if len(term) > 64
+        ]
+
+
+class SarvamLLMOptions(KeyedProviderOptions):
+    """Options of ``llm.sarvam``."""
+
+    model: Literal[
+        "sarvam-105b-conversations", "sarvam-105b", "gemma4", "glm5.3", "deepseekv4.1-flash"
+    ] = Field(
+        default="sarvam-105b-conversations",
+        description="Model; sarvam-105b-conversations is made for talk and doesn't think first.",
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="How free its answers are; the model's own default."
+    )
+    top_p: float | None = Field(default=None, gt=0, le=1, description="Nucleus sampling.")
+    max_tokens: int | None = Field(
+        default=None, ge=1, le=16_384, description="Longest answer, in tokens."
+    )
+    reasoning_effort: Literal["low", "medium", "high"] | None = Field(
+        default=None,
+        description="How long it thinks before it answers; by default as little as the model "
+        "can do with.",
+    )
+
+    def problems_with(
+        self, *, variables: Collection[str], transfer_targets: Collection[str]
+    ) -> list[str]:
+        """An effort of a model that doesn't think."""
+        if self.reasoning_effort and self.model == "sarvam-105b-conversations":
+            return [f"reasoning_effort: {self.model} doesn't think"]
+        return []
 
 
 class SarvamTTSOptions(KeyedProviderOptions):
@@ -65,7 +131,47 @@ _TTS_LANGUAGES = {
     "te": "te-IN",
 }
 
+#: The 22 scheduled languages and Indian English. Odia is ``or-IN`` in the realtime interface.
+_STT_LANGUAGES = {
+    code: code if code == "en-IN" else f"{code}-IN"
+    for code in (
+        *("as", "bn", "brx", "doi", "en-IN", "gu", "hi", "kn", "kok", "ks", "mai", "ml"),
+        *("mni", "mr", "ne", "or", "pa", "sa", "sat", "sd", "ta", "te", "ur"),
+    )
+}
+
 SPECS = (
+    ProviderSpec(
+        kind="stt",
+        name="sarvam",
+        title="Sarvam AI",
+        options=SarvamSTTOptions,
+        build="services.sarvam.stt:build_stt",
+        languages=_STT_LANGUAGES,
+        wire_formats=(
+            WireFormat(encoding="pcm", rate_hz=8000),
+            WireFormat(encoding="pcm", rate_hz=16000),
+        ),
+        secret_env="SARVAM_API_KEY",
+        backend_model="Sarvam",
+        base_url_env="SARVAM_BASE_URL",
+        default_base_url="https://api.sarvam.ai",
+        packages=("websockets",),
+        install="pip install websockets",
+    ),
+    ProviderSpec(
+        kind="llm",
+        name="sarvam",
+        title="Sarvam AI",
+        options=SarvamLLMOptions,
+        build="services.sarvam.llm:build_llm",
+        secret_env="SARVAM_API_KEY",
+        backend_model="Sarvam",
+        base_url_env="SARVAM_BASE_URL",
+        default_base_url="https://api.sarvam.ai",
+        packages=("openai",),
+        install="pip install openai",
+    ),
     ProviderSpec(
         kind="tts",
         name="sarvam",

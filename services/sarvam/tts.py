@@ -1,15 +1,34 @@
-"""Sarvam text-to-speech through Pipecat's own streaming service."""
+"""Sarvam text-to-speech through Pipecat's own streaming service.
+
+Wire facts: docs.sarvam.ai, text-to-speech stream. A socket without messages is closed after a
+minute; Pipecat sends a ``ping`` every 20 s.
+"""
 
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from pipecat.services.sarvam.tts import SarvamTTSService
 
-from config.errors import ConfigError
 from services.context import ServiceContext
 from services.sarvam import SarvamTTSOptions
+from services.sarvam.addresses import TTS_PATH, socket_address
+from services.sarvam.failures import FAILURES, kind_of, words_of
+from services.sockets import SpeakingSocketFailures
 
-_PATH = "/text-to-speech/ws"
+
+class PromptSarvamTTSService(SpeakingSocketFailures, SarvamTTSService):
+    """Pipecat's service, which tells of each failure at once and with its cause.
+
+    Pipecat loses the code of Sarvam's errors, and drops text for a lost connection in silence.
+    """
+
+    failures = FAILURES
+
+    def check(self, message: dict[str, Any]) -> None:
+        """Let Sarvam's errors end the listening."""
+        if message.get("type") == "error":
+            data = message.get("data")
+            told = data if isinstance(data, dict) else message
+            raise self._failure(kind_of(told), words_of(told))
 
 
 def build_tts(options: SarvamTTSOptions, context: ServiceContext) -> SarvamTTSService:
@@ -28,11 +47,12 @@ def build_tts(options: SarvamTTSOptions, context: ServiceContext) -> SarvamTTSSe
         "loudness": options.loudness,
     }
     settings = {name: value for name, value in given.items() if value is not None}
-    return SarvamTTSService(
+    return PromptSarvamTTSService(
         api_key=context.api_key.get_secret_value() if context.api_key else "",
         url=websocket_url(context.base_url),
         # Without it, 24 kHz whatever the pipeline's rate.
         sample_rate=context.rate_hz,
+        reconnect_on_error=False,
         settings=SarvamTTSService.Settings(**settings),
     )
 
@@ -46,9 +66,4 @@ def websocket_url(base_url: str | None) -> str:
     Raises:
         ConfigError: It is no address.
     """
-    parts = urlsplit((base_url or "").strip())
-    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
-        raise ConfigError(f"tts.sarvam.base_url must begin with https:// or wss://: {base_url}")
-    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
-    path = parts.path.rstrip("/").removesuffix(_PATH)
-    return urlunsplit((scheme, parts.netloc, f"{path}{_PATH}", "", ""))
+    return socket_address(base_url, "tts", TTS_PATH)

@@ -1,6 +1,7 @@
-"""A stand-in for Sarvam's streaming text-to-speech."""
+"""A stand-in for Sarvam: realtime speech-to-text, chat, and streaming text-to-speech."""
 
+from simulators.sarvam.recognition import HeardSpeech
 from simulators.sarvam.server import SarvamSimulator
 from simulators.sarvam.session import Spoken
 
-__all__ = ["SarvamSimulator", "Spoken"]
+__all__ = ["HeardSpeech", "SarvamSimulator", "Spoken"]

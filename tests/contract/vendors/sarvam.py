@@ -3,5 +3,7 @@
 from simulators.sarvam import SarvamSimulator
 
 SIMULATORS = {
+    ("stt", "sarvam"): SarvamSimulator,
+    ("llm", "sarvam"): SarvamSimulator,
     ("tts", "sarvam"): lambda: SarvamSimulator(speed=50),
 }

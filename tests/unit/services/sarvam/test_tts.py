@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
+    ErrorFrame,
     InterruptionFrame,
     TTSAudioRawFrame,
     TTSSpeakFrame,
     TTSStoppedFrame,
 )
+from pipecat.utils.errors import ErrorCategory
 
 from config.agent_file import read_agent
 from config.errors import ConfigError
@@ -103,8 +105,42 @@ async def test_an_error_in_mid_sentence_is_reported(http: aiohttp.ClientSession,
         here = context(http, simulator.base_url, vendor_language="hi-IN", key=key)
         async with on_the_line(build_tts(SarvamTTSOptions(), here)) as line:
             await line.send(TTSSpeakFrame(TEXT))
-            await line.until(lambda: line.errors)
-        assert "synthesis failed" in str(line.errors)
+            error = await line.first(ErrorFrame)
+        assert "synthesis failed" in error.error
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "category"),
+    [
+        (Behaviour(refuse_status=429, retry_after_seconds=7), ErrorCategory.RATE_LIMIT),
+        (Behaviour(refuse_status=500), ErrorCategory.SERVER),
+        (Behaviour(drop_after_ms=0), ErrorCategory.CONNECTIVITY),
+        (Behaviour(drop_after_bytes=1_600), ErrorCategory.CONNECTIVITY),
+        (Behaviour(drop_after_bytes=1_600, drop_code=1000), ErrorCategory.CONNECTIVITY),
+        (Behaviour(error_after_bytes=1_600), ErrorCategory.SERVER),
+        (Behaviour(garbage_frames=1), ErrorCategory.SERVER),
+        (Behaviour(garbage_frames=6), ErrorCategory.SERVER),
+    ],
+    ids=str,
+)
+async def test_every_failure_is_told_and_the_next_text_is_spoken(
+    http: aiohttp.ClientSession, key: str, behaviour: Behaviour, category: ErrorCategory
+) -> None:
+    """Pipecat opens a connection for it too, but then hears nothing that comes over it."""
+    async with SarvamSimulator(speed=50, script=[behaviour]) as simulator:
+        here = context(http, simulator.base_url, vendor_language="hi-IN", key=key)
+        async with on_the_line(build_tts(SarvamTTSOptions(), here)) as line:
+            if behaviour.refuse_status is None and behaviour.drop_after_ms is None:
+                await line.send(TTSSpeakFrame(TEXT))
+            error = await line.first(ErrorFrame)
+            assert error.category is category
+            assert len(simulator.connections) == 1
+            line.frames.clear()
+            await line.send(InterruptionFrame(), TTSSpeakFrame("दूसरा वाक्य।"))
+            await line.until(lambda: line.audio)
+        if behaviour.retry_after_seconds:
+            assert error.exception is not None
+            assert error.exception.response.headers["retry-after"] == "7"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
