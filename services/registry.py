@@ -11,16 +11,21 @@ from config.providers import ProviderCatalog, ProviderSpec
 VENDORS = (
     "ai4bharat",
     "anthropic",
+    "azure_openai",
     "bhashini",
     "cartesia",
     "deepgram",
     "elevenlabs",
     "espeak",
+    "groq",
     "kenpath",
     "offline",
+    "ollama",
     "openai",
+    "openrouter",
     "sarvam",
     "script",
+    "xai",
 )
 
 

@@ -32,13 +32,23 @@ from simulators.cartesia import CartesiaSimulator
 from simulators.deepgram import DeepgramSimulator, Timing, Utterance
 from simulators.elevenlabs import ElevenLabsSimulator
 from simulators.kenpath import KenpathSimulator
-from simulators.openai import OpenAISimulator, Reply, ToolCall
+from simulators.openai import (
+    AzureOpenAISimulator,
+    GroqSimulator,
+    OpenAISimulator,
+    OpenRouterSimulator,
+    Reply,
+    ToolCall,
+)
 from simulators.sarvam import SarvamSimulator
 
 _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "deepgram": DeepgramSimulator,
     "elevenlabs": ElevenLabsSimulator,
     "openai": OpenAISimulator,
+    "azure-openai": AzureOpenAISimulator,
+    "groq": GroqSimulator,
+    "openrouter": OpenRouterSimulator,
     "cartesia": CartesiaSimulator,
     "ai4bharat-stt": AI4BharatSTTSimulator,
     "ai4bharat-tts": AI4BharatTTSSimulator,
@@ -52,6 +62,9 @@ _ENVIRONMENT: Final = {
     "deepgram": "DEEPGRAM_BASE_URL",
     "elevenlabs": "ELEVENLABS_BASE_URL",
     "openai": "OPENAI_BASE_URL",
+    "azure-openai": "AZURE_OPENAI_ENDPOINT",
+    "groq": "GROQ_BASE_URL",
+    "openrouter": "OPENROUTER_BASE_URL",
     "cartesia": "CARTESIA_BASE_URL",
     "ai4bharat-stt": "INDIC_STT_SERVER_URL",
     "ai4bharat-tts": "INDIC_TTS_SERVER_URL",

@@ -49,6 +49,9 @@ async def test_all_of_them_listen_and_end_with_their_parent(
         assert set(told["env"]) == {
             "DEEPGRAM_BASE_URL",
             "OPENAI_BASE_URL",
+            "AZURE_OPENAI_ENDPOINT",
+            "GROQ_BASE_URL",
+            "OPENROUTER_BASE_URL",
             "CARTESIA_BASE_URL",
             "INDIC_STT_SERVER_URL",
             "INDIC_TTS_SERVER_URL",
