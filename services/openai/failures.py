@@ -6,6 +6,7 @@ The package's own exceptions go on to the call as they are: their ``response`` h
 
 import json
 
+import httpx2
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 from pipecat.utils.http import TIMEOUT_EXCEPTIONS
@@ -21,6 +22,8 @@ _CODES = {
 }
 _MAX_CODE_CHARS = 60
 _TIMEOUTS: tuple[type[Exception], ...] = (TimeoutError, *TIMEOUT_EXCEPTIONS)
+#: The package passes on what its HTTP client raises while a body that is no stream is read.
+_LOST: tuple[type[Exception], ...] = (APIConnectionError, httpx2.RequestError, OSError)
 
 
 class BrokenAnswerError(Exception):
@@ -34,12 +37,13 @@ FAILURES: tuple[type[Exception], ...] = (
     json.JSONDecodeError,
     UnicodeDecodeError,
     *_TIMEOUTS,
+    *_LOST,
 )
 
 
 def category_of(error: Exception) -> ErrorCategory | None:
     """Pipecat's word for it; None where it is nothing of :data:`FAILURES`."""
-    if isinstance(error, (APIConnectionError, *_TIMEOUTS)):
+    if isinstance(error, (*_LOST, *_TIMEOUTS)):
         return ErrorCategory.CONNECTIVITY
     named = _CODES.get(_code(error) or "")
     if isinstance(error, APIStatusError):
@@ -79,7 +83,7 @@ def provider_error(
 def _deed(error: Exception) -> str:
     if isinstance(error, (APITimeoutError, *_TIMEOUTS)):
         return "no answer in time"
-    if isinstance(error, APIConnectionError):
+    if isinstance(error, _LOST):
         return "it could not be reached, or hung up"
     code = _code(error)
     reason = f" ({code})" if code else ""

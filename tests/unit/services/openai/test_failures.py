@@ -1,10 +1,11 @@
 """Every way in which a model fails: told once, by its kind, and never without an end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 import pytest
+from aiohttp import web
 from openai import APIConnectionError, APIError, APIStatusError
 from pipecat.frames.frames import (
     ErrorFrame,
@@ -29,6 +30,7 @@ from services.openrouter import OpenRouterLLMOptions
 from services.openrouter.llm import build_llm as build_openrouter
 from services.xai import XAILLMOptions
 from services.xai.llm import build_llm as build_xai
+from simulators.base import json_response
 from simulators.behaviour import Behaviour
 from simulators.openai import GroqSimulator, OpenAISimulator, OpenRouterSimulator, Reply
 from tests.unit.services.calls import Line, context, on_the_line
@@ -169,10 +171,9 @@ async def test_a_quota_that_is_used_up_is_told_from_a_busy_server(
     http: aiohttp.ClientSession,
 ) -> None:
     class Spent(OpenAISimulator):
-        def error_response(self, status, headers):  # type: ignore[no-untyped-def]
-            response = super().error_response(status, headers)
-            response.body = response.body.replace(b"rate_limit_exceeded", b"insufficient_quota")
-            return response
+        def error_response(self, status: int, headers: Mapping[str, str]) -> web.Response:
+            error = {"message": "x", "type": "insufficient_quota", "code": "insufficient_quota"}
+            return json_response({"error": error}, status=status, headers=headers)
 
     async with Spent(behaviour=Behaviour(refuse_status=429)) as simulator:
         llm = build_llm(OpenAILLMOptions(), context(http, simulator.base_url, key="k"))

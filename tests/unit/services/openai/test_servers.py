@@ -168,15 +168,9 @@ def test_a_file_from_before_ollama_was_a_provider_of_its_own_still_loads() -> No
 
 
 def voicera(model: dict[str, Any]) -> AgentConfig:
+    spoken = {"name": "OpenAI", "language": "Hindi"}
     return agent(
-        **{
-            "stt": None,
-            "tts": None,
-            "language": "Hindi",
-            "stt_model": {"name": "OpenAI", "language": "Hindi"},
-            "tts_model": {"name": "OpenAI", "language": "Hindi"},
-            "llm_model": model,
-        }
+        stt=None, tts=None, language="Hindi", stt_model=spoken, tts_model=spoken, llm_model=model
     )
 
 

@@ -1,0 +1,132 @@
+"""Utterances read by OpenAI and by Groq, in one request each."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from pipecat.frames.frames import ErrorFrame, InputAudioRawFrame, TranscriptionFrame
+from pipecat.utils.errors import ErrorCategory
+
+from services.clients import close_shared_clients
+from services.groq import GroqSTTOptions
+from services.groq.stt import build_stt as build_groq
+from services.offline.frames import UnrecognizedSpeechFrame
+from services.openai import OpenAISTTOptions
+from services.openai.options import WHISPER_LANGUAGES
+from services.openai.stt import build_stt
+from simulators.behaviour import Behaviour
+from simulators.openai import GroqSimulator, OpenAISimulator
+from tests.unit.services.calls import context, on_the_line
+from tests.unit.services.openai.speech import say
+
+VENDORS: dict[str, Any] = {
+    "openai": (OpenAISimulator, build_stt, OpenAISTTOptions),
+    "groq": (GroqSimulator, build_groq, GroqSTTOptions),
+}
+every = pytest.mark.parametrize("vendor", VENDORS)
+
+
+@pytest.fixture(autouse=True)
+async def no_clients_left() -> AsyncIterator[None]:
+    yield
+    await close_shared_clients()
+
+
+@every
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000])
+async def test_speech_becomes_a_finalized_text_and_audio_stops_here(
+    http: aiohttp.ClientSession, key: str, vendor: str, rate_hz: int
+) -> None:
+    make, build, options = VENDORS[vendor]
+    async with make(texts=["வணக்கம்", "நன்றி"], api_key=key) as simulator:
+        given = options(prompt="சென்னை", temperature=0.2)
+        stt = build(given, context(http, simulator.base_url, "ta", rate_hz, key=key))
+        async with on_the_line(stt, rate_hz) as line:
+            await say(line, rate_hz=rate_hz)
+            await say(line, rate_hz=rate_hz)
+            await line.first(TranscriptionFrame, 2)
+        frames = line.of(TranscriptionFrame)
+        assert [(f.text, f.finalized) for f in frames] == [("வணக்கம்", True), ("நன்றி", True)]
+        assert line.of(InputAudioRawFrame) == []
+        heard = simulator.heard[0]
+        assert (heard.language, heard.rate_hz, heard.prompt) == ("ta", rate_hz, "சென்னை")
+        assert heard.model == given.model
+        # With half a second of silence behind it.
+        assert heard.duration_ms == pytest.approx(1100, abs=50)
+        assert simulator.violations == []
+        assert line.errors == []
+
+
+@every
+@pytest.mark.parametrize("code", sorted(WHISPER_LANGUAGES))
+async def test_every_language_is_one_that_the_model_knows(
+    http: aiohttp.ClientSession, vendor: str, code: str
+) -> None:
+    make, build, options = VENDORS[vendor]
+    async with make(texts=["x"]) as simulator:
+        language = WHISPER_LANGUAGES[code]
+        call = context(http, simulator.base_url, code, vendor_language=language, key="k")
+        async with on_the_line(build(options(), call)) as line:
+            await say(line)
+            await line.first(TranscriptionFrame)
+        assert simulator.heard[0].language == language
+        assert simulator.violations == []
+
+
+@every
+async def test_a_noise_without_words_ends_its_turn(
+    http: aiohttp.ClientSession, vendor: str
+) -> None:
+    make, build, options = VENDORS[vendor]
+    async with make() as simulator:
+        stt = build(options(), context(http, simulator.base_url, key="k"))
+        async with on_the_line(stt) as line:
+            await say(line, level=0)
+            frame = await line.first(UnrecognizedSpeechFrame)
+        assert frame.duration_seconds == pytest.approx(1.1, abs=0.05)
+        assert line.errors == []
+
+
+@every
+@pytest.mark.parametrize(
+    ("behaviour", "category"),
+    [
+        (Behaviour(refuse_status=401), ErrorCategory.AUTHENTICATION),
+        (Behaviour(refuse_status=429, retry_after_seconds=2), ErrorCategory.RATE_LIMIT),
+        (Behaviour(refuse_status=500), ErrorCategory.SERVER),
+        (Behaviour(stall_after_ms=0), ErrorCategory.CONNECTIVITY),
+        (Behaviour(half_open_after_ms=0), ErrorCategory.CONNECTIVITY),
+        (Behaviour(drop_after_ms=0), ErrorCategory.CONNECTIVITY),
+        (Behaviour(garbage_frames=1), ErrorCategory.SERVER),
+    ],
+)
+async def test_failures_are_told_once_and_the_turn_ends(
+    http: aiohttp.ClientSession, vendor: str, behaviour: Behaviour, category: ErrorCategory
+) -> None:
+    make, build, options = VENDORS[vendor]
+    async with make(behaviour=behaviour) as simulator:
+        given = options(timeout_seconds=0.5)
+        async with on_the_line(build(given, context(http, simulator.base_url, key="k"))) as line:
+            await say(line)
+            await line.first(UnrecognizedSpeechFrame)
+        assert [frame.category for frame in line.of(ErrorFrame)] == [category]
+        failed = line.of(ErrorFrame)[0].exception
+        assert failed is not None
+        if behaviour.retry_after_seconds:
+            assert failed.response.headers["retry-after"] == "2"  # type: ignore[attr-defined]
+        assert len(simulator.connections) == 1
+
+
+@every
+async def test_a_call_that_ends_wants_no_more(http: aiohttp.ClientSession, vendor: str) -> None:
+    make, build, options = VENDORS[vendor]
+    async with make(behaviour=Behaviour(stall_after_ms=0)) as simulator:
+        stt = build(options(), context(http, simulator.base_url, key="k"))
+        async with on_the_line(stt, cancel=True) as line:
+            await say(line)
+            await simulator.until(lambda: bool(simulator.heard))
+        async with asyncio.timeout(5):
+            await simulator.connections[0].ended.wait()
+        assert simulator.connections[0].abandoned
