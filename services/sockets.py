@@ -16,7 +16,7 @@ from pipecat.utils.errors import ErrorCategory
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.protocol import State
 
-from config.errors import ProviderError
+from config.errors import ProviderError, ProviderStage
 from services.failures import Failures
 
 #: Longest wait for a handshake.
@@ -103,7 +103,7 @@ class SocketFailures(WebsocketService):
         return ErrorCategory.SERVER if is_garbage else None
 
     def _failure(self, kind: str, message: str) -> ProviderError:
-        stage = "stt" if hasattr(self, "run_stt") else "tts"
+        stage: ProviderStage = "stt" if hasattr(self, "run_stt") else "tts"
         permanent = kind in ("auth", "refused")
         return self.failures.failure(stage, kind, message, retryable=not permanent)
 
@@ -134,8 +134,8 @@ class SpeakingSocketFailures(SocketFailures):
         """Open a connection; Pipecat's way would end the turn that it is for."""
         self._receive_task = None
         if self._websocket is not None:
-            await self._disconnect_websocket()
-        await self._connect()
+            await self._disconnect_websocket()  # type: ignore[no-untyped-call]
+        await self._connect()  # type: ignore[no-untyped-call]
 
 
 class CheckedSocket:

@@ -1,0 +1,99 @@
+"""Soniox speech-to-text through Pipecat's own service.
+
+Wire facts (soniox.com/docs, real-time API): a message ``finalize`` makes everything heard so far
+final, which ``<fin>`` confirms; errors come as ``error_code`` (an HTTP status) and
+``error_message``, without tokens, before the connection closes.
+"""
+
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from pipecat.services.soniox.stt import SonioxContextObject, SonioxSTTService
+from pipecat.transcriptions.language import Language
+
+from config.errors import ConfigError
+from services.context import ServiceContext
+from services.failures import Failures
+from services.sockets import SocketFailures, kind_of_status
+from services.soniox import SonioxSTTOptions
+
+_PATH = "/transcribe-websocket"
+_MAX_CHARS = 200
+
+
+class PromptSonioxSTTService(SocketFailures, SonioxSTTService):
+    """Pipecat's service, which tells of Soniox's errors.
+
+    Pipecat looks for tokens in every message first, and drops one that has none.
+    """
+
+    failures = Failures("soniox", "Soniox")
+
+    def check(self, message: dict[str, Any]) -> None:
+        """Let Soniox's errors, and what is no result, end the listening."""
+        code, words = message.get("error_code"), message.get("error_message")
+        if code or words:
+            raise self._failure(kind_of_status(code), f"{code} {words}"[:_MAX_CHARS])
+        tokens = message.get("tokens")
+        if not isinstance(tokens, list) or not all(_is_token(token) for token in tokens):
+            raise self._failure("failed", "what came is no result")
+
+
+def _is_token(token: object) -> bool:
+    return (
+        isinstance(token, dict)
+        and isinstance(token.get("text"), str)
+        and isinstance(token.get("is_final"), bool)
+    )
+
+
+def build_stt(options: SonioxSTTOptions, context: ServiceContext) -> SonioxSTTService:
+    """A recogniser for one call, whose texts are final as soon as a pause is noticed.
+
+    Raises:
+        ConfigError: The address is none, or a hint no language.
+    """
+    hinted = [
+        *([context.vendor_language] if context.vendor_language else ()),
+        *options.language_hints,
+    ]
+    hints = [_language(code) for code in hinted if code != "auto"]
+    about = SonioxContextObject(text=options.context, terms=list(options.terms) or None)
+    return PromptSonioxSTTService(
+        api_key=context.api_key.get_secret_value() if context.api_key else "",
+        url=websocket_url(context.base_url),
+        sample_rate=context.rate_hz,
+        vad_force_turn_endpoint=True,
+        audio_passthrough=False,
+        reconnect_on_error=False,
+        settings=SonioxSTTService.Settings(
+            model=options.model,
+            language_hints=hints or None,
+            language_hints_strict=options.language_hints_strict if hints else None,
+            context=about if options.context or options.terms else None,
+        ),
+    )
+
+
+def _language(code: str) -> Language:
+    try:
+        return Language(code)
+    except ValueError as error:
+        raise ConfigError(f"stt.soniox.language_hints: {code!r} is no language code") from error
+
+
+def websocket_url(base_url: str | None) -> str:
+    """The transcription socket below an HTTP or WebSocket address.
+
+    >>> websocket_url("http://127.0.0.1:9000/")
+    'ws://127.0.0.1:9000/transcribe-websocket'
+
+    Raises:
+        ConfigError: It is no address.
+    """
+    parts = urlsplit((base_url or "").strip())
+    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
+        raise ConfigError(f"stt.soniox.base_url must begin with https:// or wss://: {base_url}")
+    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
+    path = parts.path.rstrip("/").removesuffix(_PATH)
+    return urlunsplit((scheme, parts.netloc, f"{path}{_PATH}", "", ""))

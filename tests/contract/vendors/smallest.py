@@ -1,0 +1,7 @@
+"""What the contract tests must know of Smallest AI."""
+
+from simulators.smallest import SmallestSimulator
+
+SIMULATORS = {
+    ("tts", "smallest"): lambda: SmallestSimulator(speed=50),
+}
