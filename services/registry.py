@@ -25,6 +25,8 @@ VENDORS = (
     "openrouter",
     "sarvam",
     "script",
+    "smallest",
+    "soniox",
     "xai",
 )
 

@@ -41,6 +41,8 @@ from simulators.openai import (
     ToolCall,
 )
 from simulators.sarvam import SarvamSimulator
+from simulators.smallest import SmallestSimulator
+from simulators.soniox import SonioxSimulator
 
 _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "deepgram": DeepgramSimulator,
@@ -55,6 +57,8 @@ _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "kenpath": KenpathSimulator,
     "bhashini": BhashiniSimulator,
     "sarvam": SarvamSimulator,
+    "soniox": SonioxSimulator,
+    "smallest": SmallestSimulator,
     "anthropic": AnthropicSimulator,
     "backend": BackendSimulator,
 }
@@ -71,6 +75,8 @@ _ENVIRONMENT: Final = {
     "kenpath": "KENPATH_VISTAAR_API_URL",
     "bhashini": "BHASHINI_BASE_URL",
     "sarvam": "SARVAM_BASE_URL",
+    "soniox": "SONIOX_BASE_URL",
+    "smallest": "SMALLEST_BASE_URL",
     "anthropic": "ANTHROPIC_BASE_URL",
     "backend": "VOICERA_BACKEND_URL",
 }
