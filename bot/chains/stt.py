@@ -29,7 +29,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection
 
-from bot.chains.audio_ring import AudioRing
+from bot.chains.audio_ring import AudioRing, Mark
 from bot.chains.chain import Chain, OnExhausted, Vendors
 from bot.chains.failures import Failure, MemberFailed
 from bot.chains.frames import HearingBehindFrame, HearingCaughtUpFrame
@@ -128,9 +128,15 @@ class SttChain(Chain):
             self._early.append((frame, direction))
             return
         if member is not None and isinstance(frame, FOR_SERVICES):
-            self._given.append(frame.id)
-            await member.send(frame, direction)
+            await self._give(member, frame, direction)
         await self.push_frame(frame, direction)
+
+    async def _give(
+        self, member: Member, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        """Let a service know; what it passes on of that is not delivered again."""
+        self._given.append(frame.id)
+        await member.send(frame, direction)
 
     async def _speech_started(self, frame: VADUserStartedSpeakingFrame) -> None:
         self._stop_timer()
@@ -334,10 +340,13 @@ class SttChain(Chain):
         count, pieces = ring.count, ring.since(origin)
         marks = [piece for piece in pieces if not isinstance(piece, bytes)]
         if isinstance(marks[0], VADUserStoppedSpeakingFrame) if marks else ledger.speaking:
-            await member.send(VADUserStartedSpeakingFrame())
+            await self._give(member, VADUserStartedSpeakingFrame())
         while pieces:
             for piece in pieces:
-                await member.send(_frame(piece, ring.rate_hz))
+                if isinstance(piece, bytes):
+                    await member.send(InputAudioRawFrame(piece, ring.rate_hz, 1))
+                else:
+                    await self._give(member, _anew(piece))
             pieces, count = ring.newer(count), ring.count
         if not member.open:
             return False
@@ -386,11 +395,8 @@ class SttChain(Chain):
             raise
 
 
-def _frame(piece: bytes | Frame, rate_hz: int) -> Frame:
-    """A piece of the ring, for a service; what voice activity said gets a frame of its own."""
-    if isinstance(piece, bytes):
-        return InputAudioRawFrame(piece, rate_hz, 1)
-    if isinstance(piece, VADUserStoppedSpeakingFrame):
-        return VADUserStoppedSpeakingFrame(stop_secs=piece.stop_secs)
-    assert isinstance(piece, VADUserStartedSpeakingFrame)
-    return VADUserStartedSpeakingFrame(start_secs=piece.start_secs)
+def _anew(mark: Mark) -> Frame:
+    """What voice activity said, for another service."""
+    if isinstance(mark, VADUserStoppedSpeakingFrame):
+        return VADUserStoppedSpeakingFrame(stop_secs=mark.stop_secs)
+    return VADUserStartedSpeakingFrame(start_secs=mark.start_secs)
