@@ -57,7 +57,8 @@ class ReportingAnthropicLLMService(AnthropicLLMService):
             params["tool_choice"] = {"type": "auto", "disable_parallel_tool_use": True}
         else:
             params.pop("tools", None)
-        return _events(await super()._create_message_stream(api_call, params))
+        stream = await super()._create_message_stream(api_call, params)  # type: ignore[no-untyped-call]
+        return _events(stream)
 
     def _classify_error(self, exception: Exception) -> ErrorCategory | None:
         if isinstance(exception, ProviderError):

@@ -29,7 +29,7 @@ class ReportingAzureSTTService(AzureSTTService):
 
     async def _connect(self) -> None:
         self._is_told = False
-        await super()._connect()
+        await super()._connect()  # type: ignore[no-untyped-call]
         if self._speech_recognizer:
             self._speech_recognizer.session_stopped.connect(self._on_session_stopped)
 

@@ -34,7 +34,9 @@ class ReportingAzureTTSService(AzureTTSService):
     _failure: ProviderError | None = None
     _connection: Connection | None = None
 
-    async def setup(self, setup: FrameProcessorSetup) -> None:
+    async def setup(  # type: ignore[override]
+        self, setup: FrameProcessorSetup
+    ) -> None:
         """Connect, so that the first sentence need not wait for it."""
         await super().setup(setup)
         self._connection = Connection.from_speech_synthesizer(self._speech_synthesizer)
@@ -42,7 +44,7 @@ class ReportingAzureTTSService(AzureTTSService):
 
     async def cleanup(self) -> None:
         """Let go of the SDK."""
-        await super().cleanup()
+        await super().cleanup()  # type: ignore[no-untyped-call]
         synthesizer, self._speech_synthesizer = self._speech_synthesizer, None
         connection, self._connection = self._connection, None
         if synthesizer and connection:
@@ -52,7 +54,7 @@ class ReportingAzureTTSService(AzureTTSService):
         details = evt.result.cancellation_details
         if details.reason == CancellationReason.Error:
             self._failure = cancelled("tts", details)
-        super()._handle_canceled(evt)
+        super()._handle_canceled(evt)  # type: ignore[no-untyped-call]
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """Speak one sentence, or tell what went wrong."""

@@ -71,7 +71,8 @@ class Recognition:
             await self._begin(message.request_id)
         if not message.body:
             for event in self._ear.finish():
-                await self._end_phrase(event.start_ms, event.end_ms)
+                if isinstance(event, SpeechEnded):
+                    await self._end_phrase(event.start_ms, event.end_ms)
             await self._say("speech.endDetected", Offset=0)
             body = {"RecognitionStatus": "EndOfDictation", "Offset": 0, "Duration": 0}
             await self._say("speech.phrase", **body)
