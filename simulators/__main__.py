@@ -24,6 +24,7 @@ import msgspec
 
 from simulators.ai4bharat import AI4BharatSTTSimulator, AI4BharatTTSSimulator
 from simulators.anthropic import AnthropicSimulator
+from simulators.azure import AzureSimulator
 from simulators.backend import BackendSimulator
 from simulators.base import Simulator
 from simulators.behaviour import Behaviour
@@ -31,6 +32,7 @@ from simulators.bhashini import BhashiniSimulator
 from simulators.cartesia import CartesiaSimulator
 from simulators.deepgram import DeepgramSimulator, Timing, Utterance
 from simulators.elevenlabs import ElevenLabsSimulator
+from simulators.google import GeminiSimulator, GoogleSpeechSimulator
 from simulators.kenpath import KenpathSimulator
 from simulators.openai import (
     AzureOpenAISimulator,
@@ -60,6 +62,10 @@ _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "soniox": SonioxSimulator,
     "smallest": SmallestSimulator,
     "anthropic": AnthropicSimulator,
+    "azure": AzureSimulator,
+    "google-stt": GoogleSpeechSimulator,
+    "google-tts": GoogleSpeechSimulator,
+    "google-llm": GeminiSimulator,
     "backend": BackendSimulator,
 }
 _ENVIRONMENT: Final = {
@@ -78,6 +84,10 @@ _ENVIRONMENT: Final = {
     "soniox": "SONIOX_BASE_URL",
     "smallest": "SMALLEST_BASE_URL",
     "anthropic": "ANTHROPIC_BASE_URL",
+    "azure": "AZURE_SPEECH_BASE_URL",
+    "google-stt": "GOOGLE_STT_BASE_URL",
+    "google-tts": "GOOGLE_TTS_BASE_URL",
+    "google-llm": "GOOGLE_LLM_BASE_URL",
     "backend": "VOICERA_BACKEND_URL",
 }
 
