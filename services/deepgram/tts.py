@@ -19,6 +19,8 @@ from services.failures import Failures
 
 FAILURES: Final = Failures("deepgram", "Deepgram")
 RENDER_SECONDS: Final = 15.0
+#: Warnings that what was to be interrupted goes on.
+_NOT_INTERRUPTED: Final = frozenset({"NO_AUDIO_GENERATED", "INTERRUPT_IN_PROGRESS"})
 
 
 class AuraTTSService(FailsAloud, DeepgramTTSService):
@@ -60,6 +62,9 @@ class AuraTTSService(FailsAloud, DeepgramTTSService):
             context_id = self.get_active_audio_context_id()
             await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
             await self.remove_audio_context(context_id)
+        elif kind == "Warning" and "flush" in refusal(message).casefold():
+            # More than twenty in a minute: the rest of this sentence will never be said.
+            await self.push_error(refusal(message), category=ErrorCategory.RATE_LIMIT)
         elif kind == "Error":
             await self.push_error(refusal(message), category=ErrorCategory.SERVER)
 
@@ -77,28 +82,38 @@ class FluxTTSService(FailsAloud, DeepgramFluxTTSService):
             **arguments,
         )
         self._clearing = 0
+        self._has_sounded = False
 
     async def on_audio_context_interrupted(self, context_id: str) -> None:
-        """Have Deepgram forget the rest; what comes until it has is not heard."""
-        if self._transport_is_active():
+        """Have Deepgram forget the rest; what comes until it has is not heard.
+
+        Before a connection's first sound Deepgram ignores it: another connection is made.
+        """
+        if self._has_sounded and self._transport_is_active():
             self._clearing += 1
         await super().on_audio_context_interrupted(context_id)
+        if not self._has_sounded:
+            await self._disconnect()  # type: ignore[no-untyped-call]
+            await self._connect()
 
     async def _connect_websocket(self) -> None:
         self._clearing = 0
+        self._has_sounded = False
         await super()._connect_websocket()  # type: ignore[no-untyped-call]
 
     async def _receive_messages(self) -> None:
         async for message in self._get_websocket():  # type: ignore[no-untyped-call]
             if isinstance(message, str):
                 await self._handle_message(read(message))
-            elif not self._clearing:
+                continue
+            self._has_sounded = True
+            if not self._clearing:
                 await self._handle_audio(message)
 
     async def _handle_message(self, msg: dict[str, Any]) -> None:
         if msg["type"] == "SpeechInterrupted" or msg.get("code") == "NO_ACTIVE_SPEECH":
             self._clearing = max(0, self._clearing - 1)
-        elif msg["type"] == "Error":
+        elif msg["type"] == "Error" or (self._clearing and msg.get("code") in _NOT_INTERRUPTED):
             await self.push_error(refusal(msg), category=ErrorCategory.SERVER)
         elif msg["type"] != "SpeechMetadata" or not self._clearing:
             await super()._handle_message(msg)

@@ -1,4 +1,4 @@
-"""A stand-in for Deepgram's live speech-to-text."""
+"""A stand-in for Deepgram: live speech-to-text and streaming text-to-speech."""
 
 from simulators.deepgram.script import Heard, Utterance
 from simulators.deepgram.server import DeepgramSimulator

@@ -1,7 +1,6 @@
 """Deepgram's turn-taking speech-to-text, ``/v2/listen`` (Flux).
 
-Shapes as in Deepgram's SDK 7.17 and its documentation of Flux. Where nothing is documented (a
-``ForceEndTurn`` while nobody speaks) it warns, and goes on.
+Shapes as in Deepgram's SDK 7.17 and its documentation of Flux.
 """
 
 import asyncio
@@ -158,21 +157,20 @@ class FluxSession:
             self._note(f"message {text[:80]!r}")
             self._fail("UNPARSABLE_CLIENT_MESSAGE", "Unknown message.")
         elif kind == "ForceEndTurn":
-            ended = self._ear.finish()
-            for event in ended:
-                if isinstance(event, SpeechEnded):
-                    self._end(event, "manual")
-            if not ended:
-                self._say(type="Warning", code="NO_ACTIVE_TURN", description="Nobody speaks.")
+            self._force_end()
         elif kind == "Configure":
             self._say(type="ConfigureSuccess", request_id=self._request_id)
         else:
-            for event in self._ear.finish():
-                if isinstance(event, SpeechEnded):
-                    self._end(event, "manual")
+            self._force_end()
             await self._outbox.join()
             if not self._connection.silent:
                 await self._connection.close(1000)
+
+    def _force_end(self) -> None:
+        """End the turn in progress; where nobody speaks, nothing is said."""
+        for event in self._ear.finish():
+            if isinstance(event, SpeechEnded):
+                self._end(event, "manual")
 
     def _heard(self, start_ms: float, end_ms: float) -> Utterance:
         heard = Heard(self._connection.index, self._turn, start_ms, end_ms - start_ms, b"")

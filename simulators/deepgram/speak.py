@@ -6,6 +6,7 @@ Shapes as in Deepgram's SDK 7.17 and its documentation.
 import asyncio
 import contextlib
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,6 +36,8 @@ _MESSAGES: Final = {
     2: names("Speak Flush Interrupt Configure Close"),
 }
 _MAX_TEXT: Final = 2000
+#: In a minute, of the first version.
+_MOST_FLUSHES: Final = 20
 
 
 @dataclass(slots=True)
@@ -77,7 +80,7 @@ def parse_speak_query(version: int, query: Sequence[tuple[str, str]]) -> SpeakQu
     rate = single.get("sample_rate", "24000")
     if not _VOICE[version].fullmatch(voice):
         raise BadRequest(f"No such voice: {voice}")
-    if encoding not in _ENCODING or (version == 2 and encoding != "linear16"):
+    if encoding not in _ENCODING:
         raise BadRequest(f"Invalid encoding: {encoding}")
     if not rate.isdigit() or int(rate) not in _RATES_HZ:
         raise BadRequest(f"Invalid sample rate: {rate}")
@@ -115,22 +118,22 @@ class SpeakSession:
         self._text = ""
         self._sequence = 0
         self._speech_id = ""
-        self._work: asyncio.Queue[str] = asyncio.Queue(1000)
+        self._flushed_at: deque[float] = deque(maxlen=_MOST_FLUSHES)
+        #: Texts to say; None stands for the end of what belongs together.
+        self._work: asyncio.Queue[str | None] = asyncio.Queue(1000)
         self._speaking: asyncio.Task[None] | None = None
 
     async def run(self, websocket: web.WebSocketResponse) -> None:
         """Speak until either side closes."""
-        request_id = new_id()
+        model: dict[str, Any] = {
+            "request_id": new_id(),
+            "model_name": self._query.voice,
+            "model_version": "2026-01-01.0",
+        }
         if self._query.version == 1:
-            await self._say(
-                type="Metadata",
-                request_id=request_id,
-                model_name=self._query.voice,
-                model_version="2026-01-01.0",
-                model_uuid=new_id(),
-            )
+            await self._say(type="Metadata", model_uuid=new_id(), **model)
         else:
-            await self._say(type="Connected", request_id=request_id, model_name=self._query.voice)
+            await self._say(type="Connected", model_uuids=[new_id()], **model)
         self._speaking = asyncio.create_task(self._speak_all())
         try:
             async for message in websocket:
@@ -152,40 +155,64 @@ class SpeakSession:
         kind = message.get("type") if isinstance(message, dict) else None
         if kind not in _MESSAGES[self._query.version]:
             self._note(f"message {text[:80]!r}")
-            await self._say(type="Error", code="INVALID_MESSAGE", description="Unknown message.")
+            await self._say(type="Error", code="MESSAGE-0000", description="Unknown message.")
         elif kind == "Speak":
             await self._add(message.get("text"))
         elif kind == "Flush":
-            self._work.put_nowait(self._text)
-            self._text = ""
-        elif kind in ("Clear", "Interrupt"):
-            await self._clear(kind)
+            await self._flush()
+        elif kind == "Clear":
+            await self._forget()
+            await self._say(type="Cleared", sequence_id=self._next())
+        elif kind == "Interrupt":
+            await self._interrupt()
         elif kind == "Configure":
             await self._say(type="ConfigureSuccess", applied={"speed": message.get("speed")})
-        else:
-            if not self._connection.silent:
-                await self._connection.close(1000)
+        elif not self._connection.silent:
+            await self._connection.close(1000)
 
     async def _add(self, text: Any) -> None:
         if not isinstance(text, str) or not text.strip() or len(text) > _MAX_TEXT:
             self._note("a text that is empty, too long or none")
-            await self._say(type="Error", code="INVALID_TEXT", description="No such text.")
-            return
-        self._text += text
+            await self._say(type="Error", code="DATA-0000", description="No such text.")
+        elif self._query.version == 1:
+            self._text += text
+        else:
+            self._work.put_nowait(text)
 
-    async def _clear(self, kind: str) -> None:
-        was_speaking = bool(self._text or self._speech_id or not self._work.empty())
-        self._text = ""
+    async def _flush(self) -> None:
+        """Aura says nothing before; Flux only learns that no more belongs to it."""
+        if self._query.version == 1:
+            now = asyncio.get_running_loop().time()
+            if len(self._flushed_at) == _MOST_FLUSHES and now - self._flushed_at[0] < 60:
+                await self._say(
+                    type="Warning", code="EXCEEDED_FLUSHES", description="Too many flush messages."
+                )
+                return
+            self._flushed_at.append(now)
+            self._work.put_nowait(self._text)
+            self._text = ""
+        self._work.put_nowait(None)
+
+    async def _interrupt(self) -> None:
+        was_speaking = bool(self._speech_id or not self._work.empty())
+        if not self._connection.sent_bytes:
+            code = "NO_AUDIO_GENERATED" if was_speaking else "NO_ACTIVE_SPEECH"
+            await self._say(type="Warning", code=code, description="Nothing to interrupt.")
+        elif not was_speaking:
+            await self._say(type="Warning", code="NO_ACTIVE_SPEECH", description="Nothing to end.")
+        else:
+            speech_id = self._speech_id
+            await self._forget()
+            await self._say(
+                type="SpeechInterrupted", audio_played_ms=0, metadata=_metadata(speech_id)
+            )
+
+    async def _forget(self) -> None:
+        """Drop all text and sound."""
+        self._text = self._speech_id = ""
         await self._stop_speaking()
         self._work = asyncio.Queue(1000)
         self._speaking = asyncio.create_task(self._speak_all())
-        if kind == "Clear":
-            await self._say(type="Cleared", sequence_id=self._next())
-        elif was_speaking:
-            await self._say(type="SpeechInterrupted", speech_id=self._speech_id, audio_played_ms=0)
-        else:
-            await self._say(type="Warning", code="NO_ACTIVE_SPEECH", description="Nothing to end.")
-        self._speech_id = ""
 
     async def _stop_speaking(self) -> None:
         if self._speaking is not None:
@@ -194,17 +221,22 @@ class SpeakSession:
                 await self._speaking
 
     async def _speak_all(self) -> None:
+        is_flux = self._query.version == 2
         while True:
             text = await self._work.get()
-            self._speech_id = new_id()
-            if self._query.version == 2 and text.strip():
-                await self._say(type="SpeechStarted", speech_id=self._speech_id)
-            if text.strip() and not await self._speak(text):
-                await self._say(type="Error", code="SYNTHESIS_FAILED", description="It failed.")
+            if not self._speech_id:
+                self._speech_id = f"dg_sp_{new_id()[-12:]}"
+                if is_flux:
+                    await self._say(type="SpeechStarted", speech_id=self._speech_id)
+            if text is not None:
+                if text.strip() and not await self._speak(text):
+                    await self._say(type="Error", code="NET-0002", description="It failed.")
                 continue
-            await self._say(type="Flushed", sequence_id=self._next())
-            if self._query.version == 2:
-                await self._say(type="SpeechMetadata", speech_id=self._speech_id)
+            if is_flux:
+                await self._say(type="Flushed", speech_id=self._speech_id)
+                await self._say(type="SpeechMetadata", **_metadata(self._speech_id))
+            else:
+                await self._say(type="Flushed", sequence_id=self._next())
             self._speech_id = ""
 
     async def _speak(self, text: str) -> bool:
@@ -236,3 +268,9 @@ class SpeakSession:
 
     async def _say(self, **message: Any) -> None:
         await self._connection.say(to_json(message))
+
+
+def _metadata(speech_id: str) -> dict[str, Any]:
+    """What is told of one stretch of speech at its end."""
+    counts = ("audio_duration_ms", "input_character_count", "billable_character_count")
+    return {"speech_id": speech_id, **dict.fromkeys(counts, 0), "controls_applied": {}}

@@ -4,19 +4,21 @@ import aiohttp
 import numpy as np
 import pytest
 from pipecat.frames.frames import (
+    ErrorFrame,
     InterruptionFrame,
     TTSAudioRawFrame,
     TTSSpeakFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
 )
+from pipecat.utils.errors import ErrorCategory
 from pydantic import ValidationError
 
 from config.errors import ProviderError
 from services.deepgram import DeepgramTTSOptions
 from services.deepgram.tts import build_tts, render
 from simulators import tone
-from simulators.behaviour import Behaviour
+from simulators.behaviour import WELL_BEHAVED, Behaviour
 from simulators.deepgram import DeepgramSimulator
 from tests.unit.services.calls import context, on_the_line
 
@@ -71,6 +73,47 @@ async def test_what_was_interrupted_is_not_heard_in_the_next_sentence(
         told = "Clear" if voice.startswith("aura") else "Interrupt"
         assert any(told in message for message in simulator.connections[0].messages)
         assert simulator.violations == []
+
+
+@every_voice
+async def test_what_is_interrupted_before_it_sounds_is_never_heard(
+    http: aiohttp.ClientSession, key: str, voice: str
+) -> None:
+    """Deepgram ignores an interruption before a Flux connection's first sound."""
+    async with DeepgramSimulator(speed=50) as simulator:
+        here = context(http, simulator.base_url, "en-IN", key=key)
+        async with on_the_line(build_tts(DeepgramTTSOptions(voice=voice), here)) as line:
+            await simulator.until(lambda: len(simulator.connections) == 1)
+            simulator.behave(Behaviour(stall_after_ms=0), on=0)
+            await line.send(TTSSpeakFrame(TEXT * 3))
+            await simulator.until(lambda: '{"type": "Flush"}' in simulator.connections[0].messages)
+            if voice.startswith("aura"):
+                simulator.behave(WELL_BEHAVED, on=0)
+            await line.send(InterruptionFrame())
+            await line.first(InterruptionFrame)
+            await line.send(TTSSpeakFrame("A new beginning."))
+            await line.first(TTSStartedFrame, 2)
+            begun = line.frames.index(line.of(TTSStartedFrame)[1])
+            await line.until(
+                lambda: any(isinstance(f, TTSStoppedFrame) for f in line.frames[begun:])
+            )
+        heard = [f.audio for f in line.frames[begun:] if isinstance(f, TTSAudioRawFrame)]
+        last = simulator.spoken[-1]
+        assert last.text.strip() == "A new beginning."
+        assert len(b"".join(heard)) / 16 == pytest.approx(last.duration_ms, abs=20)
+        assert line.errors == []
+
+
+async def test_too_many_flushes_are_told(http: aiohttp.ClientSession, key: str) -> None:
+    """The sentence after the twentieth in a minute would never be said."""
+    async with DeepgramSimulator(speed=1_000) as simulator:
+        here = context(http, simulator.base_url, "en-IN", key=key)
+        tts = build_tts(DeepgramTTSOptions(voice="aura-2-thalia-en"), here)
+        async with on_the_line(tts, cancel=True) as line:
+            for _ in range(21):
+                await line.send(TTSSpeakFrame("Yes."))
+            error = await line.first(ErrorFrame)
+        assert error.category is ErrorCategory.RATE_LIMIT
 
 
 @every_voice
