@@ -181,7 +181,6 @@ class CallBot:
             ConfigError: A service cannot be built.
         """
         self._on_end = on_end
-        self._answered.set()
         self.reporter.begin(emit, started_at)
         self.playout.sink = sink
         self._tasks.append(asyncio.create_task(self.playout.run(), name="playout"))
@@ -204,6 +203,7 @@ class CallBot:
         if greeting and not ready:
             await self._announcer.say_live(greeting)
         self._tasks.append(asyncio.create_task(self._watch_pipeline(), name="pipeline-watch"))
+        self._answered.set()
 
     async def hear(self, payload: bytes) -> None:
         """Take the caller's audio, in ``heard_format``."""
@@ -241,7 +241,7 @@ class CallBot:
         if not run.started.is_set():
             await self._speaker.interrupt()
             return
-        speaking = self._speaker.speaking
+        speaking = self._speaker.speaking or self.playout.playing
         run.interrupted.clear()
         await built.user.queue_frame(InterruptionFrame())
         if speaking:
