@@ -14,6 +14,9 @@ from services.sarvam.addresses import TTS_PATH, socket_address
 from services.sarvam.failures import FAILURES, kind_of, words_of
 from services.sockets import SpeakingSocketFailures
 
+#: Sarvam holds fewer characters back until more come or the turn ends; the least that it takes.
+MIN_BUFFER_CHARACTERS = 30
+
 
 class PromptSarvamTTSService(SpeakingSocketFailures, SarvamTTSService):
     """Pipecat's service, which tells of each failure at once and with its cause.
@@ -45,6 +48,7 @@ def build_tts(options: SarvamTTSOptions, context: ServiceContext) -> SarvamTTSSe
         "temperature": options.temperature,
         "pitch": options.pitch,
         "loudness": options.loudness,
+        "min_buffer_size": MIN_BUFFER_CHARACTERS,
     }
     settings = {name: value for name, value in given.items() if value is not None}
     return PromptSarvamTTSService(

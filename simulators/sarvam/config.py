@@ -63,5 +63,5 @@ class Config:
         if not isinstance(self.pace, (int, float)) or not 0.5 <= self.pace <= 2.0:
             raise WrongMessage(f"pace: {self.pace!r}")
         self.min_buffer_size = data.get("min_buffer_size", 50)
-        if not isinstance(self.min_buffer_size, int) or self.min_buffer_size < 1:
+        if not isinstance(self.min_buffer_size, int) or not 30 <= self.min_buffer_size <= 200:
             raise WrongMessage(f"min_buffer_size: {self.min_buffer_size!r}")

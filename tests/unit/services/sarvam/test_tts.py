@@ -44,6 +44,7 @@ async def test_a_sentence_is_spoken_at_the_rate_of_the_line(
         config = json.loads(simulator.connections[0].messages[0])["data"]
         assert (config["speaker"], config["pace"]) == ("ritu", 1.25)
         assert (config["model"], config["target_language_code"]) == ("bulbul:v3", "hi-IN")
+        assert config["min_buffer_size"] == 30
         assert simulator.spoken[0].text.strip() == TEXT
         assert {frame.sample_rate for frame in line.of(TTSAudioRawFrame)} == {rate_hz}
         samples = np.frombuffer(line.audio, dtype="<i2")
