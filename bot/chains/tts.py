@@ -90,6 +90,8 @@ class TtsChain(Chain):
         self._out: deque[Frame] = deque()
         self._pumping = False
         self._member: Member | None = None
+        #: A better one that waits for the end of the answer.
+        self._better: Member | None = None
         self._opening: asyncio.Task[None] | None = None
         self._recovering: asyncio.Task[None] | None = None
         self._tried: set[Candidate] = set()
@@ -98,6 +100,7 @@ class TtsChain(Chain):
         self._given_up: str | None = None
         self._voice = _Voice()
         self._last_word_ns = 0
+        self._early_words: list[TTSTextFrame] = []
         self._progress_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -165,6 +168,7 @@ class TtsChain(Chain):
         self._answer = self._given_up = None
         self._voice = _Voice()
         self._last_word_ns = 0
+        self._early_words.clear()
         self._stop_timer()
         if self._member is not None:
             await self._member.send(InterruptionFrame())
@@ -222,11 +226,14 @@ class TtsChain(Chain):
             # before where that is later (``WordTimestampTracker.start``).
             piece.first_audio_ns = max(self.get_clock().get_time(), self._last_word_ns)
             self._announce(piece)
+        early, self._early_words = self._early_words, []
         frame_ms = frame.num_frames / frame.sample_rate * 1000
         piece.audio_ms += frame_ms
         if hasattr(frame, "context_id"):
             frame.context_id = piece.group
         self._out.extend(self._voice.audio(frame, frame_ms, self._now()))
+        for words in early:
+            self._take_words(words)
         self._check_pace(piece)
 
     def _announce(self, piece: Piece) -> None:
@@ -251,7 +258,11 @@ class TtsChain(Chain):
         A sentence without word times is passed on when it is complete.
         """
         piece = self._under_way(frame.context_id)
-        if piece is None or not frame.pts or piece.first_audio_ns is None:
+        if piece is None or not frame.pts:
+            return
+        if piece.first_audio_ns is None:
+            # Words that a vendor tells before its audio come just before that audio.
+            self._early_words.append(frame)
             return
         self._last_word_ns = frame.pts
         piece.spoken_words += frame.text.split()
@@ -295,6 +306,7 @@ class TtsChain(Chain):
                     await self.push_frame(self._out.popleft())
         finally:
             self._pumping = False
+        await self._change_over()
 
     def _advance(self) -> bool:
         """Take the next item off the queue if it is ready."""
@@ -333,6 +345,9 @@ class TtsChain(Chain):
 
     async def _open(self, again: Candidate | None) -> None:
         """Find somebody who speaks; the same ``again`` first where that may help."""
+        if self._better is not None and self._better.open:
+            await self._take_over(self._better)
+            return
         if again is not None:
             try:
                 await self._take_over(await self.open_member(again, REOPEN_SECONDS))
@@ -355,6 +370,7 @@ class TtsChain(Chain):
         if self._member is not None and self._member is not member:
             self.retire(self._member)
         self._member = member
+        self._better = None
         self._last_word_ns = 0
         self._opening = None
         self.serves(member.candidate)
@@ -362,6 +378,8 @@ class TtsChain(Chain):
 
     async def failed(self, member: Member, failure: Failure) -> None:
         """The vendor in use failed: what it has not spoken is for the next."""
+        if member is self._better:
+            self._better = None
         if member is not self._member:
             return
         self._member = None
@@ -400,6 +418,7 @@ class TtsChain(Chain):
             item.first_audio_ns = None
             item.audio_ms = 0.0
             item.spoken_words = []
+        self._early_words.clear()
         return had_spoken
 
     def _cut(self, piece: Piece, spoken: str, rest: str) -> None:
@@ -421,7 +440,8 @@ class TtsChain(Chain):
 
     def _recover(self) -> None:
         """A new answer: somebody better may be fit again. It is opened beside the present one."""
-        if self._member is None or (self._recovering and not self._recovering.done()):
+        recovering = self._recovering is not None and not self._recovering.done()
+        if self._member is None or self._better is not None or recovering:
             return
         better = self.lineup.better_than(self._member.candidate)
         if better is not None:
@@ -432,12 +452,16 @@ class TtsChain(Chain):
             member = await self.open_member(candidate, self._deadlines.connect_seconds)
         except MemberFailed:
             return
-        if any(isinstance(item, Piece) for item in self._items) or self._voice.group is not None:
-            # In the middle of an answer: it keeps its voice.
-            self.lineup.succeeded(candidate)
-            self.retire(member)
-            return
-        await self._take_over(member)
+        self._better = member
+        await self._change_over()
+
+    async def _change_over(self) -> None:
+        """The better vendor takes over, but not in the middle of an answer."""
+        busy = self._voice.group is not None or any(isinstance(i, Piece) for i in self._items)
+        member = self._better
+        if member is not None and not busy:
+            self._better = None
+            await self._take_over(member)
 
     # -- time ---------------------------------------------------------------------------------
 
