@@ -3,6 +3,7 @@
 Wire facts: developers.deepgram.com, v1 and v2 of listen and speak.
 """
 
+from collections.abc import Collection
 from typing import Literal
 
 from pydantic import AliasChoices, Field
@@ -31,6 +32,14 @@ class DeepgramSTTOptions(KeyedProviderOptions):
     keyterms: tuple[str, ...] = Field(
         default=(), max_length=100, description="Names and terms to listen for (nova-3)."
     )
+
+    def problems_with(
+        self, *, variables: Collection[str], transfer_targets: Collection[str]
+    ) -> list[str]:
+        """A model that listens by another protocol."""
+        if not self.model.startswith("flux"):
+            return []
+        return [f"model: {self.model} belongs to the provider deepgram_flux"]
 
 
 class DeepgramFluxSTTOptions(KeyedProviderOptions):

@@ -186,3 +186,9 @@ def test_addresses_as_people_write_them(written: str) -> None:
 def test_addresses_that_are_none(written: str | None) -> None:
     with pytest.raises(ConfigError, match=r"stt\.deepgram\.base_url"):
         server_address(written)
+
+
+def test_a_model_of_the_other_provider() -> None:
+    options = DeepgramSTTOptions(model="flux-general-multi")
+    (problem,) = options.problems_with(variables=(), transfer_targets=())
+    assert "deepgram_flux" in problem

@@ -49,6 +49,22 @@ async def test_a_sentence_is_spoken_at_the_lines_rate_with_the_times_of_its_word
         assert line.errors == []
 
 
+async def test_sentences_follow_each_other(http: aiohttp.ClientSession, key: str) -> None:
+    """Cut by somebody else, and none is held back for the next."""
+    async with ElevenLabsSimulator(speed=50) as simulator:
+        here = context(http, simulator.base_url, key=key)
+        async with on_the_line(build_tts(ElevenLabsTTSOptions(), here)) as line:
+            await line.send(TTSSpeakFrame("One."), TTSSpeakFrame("Two and three."))
+            await line.first(TTSStoppedFrame, 2)
+        kinds = [type(f) for f in line.frames if isinstance(f, TTSStartedFrame | TTSStoppedFrame)]
+        assert kinds == [TTSStartedFrame, TTSStoppedFrame] * 2
+        assert [spoken.text.strip() for spoken in simulator.spoken] == ["One.", "Two and three."]
+        expected_ms = sum(spoken.duration_ms for spoken in simulator.spoken)
+        assert len(line.audio) / 16 == pytest.approx(expected_ms, abs=20)
+        assert simulator.violations == []
+        assert line.errors == []
+
+
 async def test_what_was_interrupted_is_not_heard_in_the_next_sentence(
     http: aiohttp.ClientSession, key: str
 ) -> None:
