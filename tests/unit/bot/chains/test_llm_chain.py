@@ -117,16 +117,18 @@ async def test_alone_it_is_asked_twice_and_the_turn_given_up_within_eight_second
 
 
 @virtual_time
-@pytest.mark.parametrize(
-    "breaks", [Do(after=4, stall=True), Do(after=4, fail=ErrorCategory.SERVER)]
-)
-async def test_an_answer_that_breaks_off_is_taken_up_by_the_next(breaks: Do) -> None:
-    asha, bela = Vendor("asha", [breaks]), Vendor("bela", [Do(text="five six.")])
+@pytest.mark.parametrize("same", [True, False])
+async def test_an_answer_that_breaks_off_is_taken_up(same: bool) -> None:
+    """By the next vendor after a stall; by the same one after an error, which is tried once."""
+    rest = Do(text="five six.")
+    error = Do(after=4, fail=ErrorCategory.SERVER)
+    asha = Vendor("asha", [error, rest] if same else [Do(after=4, stall=True)])
+    bela = Vendor("bela", [rest])
     async with thinking(asha, bela) as running:
         await ask(running)
         await asyncio.sleep(5)
         assert said(running) == ANSWER
-        (messages,) = bela.asked if breaks.stall else bela.asked[-1:] or asha.asked[-1:]
+        messages = (asha if same else bela).asked[-1]
         assert messages[-2]["content"].strip() == "One two three. Four"
         assert messages[-1]["content"] == GO_ON
         assert len(running.of(LLMFullResponseEndFrame)) == 2
