@@ -4,7 +4,8 @@ from pipecat.services.groq.llm import GroqLLMService
 
 from services.context import ServiceContext
 from services.groq import GroqLLMOptions
-from services.openai.clients import NO_KEY, key_of, normalised
+from services.openai.addresses import normalised
+from services.openai.clients import NO_KEY, key_of
 from services.openai.llm import SharedClientLLMService, chosen
 
 

@@ -57,20 +57,3 @@ clients: SharedClients[AsyncOpenAI] = SharedClients(_make_client, close_http)
 def key_of(context: ServiceContext) -> str | None:
     """The key in clear, for a client."""
     return context.api_key.get_secret_value() if context.api_key else None
-
-
-def normalised(base_url: str | None) -> str | None:
-    """The address as the client wants it, from what people write.
-
-    >>> normalised("http://localhost:8000/v1/chat/completions")
-    'http://localhost:8000/v1'
-    >>> normalised("http://localhost:11434")
-    'http://localhost:11434/v1'
-    """
-    if base_url is None:
-        return None
-    trimmed = base_url.strip().rstrip("/")
-    for path in ("/chat/completions", "/audio/transcriptions", "/audio/speech", "/realtime"):
-        trimmed = trimmed.removesuffix(path)
-    trimmed = trimmed.rstrip("/")
-    return trimmed if trimmed.endswith("/v1") else f"{trimmed}/v1"

@@ -11,8 +11,9 @@ from pipecat.utils.errors import ErrorCategory
 
 from services.context import ServiceContext
 from services.openai import CompatibleLLMOptions, OpenAILLMOptions
+from services.openai.addresses import normalised
 from services.openai.answers import Answer
-from services.openai.clients import NO_KEY, clients, key_of, normalised
+from services.openai.clients import NO_KEY, clients, key_of
 from services.openai.failures import FAILURES, category_of, described
 
 __all__ = ["SharedClientLLMService", "build_compatible_llm", "build_llm", "clients", "normalised"]

@@ -30,6 +30,7 @@ from services.context import ServiceContext
 from services.offline.frames import UnrecognizedSpeechFrame
 from services.openai.options import OpenAIRealtimeSTTOptions
 from services.openai.session import Heard, Session, SessionError
+from services.openai.span import Span
 
 #: Voice activity tells of speech about 200 ms after it began.
 PREROLL_MS = 400
@@ -59,7 +60,8 @@ class OpenAIRealtimeSTTService(STTService):
         self._before: deque[bytes] = deque()
         self._before_bytes = 0
         self._speech_bytes: int | None = None
-        self._awaited = 0
+        self._given_bytes = 0
+        self._spans: deque[Span] = deque()
         self._all_read = asyncio.Event()
         self._all_read.set()
 
@@ -75,6 +77,10 @@ class OpenAIRealtimeSTTService(STTService):
         """Begin to connect; audio is kept meanwhile."""
         await super().setup(setup)
         self._running = self.create_task(self._run(), "session")
+
+    async def connected(self) -> None:
+        """Return when the session is open; never, if it fails, which is reported."""
+        await self._session.ready.wait()
 
     async def stop(self, frame: EndFrame) -> None:
         """Give texts that are still awaited a moment, then end."""
@@ -114,6 +120,7 @@ class OpenAIRealtimeSTTService(STTService):
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Take a piece of the caller's audio; texts come from another task."""
+        self._given_bytes += len(audio)
         if self._speech_bytes is not None:
             self._say(audio)
         else:
@@ -139,7 +146,7 @@ class OpenAIRealtimeSTTService(STTService):
             self._session.forget()
             await self.push_frame(UnrecognizedSpeechFrame(duration_seconds=0.0))
             return
-        self._awaited += 1
+        self._spans.append(Span.of(self._given_bytes, said, self._rate_hz))
         self._all_read.clear()
         self._session.read(said / 2 / self._rate_hz)
 
@@ -157,15 +164,21 @@ class OpenAIRealtimeSTTService(STTService):
                 InterimTranscriptionFrame(heard.text, self._user_id, time_now_iso8601())
             )
             return
-        self._awaited = max(0, self._awaited - 1)
-        is_last = self._awaited == 0 and self._speech_bytes is None
+        span = self._spans.popleft() if self._spans else None
+        is_last = not self._spans and self._speech_bytes is None
         if heard.text:
             await self.push_frame(
-                TranscriptionFrame(heard.text, self._user_id, time_now_iso8601(), finalized=is_last)
+                TranscriptionFrame(
+                    heard.text,
+                    self._user_id,
+                    time_now_iso8601(),
+                    result=span,
+                    finalized=is_last,
+                )
             )
         elif is_last:
             await self.push_frame(UnrecognizedSpeechFrame(duration_seconds=heard.duration_seconds))
-        if self._awaited == 0:
+        if not self._spans:
             self._all_read.set()
 
     async def _hang_up(self) -> None:

@@ -9,21 +9,19 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 import msgspec
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 
-from config.errors import ConfigError
 from services.context import ServiceContext
+from services.openai.addresses import realtime_address
 from services.openai.audio import OPENAI_RATE_HZ, TELEPHONE_RATE_HZ, Resampler, mulaw
 from services.openai.options import OpenAIRealtimeSTTOptions
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 #: What is kept while the server is not ready, or takes nothing: 30 s of 20 ms pieces.
 MAX_WAITING = 1500
-_PATH = "/realtime"
 _ITEM = "conversation.item.input_audio_transcription"
 
 
@@ -88,17 +86,18 @@ class Session:
         options: Of the agent.
         context: Of the call.
         take: Is given every text, in the order of speech.
+        ready: Set once the server takes audio.
     """
 
     options: OpenAIRealtimeSTTOptions
     context: ServiceContext
     take: Callable[[Heard], Awaitable[None]]
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: "asyncio.Queue[str]" = field(default_factory=lambda: asyncio.Queue(MAX_WAITING))
     _asked: list[_Utterance] = field(default_factory=list)
     _items: dict[str, _Utterance] = field(default_factory=dict)
     _unnamed: list[_Utterance] = field(default_factory=list)
     _drafts: dict[str, str] = field(default_factory=dict)
-    _ready: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _resampler: Resampler | None = None
     _is_overrun: bool = False
@@ -186,7 +185,7 @@ class Session:
             raise SessionError("it could not be reached", category, error) from error
 
     async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        await self._ready.wait()
+        await self.ready.wait()
         while True:
             message = await self._waiting.get()
             try:
@@ -198,7 +197,7 @@ class Session:
         """Notice what does not happen: a session that is never ready, a text that never comes."""
         try:
             async with asyncio.timeout(self.options.connect_timeout_seconds):
-                await self._ready.wait()
+                await self.ready.wait()
         except TimeoutError as error:
             raise SessionError(
                 "the session was not ready in time", ErrorCategory.CONNECTIVITY, error
@@ -236,7 +235,7 @@ class Session:
             with suppress(aiohttp.ClientError, ConnectionError):
                 await socket.send_str(msgspec.json.encode(self._settings()).decode())
         elif event.type == "session.updated":
-            self._ready.set()
+            self.ready.set()
         elif event.type == "input_audio_buffer.committed" and self._unnamed:
             utterance = self._items[event.item_id] = self._unnamed.pop(0)
             utterance.text = self._drafts.pop(event.item_id, "")
@@ -287,26 +286,6 @@ class Session:
             "type": "session.update",
             "session": {"type": "transcription", "audio": {"input": listening}},
         }
-
-
-def realtime_address(base_url: str | None) -> str:
-    """The transcription socket, from what people write.
-
-    >>> realtime_address("http://127.0.0.1:9000/v1/")
-    'ws://127.0.0.1:9000/v1/realtime?intent=transcription'
-
-    Raises:
-        ConfigError: It is no address.
-    """
-    parts = urlsplit((base_url or "").strip())
-    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
-        raise ConfigError(
-            f"stt.openai_realtime.base_url must begin with https:// or wss://: {base_url}"
-        )
-    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
-    path = parts.path.rstrip("/").removesuffix(_PATH)
-    path = path if path.endswith("/v1") else f"{path}/v1"
-    return urlunsplit((scheme, parts.netloc, f"{path}{_PATH}", "intent=transcription", ""))
 
 
 def _told(error: _Error) -> SessionError:

@@ -1,20 +1,32 @@
 """One utterance to text in one request, through Pipecat's services for Whisper's protocol."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from pipecat.frames.frames import ErrorFrame, Frame, TranscriptionFrame
+from pipecat.frames.frames import (
+    ErrorFrame,
+    Frame,
+    InputAudioRawFrame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.stt import OpenAISTTService
+from pipecat.services.stt_service import SegmentedSTTService
 from pipecat.services.whisper.base_stt import BaseWhisperSTTService
 from pipecat.transcriptions.language import Language
 from pipecat.utils.time import time_now_iso8601
 
 from services.context import ServiceContext
 from services.offline.frames import UnrecognizedSpeechFrame
-from services.openai.clients import NO_KEY, clients, http_client, key_of, normalised
+from services.openai.addresses import normalised
+from services.openai.clients import NO_KEY, clients, http_client, key_of
 from services.openai.failures import FAILURES, BrokenAnswerError, category_of, described
 from services.openai.options import OpenAISTTOptions, WhisperSTTOptions
+from services.openai.span import Span
 
 _WAV_HEADER_BYTES = 44
 _PCM_BYTES = 2
@@ -52,10 +64,37 @@ class WhisperSTTService(BaseWhisperSTTService):
         )
         self._client = clients.get(base_url, key)
         self._timeout_seconds = timeout_seconds
+        self._given_bytes = 0
+        self._speech_began: int | None = None
+        self._spans: deque[Span] = deque()
 
     def language_to_service_language(self, language: Language) -> str | None:
         """The code as it is: ours are checked when an agent is loaded, and are Whisper's."""
         return language.value.partition("-")[0]
+
+    async def process_audio_frame(
+        self, frame: InputAudioRawFrame, direction: FrameDirection
+    ) -> None:
+        """Count what comes."""
+        self._given_bytes += len(frame.audio)
+        await super().process_audio_frame(frame, direction)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Note where speech begins and ends."""
+        if isinstance(frame, VADUserStartedSpeakingFrame):
+            self._speech_began = self._given_bytes
+        elif isinstance(frame, VADUserStoppedSpeakingFrame):
+            began = self._given_bytes if self._speech_began is None else self._speech_began
+            self._speech_began = None
+            said = self._given_bytes - began
+            self._spans.append(Span.of(self._given_bytes, said, self.sample_rate))
+        await super().process_frame(frame, direction)
+
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        """Pipecat's marks every text as final, also one behind which the caller has gone on."""
+        await super(SegmentedSTTService, self).push_frame(frame, direction)
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame, None]:
         """Have one utterance read.
@@ -64,6 +103,7 @@ class WhisperSTTService(BaseWhisperSTTService):
             audio: A WAV file.
         """
         await self.start_processing_metrics()
+        span = self._spans.popleft() if self._spans else None
         text = ""
         try:
             text = await self._text_of(audio)
@@ -75,7 +115,10 @@ class WhisperSTTService(BaseWhisperSTTService):
             )
         await self.stop_processing_metrics()
         if text:
-            yield TranscriptionFrame(text, self._user_id, time_now_iso8601())
+            is_last = self._speech_began is None and not self._spans
+            yield TranscriptionFrame(
+                text, self._user_id, time_now_iso8601(), result=span, finalized=is_last
+            )
         else:
             samples = (len(audio) - _WAV_HEADER_BYTES) // _PCM_BYTES
             yield UnrecognizedSpeechFrame(duration_seconds=samples / self.sample_rate)

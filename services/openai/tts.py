@@ -14,8 +14,9 @@ from pipecat.services.tts_service import TTSService
 
 from config.errors import ProviderError
 from services.context import ServiceContext
+from services.openai.addresses import normalised
 from services.openai.audio import OPENAI_RATE_HZ, Resampler
-from services.openai.clients import NO_KEY, clients, key_of, normalised
+from services.openai.clients import NO_KEY, clients, key_of
 from services.openai.failures import (
     FAILURES,
     BrokenAnswerError,

@@ -5,7 +5,8 @@ from typing import Any
 from pipecat.services.openrouter.llm import OpenRouterLLMService
 
 from services.context import ServiceContext
-from services.openai.clients import NO_KEY, key_of, normalised
+from services.openai.addresses import normalised
+from services.openai.clients import NO_KEY, key_of
 from services.openai.llm import SharedClientLLMService, chosen
 from services.openrouter import OpenRouterLLMOptions
 

@@ -3,7 +3,8 @@
 from pipecat.services.xai.llm import GrokLLMService
 
 from services.context import ServiceContext
-from services.openai.clients import NO_KEY, key_of, normalised
+from services.openai.addresses import normalised
+from services.openai.clients import NO_KEY, key_of
 from services.openai.llm import SharedClientLLMService, chosen
 from services.xai import XAILLMOptions
 

@@ -5,13 +5,17 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from openai import APIStatusError
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     ErrorFrame,
+    FunctionCallResultFrame,
     LLMContextFrame,
     LLMFullResponseEndFrame,
     LLMTextFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.services.llm_service import FunctionCallParams
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.utils.errors import ErrorCategory
 from pydantic import ValidationError
@@ -19,7 +23,7 @@ from pydantic import ValidationError
 from services.openai import CompatibleLLMOptions, OpenAILLMOptions
 from services.openai.llm import build_compatible_llm, build_llm, clients, normalised
 from simulators.behaviour import Behaviour
-from simulators.openai import OpenAISimulator, Reply
+from simulators.openai import OpenAISimulator, Reply, ToolCall
 from tests.unit.services.calls import Line, context, on_the_line
 
 
@@ -133,3 +137,32 @@ def test_a_server_of_ones_own_needs_an_address() -> None:
 )
 def test_addresses_as_people_write_them(written: str | None, address: str | None) -> None:
     assert normalised(written) == address
+
+
+async def test_tool_calls_are_run_whole_however_a_server_mixes_them(
+    http: aiohttp.ClientSession, key: str
+) -> None:
+    calls = (ToolCall("get_price", '{"crop":"कपास"}'), ToolCall("get_price", '{"crop":"सोया"}'))
+    asked: list[object] = []
+
+    async def get_price(params: FunctionCallParams) -> None:
+        asked.append(params.arguments["crop"])
+        await params.result_callback({"price": 7100})
+
+    tool = FunctionSchema(
+        name="get_price",
+        description="Price.",
+        properties={"crop": {"type": "string"}},
+        required=["crop"],
+        handler=get_price,
+    )
+    async with OpenAISimulator(replies=[Reply(text="रुकिए।", tool_calls=calls)]) as simulator:
+        llm = build_llm(OpenAILLMOptions(), context(http, simulator.base_url, key=key))
+        question = LLMContext(
+            messages=[{"role": "user", "content": "दाम?"}], tools=ToolsSchema([tool])
+        )
+        async with on_the_line(llm) as line:
+            await line.send(LLMContextFrame(question))
+            await line.first(FunctionCallResultFrame, 2)
+        assert sorted(map(str, asked)) == ["कपास", "सोया"]
+        assert line.errors == []

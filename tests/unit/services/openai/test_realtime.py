@@ -15,8 +15,9 @@ from pipecat.utils.errors import ErrorCategory
 from config.errors import ConfigError
 from services.offline.frames import UnrecognizedSpeechFrame
 from services.openai import OpenAIRealtimeSTTOptions
+from services.openai.addresses import realtime_address
 from services.openai.realtime import PREROLL_MS, OpenAIRealtimeSTTService, build_stt
-from services.openai.session import realtime_address
+from services.openai.span import Span
 from simulators.behaviour import Behaviour
 from simulators.openai import OpenAISimulator
 from tests.unit.services.calls import context, on_the_line
@@ -70,6 +71,9 @@ async def test_only_speech_is_sent_with_a_little_from_before_it(
             await say(line)
             await line.first(TranscriptionFrame, 2)
         assert [frame.text for frame in line.of(TranscriptionFrame)] == ["एक", "दो"]
+        spans = [frame.result for frame in line.of(TranscriptionFrame)]
+        ends = [span.start + span.duration for span in spans if isinstance(span, Span)]
+        assert ends == pytest.approx([3.6, 7.2])
         for heard in simulator.heard:
             assert heard.duration_ms == pytest.approx(600 + PREROLL_MS, abs=41)
 
@@ -77,9 +81,11 @@ async def test_only_speech_is_sent_with_a_little_from_before_it(
 async def test_what_is_said_while_connecting_is_not_lost(http: aiohttp.ClientSession) -> None:
     slow = Behaviour(accept_delay_ms=300)
     async with OpenAISimulator(texts=[TEXT], behaviour=slow) as simulator:
-        async with on_the_line(service(http, simulator)) as line:
+        stt = service(http, simulator)
+        async with on_the_line(stt) as line:
             await say(line)
             assert (await line.first(TranscriptionFrame)).text == TEXT
+            await stt.connected()
         assert simulator.heard[0].duration_ms == pytest.approx(600, abs=1)
 
 

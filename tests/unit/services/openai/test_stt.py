@@ -6,7 +6,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from pipecat.frames.frames import ErrorFrame, InputAudioRawFrame, TranscriptionFrame
+from pipecat.frames.frames import (
+    ErrorFrame,
+    InputAudioRawFrame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+)
 from pipecat.utils.errors import ErrorCategory
 
 from services.clients import close_shared_clients
@@ -15,11 +20,12 @@ from services.groq.stt import build_stt as build_groq
 from services.offline.frames import UnrecognizedSpeechFrame
 from services.openai import OpenAISTTOptions
 from services.openai.options import WHISPER_LANGUAGES
+from services.openai.span import Span
 from services.openai.stt import build_stt
 from simulators.behaviour import Behaviour
 from simulators.openai import GroqSimulator, OpenAISimulator
 from tests.unit.services.calls import context, on_the_line
-from tests.unit.services.openai.speech import say
+from tests.unit.services.openai.speech import hear, say
 
 VENDORS: dict[str, Any] = {
     "openai": (OpenAISimulator, build_stt, OpenAISTTOptions),
@@ -45,6 +51,7 @@ async def test_speech_becomes_a_finalized_text_and_audio_stops_here(
         stt = build(given, context(http, simulator.base_url, "ta", rate_hz, key=key))
         async with on_the_line(stt, rate_hz) as line:
             await say(line, rate_hz=rate_hz)
+            await line.first(TranscriptionFrame)
             await say(line, rate_hz=rate_hz)
             await line.first(TranscriptionFrame, 2)
         frames = line.of(TranscriptionFrame)
@@ -130,3 +137,23 @@ async def test_a_call_that_ends_wants_no_more(http: aiohttp.ClientSession, vendo
         async with asyncio.timeout(5):
             await simulator.connections[0].ended.wait()
         assert simulator.connections[0].abandoned
+
+
+@every
+async def test_a_text_behind_which_the_caller_goes_on_says_which_audio_it_is_about(
+    http: aiohttp.ClientSession, vendor: str
+) -> None:
+    make, build, options = VENDORS[vendor]
+    slow = Behaviour(first_result_delay_ms=200)
+    async with make(texts=["एक", "दो"], script=[slow]) as simulator:
+        stt = build(options(), context(http, simulator.base_url, key="k"))
+        async with on_the_line(stt) as line:
+            await hear(line, bytes(16_000), 8_000)
+            await say(line)
+            await line.send(VADUserStartedSpeakingFrame(start_secs=0.2))
+            await line.first(TranscriptionFrame)
+            await say(line)
+            await line.first(TranscriptionFrame, 2)
+        frames = line.of(TranscriptionFrame)
+        assert [(f.text, f.finalized) for f in frames] == [("एक", False), ("दो", True)]
+        assert [f.result for f in frames] == [Span(1.0, 0.6), Span(1.6, 0.6)]
