@@ -31,8 +31,6 @@ SHOWN = {
 }
 #: Named on the page as read and kept, with no effect on a call yet, and where one would show.
 WITHOUT_EFFECT = {
-    "fallback": (r"\.fallback\b|\.chain\b", ("bot",)),
-    "turns.hold_messages": (r"\bhold_", ("bot", "sessions")),
     "languages": (r"\.languages\b|spoken_languages", ("bot", "services/factory.py")),
     "backend.upload_recordings": (r"upload_", ("api", "bot", "services", "sessions")),
     "vobiz.auth_id": (
