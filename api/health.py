@@ -33,6 +33,7 @@ class Health(BaseModel):
 
     Attributes:
         rejected_agents: File to what is wrong with it; its last good version serves, if any.
+        degraded_providers: Vendors that fail and are left alone for a while, with the reason.
         agents_that_need_keys: File to the keys or packages that this installation lacks; no
             fault, or a fresh clone with examples for every vendor would never be healthy.
     """
@@ -43,15 +44,22 @@ class Health(BaseModel):
     max_sessions: int
     agents: int
     rejected_agents: dict[str, str]
+    degraded_providers: tuple[str, ...]
     agents_that_need_keys: dict[str, str]
     timestamp: str
 
 
 class Ready(BaseModel):
-    """Answer of ``/health/ready``."""
+    """Answer of ``/health/ready``.
+
+    Attributes:
+        degraded: Vendors that fail and are left alone for a while; calls go to the next of
+            their agent's chain.
+    """
 
     ready: bool
     reason: str | None = None
+    degraded: tuple[str, ...] = ()
 
 
 @router.get("/health")
@@ -62,7 +70,8 @@ async def health(parts: Parts) -> Health:
     draining = parts.manager.draining
     rejects = parts.agents.rejects
     needs_keys = parts.agents.unequipped
-    healthy = storage == "ok" and len(needs_keys) == len(rejects)
+    troubled = _troubled(parts)
+    healthy = not troubled and storage == "ok" and len(needs_keys) == len(rejects)
     return Health(
         status="draining" if draining else "healthy" if healthy else "degraded",
         services=ServiceHealth(
@@ -76,6 +85,7 @@ async def health(parts: Parts) -> Health:
         max_sessions=parts.settings.server.max_connections,
         agents=len(parts.agents.ids()),
         rejected_agents={n: e.message for n, e in rejects.items() if n not in needs_keys},
+        degraded_providers=troubled,
         agents_that_need_keys={name: error.message for name, error in needs_keys.items()},
         timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
@@ -93,7 +103,7 @@ async def ready(parts: Parts, response: Response) -> Ready:
     reason = "draining" if parts.manager.draining else "full" if parts.manager.full else None
     if reason is not None:
         response.status_code = 503
-    return Ready(ready=reason is None, reason=reason)
+    return Ready(ready=reason is None, reason=reason, degraded=_troubled(parts))
 
 
 @router.get("/metrics", include_in_schema=False)
@@ -102,10 +112,23 @@ async def prometheus(parts: Parts) -> Response:
     spool = parts.keeper.stats()
     metrics.SPOOL_FILES.set(spool.waiting)
     metrics.SPOOL_OLDEST_SECONDS.set(spool.oldest_seconds)
+    metrics.PROVIDER_TROUBLED.clear()
+    for stage, provider, _ in parts.breakers.troubled():
+        metrics.PROVIDER_TROUBLED.labels(stage, provider).set(1)
     metrics.CONFIG_REJECTS.clear()
     for name in parts.agents.rejects:
         metrics.CONFIG_REJECTS.labels(name).set(1)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _troubled(parts: ServerParts) -> tuple[str, ...]:
+    """Stage, provider and what is wrong, as in ``stt deepgram: auth``."""
+    return tuple(
+        sorted(
+            f"{stage} {provider}: {breaker.last_failure}"
+            for stage, provider, breaker in parts.breakers.troubled()
+        )
+    )
 
 
 def _providers(parts: ServerParts, kind: ProviderKind) -> str:

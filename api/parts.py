@@ -21,6 +21,7 @@ from config.store import AgentChange, AgentStore
 from serializer.detect import DialectOptions
 from serializer.vobiz import VobizOptions
 from services.backend import connect_backend
+from services.breakers import BreakerBoard
 from services.clients import close_shared_clients
 from services.credentials import Credentials
 from services.factory import ServiceFactory
@@ -71,6 +72,7 @@ class ServerParts:
         self.manager: SessionManager
         self.reception: Reception
         self.phrases: PhraseCache
+        self.breakers = BreakerBoard()
         self._http: aiohttp.ClientSession
         self._vad: VadEngine
         self.keeper: RecordKeeper
@@ -120,7 +122,9 @@ class ServerParts:
 
     def _start_sessions(self, data: Path) -> None:
         settings = self.settings
-        bot = BotParts(factory=self.factory, vad=self._vad, phrases=self.phrases)
+        bot = BotParts(
+            factory=self.factory, vad=self._vad, phrases=self.phrases, breakers=self.breakers
+        )
         parts = SessionParts(
             bot=bot, journals=self.journals, live=self.live, lead_ms=settings.vobiz.lead_ms
         )

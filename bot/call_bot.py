@@ -1,6 +1,7 @@
 """One call's agent: hears, decides, speaks. A session owns it and gives it a line."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -8,10 +9,6 @@ from typing import Protocol, runtime_checkable
 
 from loguru import logger
 from pipecat.frames.frames import ErrorFrame, InterruptionFrame, LLMMessagesAppendFrame
-from pipecat.processors.frame_processor import FrameProcessor
-from pipecat.services.llm_service import LLMService
-from pipecat.services.stt_service import STTService
-from pipecat.services.tts_service import TTSService
 
 from bot.announcer import Announcer
 from bot.builder import BuiltCall, build_call
@@ -39,13 +36,10 @@ MAX_GOODBYE_SECONDS = 20.0
 INTERRUPT_SECONDS = 0.5
 #: How long building the services waits for the greeting's first packet.
 FIRST_PACKET_SECONDS = 0.1
+#: So many turns in a row without an answer, and the call is handed over or ended.
+LOST_TURNS = 3
 
 OnEnd = Callable[[str, str | None], None]
-STAGES: tuple[tuple[type[FrameProcessor], ProviderKind], ...] = (
-    (STTService, "stt"),
-    (LLMService, "llm"),
-    (TTSService, "tts"),
-)
 
 
 @runtime_checkable
@@ -130,6 +124,7 @@ class CallBot:
         self._stopped = False
         self._ending = False
         self._silences = 0
+        self._lost_turns: deque[int] = deque(maxlen=LOST_TURNS)
 
     def connect(self) -> None:
         """Build the services and let them connect; a second call does nothing.
@@ -366,6 +361,11 @@ class CallBot:
         self._hold.end()
         if stage == "stt":
             self._tasks.append(asyncio.create_task(self._end_deaf(), name="end-deaf"))
+            return
+        self._lost_turns.append(self.reporter.turn)
+        turn = self.reporter.turn
+        if list(self._lost_turns) == [turn - 2, turn - 1, turn]:
+            self._tasks.append(asyncio.create_task(self._end_deaf(), name="end-dumb"))
         else:
             self._announcer.say_ready(self._announcer.text("apology"))
 
@@ -380,12 +380,7 @@ class CallBot:
         self._end("transferred" if target else "provider_failed", target)
 
     async def _note_error(self, frame: ErrorFrame) -> None:
-        stage = next((kind for base, kind in STAGES if isinstance(frame.processor, base)), None)
-        provider = self.agent.section(stage).provider if stage else None
-        logger.warning(f"{stage or 'pipeline'} error in a call: {frame.error}")
+        """Vendors' errors are their chain's affair; this one is of a processor of ours."""
+        logger.warning(f"pipeline error in a call: {frame.error}")
         kind = frame.category.value if frame.category is not None else "error"
-        self.reporter.degraded(stage or "pipeline", kind, frame.error, provider)
-        if stage == "llm" and not self._ending and not self.playout.playing:
-            # The turn has no answer; silence would be taken for a dead line. Heard to its end,
-            # the apology also starts the wait for the caller's next word anew.
-            self._announcer.say_ready(self._announcer.text("apology"))
+        self.reporter.degraded("pipeline", kind, frame.error)

@@ -17,6 +17,9 @@ PEER_MESSAGES_DROPPED = Counter(
 LIVE_EVENTS_DROPPED = Counter("live_events_dropped_total", "Events a slow listener missed")
 SPOOL_FILES = Gauge("spool_files", "Calls that wait on disk to be stored")
 SPOOL_OLDEST_SECONDS = Gauge("spool_oldest_seconds", "How long the first of them has waited")
+PROVIDER_TROUBLED = Gauge(
+    "provider_troubled", "Vendors that are left alone for a while", ["stage", "provider"]
+)
 CONFIG_REJECTS = Gauge("config_rejects", "Agent files that are refused as they are now", ["file"])
 RESPONSE_SECONDS = Histogram(
     "response_seconds",

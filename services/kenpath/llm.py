@@ -41,6 +41,8 @@ class KenpathLLMService(LLMService[PlainAdapter]):
     """
 
     adapter_class = PlainAdapter
+    #: What was said before, and what to do with it, is not for the adviser to be told.
+    takes_history = False
 
     def __init__(self, adviser: Adviser) -> None:
         super().__init__(settings=settled("kenpath"))

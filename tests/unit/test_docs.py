@@ -224,7 +224,10 @@ def test_every_dependency_is_accounted_for() -> None:
     table = page.split("## What the server asks for")[1].split("##")[0]
     assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == asked
     development = page.split("## For development")[1].split("##")[0]
-    for name in project["optional-dependencies"]["dev"]:
+    extras = page.split("## Extras")[1].split("##")[0]
+    offered = set(project["optional-dependencies"]) - {"dev"}
+    assert set(re.findall(r"^\| `([\w-]+)` \|", extras, re.MULTILINE)) == offered
+    for name in project["optional-dependencies"]["dev"][1:]:
         plain = re.split(r"[=<>\[]", name)[0]
         assert plain.startswith("types-") or f"`{plain}`" in development, plain
 
