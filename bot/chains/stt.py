@@ -61,6 +61,8 @@ LEAD_IN_SECONDS: Final = 0.5
 #: A vendor's longest usual time from the end of speech to its text, where it does not say.
 USUAL_SECONDS: Final = 1.0
 REMEMBERED_FRAMES: Final = 128
+#: A vendor that was there for less has not been found again yet.
+STEADY_SECONDS: Final = 5.0
 
 
 class SttChain(Chain):
@@ -99,6 +101,8 @@ class SttChain(Chain):
         self._metadata: dict[Member, STTMetadataFrame] = {}
         self._early: list[tuple[Frame, FrameDirection]] | None = []
         self._behind = False
+        self._plan: Reopening | None = None
+        self._serves_since = 0.0
         self._suspect: Candidate | None = None
         self._asked_again = False
         self._twice: HeardTwice | None = None
@@ -108,7 +112,7 @@ class SttChain(Chain):
         early, self._early = self._early or [], None
         for frame, direction in early:
             await self.push_frame(frame, direction)
-        self._open(self._plan())
+        self._open(self._new_plan())
 
     # -- what the caller does -------------------------------------------------------------------
 
@@ -168,10 +172,11 @@ class SttChain(Chain):
         elif isinstance(frame, TranscriptionFrame):
             await self._take_text(member, frame)
         elif isinstance(frame, UnrecognizedSpeechFrame):
-            self._suspect = None
+            self._plan = self._suspect = None
             await self._nothing_understood(frame)
         elif frame.id not in self._given:
             if isinstance(frame, InterimTranscriptionFrame):
+                self._plan = None
                 self._ledger.interim()
             await self.push_frame(frame, direction)
 
@@ -188,6 +193,7 @@ class SttChain(Chain):
         super().retire(member)
 
     async def _take_text(self, member: Member, frame: TranscriptionFrame) -> None:
+        self._plan = None
         self._note_suspect()
         self.lineup.succeeded(member.candidate)
         heard_until = heard_until_seconds(frame)
@@ -293,13 +299,15 @@ class SttChain(Chain):
         """The vendor in use is of no more use."""
         self._member = None
         self._stop_timer()
-        plan = self._plan()
-        plan.failed(member.candidate, failure)
+        served_seconds = asyncio.get_running_loop().time() - self._serves_since
+        if self._plan is None or (served_seconds >= STEADY_SECONDS and not self._ledger.open):
+            self._plan = self._new_plan()
+        self._plan.failed(member.candidate, failure)
         if self._ledger.open:
             await self._fall_behind()
-        self._open(plan)
+        self._open(self._plan)
 
-    def _plan(self) -> Reopening:
+    def _new_plan(self) -> Reopening:
         loop = asyncio.get_running_loop()
         return Reopening(self.lineup, loop.time, self._deadlines.connect_seconds)
 
@@ -351,6 +359,7 @@ class SttChain(Chain):
         if not member.open:
             return False
         self._member, self._origin, self._opening = member, origin, None
+        self._serves_since = asyncio.get_running_loop().time()
         self.serves(member.candidate)
         if (metadata := self._metadata.get(member)) is not None:
             await self.push_frame(metadata)

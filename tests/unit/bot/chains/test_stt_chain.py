@@ -347,6 +347,32 @@ async def test_with_nobody_left_it_gives_up_within_six_seconds_once(
 
 
 @virtual_time
+@pytest.mark.parametrize("speaking", [True, False])
+async def test_vendors_that_open_and_fail_at_once_are_given_up_too(speaking: bool) -> None:
+    async with scene() as call:
+        if speaking:
+            await call.speaks(1)
+        failed_at = running_loop().time()
+        for _ in range(100):
+            if not call.given_up_at:
+                await call.ear.fails()
+                await asyncio.sleep(0.05)
+        assert 3.5 <= call.given_up_at[0] - failed_at <= 6
+        assert len(call.ears) < 20
+
+
+@virtual_time
+async def test_a_vendor_that_held_for_a_while_is_sought_anew() -> None:
+    async with scene("one") as call:
+        for _ in range(5):
+            await asyncio.sleep(5.1)
+            await call.ear.fails()
+            await asyncio.sleep(0.1)
+        assert call.given_up_at == []
+        assert len(call.ears) == 6
+
+
+@virtual_time
 async def test_an_only_vendor_that_comes_back_in_time_hears_what_was_said() -> None:
     plans = {"one": [Opening(), *[GONE] * 6]}
     async with scene("one", plans=plans) as call:
