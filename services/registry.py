@@ -25,10 +25,12 @@ VENDORS = (
     "ollama",
     "openai",
     "openrouter",
+    "piper",
     "sarvam",
     "script",
     "smallest",
     "soniox",
+    "whisper",
     "xai",
 )
 

@@ -29,6 +29,7 @@ from simulators.backend import BackendSimulator
 from simulators.base import Simulator
 from simulators.behaviour import Behaviour
 from simulators.bhashini import BhashiniSimulator
+from simulators.bhashini.nvcf import NvcfSimulator
 from simulators.cartesia import CartesiaSimulator
 from simulators.deepgram import DeepgramSimulator, Timing, Utterance
 from simulators.elevenlabs import ElevenLabsSimulator
@@ -58,6 +59,7 @@ _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "ai4bharat-tts": AI4BharatTTSSimulator,
     "kenpath": KenpathSimulator,
     "bhashini": BhashiniSimulator,
+    "bhashini-nvcf": NvcfSimulator,
     "sarvam": SarvamSimulator,
     "soniox": SonioxSimulator,
     "smallest": SmallestSimulator,
@@ -80,6 +82,7 @@ _ENVIRONMENT: Final = {
     "ai4bharat-tts": "INDIC_TTS_SERVER_URL",
     "kenpath": "KENPATH_VISTAAR_API_URL",
     "bhashini": "BHASHINI_BASE_URL",
+    "bhashini-nvcf": "BHASHINI_NVCF_BASE_URL",
     "sarvam": "SARVAM_BASE_URL",
     "soniox": "SONIOX_BASE_URL",
     "smallest": "SMALLEST_BASE_URL",
