@@ -151,7 +151,9 @@ async def loaded(build: Build, language: str) -> Recogniser:
     Raises:
         ConfigError: It is not on disk, is none, or lacks the language.
     """
-    recogniser = _recognisers.get(build) or await asyncio.to_thread(_load, build)
+    recogniser = _recognisers.get(build)
+    if recogniser is None:
+        recogniser = await asyncio.to_thread(_load, build)
     if language not in recogniser.model.supported_languages:
         raise ConfigError(
             f"stt.whisper: the model {build.name} knows only "
