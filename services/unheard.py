@@ -27,6 +27,7 @@ class Unheard:
         self._speaking = False
         self._awaited = False
         self._has_text = False
+        self._alive = False
         self._began_at = 0.0
         self._duration_seconds = 0.0
         self._waiting: asyncio.TimerHandle | None = None
@@ -48,10 +49,14 @@ class Unheard:
         if not self._speaking:
             return
         loop = asyncio.get_running_loop()
-        self._speaking, self._awaited = False, True
+        self._speaking, self._awaited, self._alive = False, True, False
         self._duration_seconds = loop.time() - self._began_at
         self._stop_waiting()
         self._waiting = loop.call_later(ANSWER_SECONDS, self._give_up_waiting)
+
+    def alive(self) -> None:
+        """The recogniser says anything at all."""
+        self._alive = True
 
     async def final(self, text: str, *, is_answer: bool) -> None:
         """The recogniser is sure of a text.
@@ -60,6 +65,7 @@ class Unheard:
             text: May be empty.
             is_answer: Whether it is the last that it has to say of speech that has ended.
         """
+        self._alive = True
         self._has_text = self._has_text or bool(text)
         if is_answer and self._awaited and not self._speaking:
             await self._conclude()
@@ -74,7 +80,9 @@ class Unheard:
         self._stop_waiting()
         if empty:
             await self._service.push_frame(
-                UnrecognizedSpeechFrame(duration_seconds=self._duration_seconds)
+                UnrecognizedSpeechFrame(
+                    duration_seconds=self._duration_seconds, answered=self._alive
+                )
             )
 
     def _give_up_waiting(self) -> None:

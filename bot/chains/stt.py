@@ -172,8 +172,9 @@ class SttChain(Chain):
         elif isinstance(frame, TranscriptionFrame):
             await self._take_text(member, frame)
         elif isinstance(frame, UnrecognizedSpeechFrame):
-            self._plan = self._suspect = None
-            await self._nothing_understood(frame)
+            if frame.answered or not self._ledger.owes_text():
+                self._plan = self._suspect = None
+                await self._nothing_understood(frame)
         elif frame.id not in self._given:
             if isinstance(frame, InterimTranscriptionFrame):
                 self._plan = None

@@ -104,6 +104,7 @@ class FluxSTTService(FailsAloud, DeepgramFluxSTTService):
         text = message if isinstance(message, str) else ""
         if not (text.lstrip().startswith("{") and text.rstrip().endswith("}")):
             raise ConnectionError("Deepgram sent what is no message")
+        self._unheard.alive()
         await super()._process_message(message)
 
 

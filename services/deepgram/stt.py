@@ -152,6 +152,7 @@ class OneConnectionDeepgramSTTService(DeepgramSTTService):
                 is_answer = bool(results.from_finalize)
             except (AttributeError, IndexError, TypeError) as error:
                 raise ValueError("results without a text") from error
+            self._unheard.alive()
             await self._on_message(results)  # type: ignore[no-untyped-call]
             if is_final:
                 await self._unheard.final(text, is_answer=is_answer)

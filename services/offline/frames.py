@@ -15,7 +15,10 @@ class UnrecognizedSpeechFrame(DataFrame):
     Parameters:
         confidence: How likely the best phrase was all the same, 0 to 1.
         duration_seconds: Length of the speech.
+        answered: Whether the recogniser gave any sign of life; if it did not, it may as well
+            be that it hears nothing any more.
     """
 
     confidence: float = 0.0
     duration_seconds: float = 0.0
+    answered: bool = True

@@ -132,9 +132,9 @@ class Ear(STTService):
         """An interim text."""
         await self.push_frame(InterimTranscriptionFrame(text, "caller", time_now_iso8601()))
 
-    async def shrugs(self) -> None:
-        """It understood nothing."""
-        await self.push_frame(UnrecognizedSpeechFrame())
+    async def shrugs(self, *, answered: bool = True) -> None:
+        """It understood nothing, or its service takes it that it did not."""
+        await self.push_frame(UnrecognizedSpeechFrame(answered=answered))
 
     async def fails(
         self,

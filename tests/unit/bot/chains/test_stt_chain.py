@@ -498,6 +498,23 @@ async def test_speech_that_was_not_understood_is_over() -> None:
 
 
 @virtual_time
+async def test_silence_taken_for_no_understanding_is_not_trusted() -> None:
+    async with scene() as call:
+        await call.speaks(1)
+        await call.ear.shrugs(answered=False)
+        await asyncio.sleep(2.1)
+        assert call.told == ["start", "stop", "behind"]
+        await call.ear.says("hello")
+        await asyncio.sleep(1)
+        assert call.texts == ["hello"]
+        # For a cough it is good enough.
+        await call.speaks(0.4)
+        await call.ear.shrugs(answered=False)
+        await asyncio.sleep(0.1)
+        assert call.told[-1] == "?"
+
+
+@virtual_time
 async def test_the_preferred_vendor_serves_again_when_it_is_well() -> None:
     async with scene(plans={"one": [Opening(), GONE, GONE, GONE, GONE]}) as call:
         await call.ear.fails()
