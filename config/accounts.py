@@ -7,7 +7,7 @@ from config.agent import PROVIDER_KINDS, AgentConfig
 from config.check import provider_place
 from config.errors import ConfigError
 from config.languages import resolve_language
-from config.problems import Problem
+from config.problems import KeyPath, Problem
 from config.providers import ProviderCatalog, ProviderKind, ProviderSpec, option_spellings
 from config.settings import Settings
 
@@ -62,16 +62,26 @@ def filled(spec: ProviderSpec, content: Mapping[str, Any], settings: Settings) -
 
 def missing_options(agent: AgentConfig, catalog: ProviderCatalog) -> Iterator[Problem]:
     """Options that an account needs, and that neither a file nor the environment has."""
+    for kind, name, language, place in _everybody(agent):
+        spec = catalog.find(kind, name)
+        if spec is None or not agent.has_options(kind, name, language):
+            continue
+        options = agent.provider_options(kind, name, language)
+        for option, variable in spec.option_env.items():
+            if not getattr(options, option):
+                message = (
+                    f"{spec.title} needs its {option}; set {variable} in the environment or "
+                    f"{kind}.{spec.name}.{option}"
+                )
+                yield Problem(path=place, message=message)
+
+
+def _everybody(agent: AgentConfig) -> Iterator[tuple[ProviderKind, str, str, KeyPath]]:
+    """The providers of all chains with the language and the key that each is named for."""
     for kind in PROVIDER_KINDS:
-        for name in agent.section(kind).chain:
-            spec = catalog.find(kind, name)
-            if spec is None or not agent.has_options(kind, name):
-                continue
-            options = agent.provider_options(kind, name)
-            for option, variable in spec.option_env.items():
-                if not getattr(options, option):
-                    message = (
-                        f"{spec.title} needs its {option}; set {variable} in the environment or "
-                        f"{kind}.{spec.name}.{option}"
-                    )
-                    yield Problem(path=provider_place(agent, kind, name), message=message)
+        section = agent.section(kind)
+        for name in section.chain:
+            yield kind, name, agent.language, provider_place(agent, kind, name)
+        for code in section.languages:
+            for name in section.named_for(code):
+                yield kind, name, code, (kind, "languages", code)

@@ -27,7 +27,7 @@ from config.templates import render_template, template_variables
 AGENT_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 PROVIDER_KINDS: tuple[ProviderKind, ...] = ("stt", "llm", "tts")
 #: What may stand in a stage's section beside the sections of its providers.
-STAGE_KEYS = ("provider", "fallback", "deadlines")
+STAGE_KEYS = ("provider", "fallback", "deadlines", "languages")
 
 _MAX_TEXT = 2_000
 _MAX_PROMPT = 100_000
@@ -91,6 +91,22 @@ class TtsDeadlines(_Section):
     )
 
 
+class StageLanguage(BaseModel):
+    """Who serves a stage in one further language; beside its keys, one section per provider.
+
+    What is not said here is as for the agent's own language.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+
+    __pydantic_extra__: dict[str, dict[str, Any]]
+
+    provider: str | None = Field(default=None, description="Who serves it in this language.")
+    fallback: tuple[str, ...] | None = Field(
+        default=None, max_length=5, description="Who takes over, in this order, when it fails."
+    )
+
+
 class ProviderSection(BaseModel):
     """The ``stt``, ``llm`` or ``tts`` section; beside its keys, one section per provider."""
 
@@ -102,11 +118,34 @@ class ProviderSection(BaseModel):
     fallback: tuple[str, ...] = Field(
         default=(), max_length=5, description="Who takes over, in this order, when it fails."
     )
+    languages: dict[LanguageCode, StageLanguage] = Field(
+        default_factory=dict,
+        description="For a further language: a provider, its fallback, or options such as a voice.",
+    )
 
     @property
     def chain(self) -> tuple[str, ...]:
         """The provider and its fallbacks, in order, each once."""
         return tuple(dict.fromkeys((self.provider, *self.fallback)))
+
+    def named_for(self, language: str) -> tuple[str, ...]:
+        """The providers that are written down for a further language, in order."""
+        own = self.languages.get(language)
+        if own is None:
+            return ()
+        return tuple(filter(None, (own.provider, *(own.fallback or ()))))
+
+    def chain_for(self, language: str) -> tuple[str, ...]:
+        """Who is to serve a language, in order, each once; some may lack it.
+
+        A language that names a provider of its own does not inherit the stage's fallback.
+        """
+        own = self.languages.get(language)
+        if own is None:
+            return self.chain
+        inherited = () if own.provider else self.fallback
+        fallback = inherited if own.fallback is None else own.fallback
+        return tuple(dict.fromkeys((own.provider or self.provider, *fallback)))
 
 
 class SttSection(ProviderSection):
@@ -189,7 +228,32 @@ class RecordingConfig(_Section):
     stereo: bool = Field(default=True, description="Caller left, agent right; else one channel.")
 
 
-ToolName = Literal["end_call", "transfer"]
+class LanguageSwitchingConfig(_Section):
+    """How the language may change in a call of an agent with further languages."""
+
+    by_tool: bool = Field(
+        default=True, description="The language model may, with the tool switch_language."
+    )
+    by_speech: bool = Field(
+        default=False, description="It follows what the caller is heard to speak."
+    )
+    keys: dict[Annotated[str, Field(pattern=r"^[0-9*#]$")], LanguageCode] = Field(
+        default_factory=dict, description="Keys of the telephone: a key, a language."
+    )
+
+
+class Translation(_Section):
+    """The agent's own words in a further language; by default ours in that language."""
+
+    no_input_prompt: Phrase = Field(default="", description="Said to a caller who stays silent.")
+    hold_messages: tuple[Phrase, ...] = Field(
+        default=(), max_length=20, description="Said in turn while an answer is slow to come."
+    )
+    farewell: Phrase = Field(default="", description="Said before the server ends the call.")
+    apology: Phrase = Field(default="", description="Said when every provider has failed.")
+
+
+ToolName = Literal["end_call", "transfer", "switch_language"]
 
 
 class AgentConfig(_Section):
@@ -214,8 +278,15 @@ class AgentConfig(_Section):
     turns: TurnsConfig = TurnsConfig()
     call: CallConfig = CallConfig()
     recording: RecordingConfig = RecordingConfig()
+    language_switching: LanguageSwitchingConfig = LanguageSwitchingConfig()
+    translations: dict[LanguageCode, Translation] = Field(
+        default_factory=dict,
+        description="Its apology, farewell, no_input_prompt and hold_messages in further "
+        "languages, by language.",
+    )
     tools: tuple[ToolName, ...] = Field(
-        default=(), description="What the language model may do: end_call, transfer."
+        default=(),
+        description="What the language model may do: end_call, transfer, switch_language.",
     )
     variables: dict[str, str] = Field(
         default_factory=dict, description="Values for {{name}}; a call may bring its own."
@@ -225,12 +296,34 @@ class AgentConfig(_Section):
     )
 
     _options: dict[tuple[ProviderKind, str], ProviderOptions] = PrivateAttr(default_factory=dict)
+    _language_options: dict[tuple[ProviderKind, str, str], ProviderOptions] = PrivateAttr(
+        default_factory=dict
+    )
 
     @model_validator(mode="after")
     def _transfer_has_a_target(self) -> Self:
         if "transfer" in self.tools and not self.call.transfer_to:
             raise ValueError("the tool transfer needs a number in call.transfer_to")
         return self
+
+    @model_validator(mode="after")
+    def _languages_are_spoken(self) -> Self:
+        if "switch_language" in self.tools and len(self.spoken_languages) < 2:
+            raise ValueError("the tool switch_language needs further languages in languages")
+        for place, codes in (
+            ("language_switching.keys", self.language_switching.keys.values()),
+            ("translations", self.translations),
+        ):
+            for code in codes:
+                if code not in self.spoken_languages:
+                    raise ValueError(f"{place} has {code}, which is not among languages")
+        return self
+
+    @property
+    def may_switch_by_tool(self) -> bool:
+        """Whether the language model is offered the tool ``switch_language``."""
+        allowed = self.language_switching.by_tool or "switch_language" in self.tools
+        return allowed and len(self.spoken_languages) > 1
 
     @property
     def title(self) -> str:
@@ -256,12 +349,19 @@ class AgentConfig(_Section):
         }
         return sections[kind]
 
-    def provider_options(self, kind: ProviderKind, name: str) -> ProviderOptions:
+    def provider_options(
+        self, kind: ProviderKind, name: str, language: str | None = None
+    ) -> ProviderOptions:
         """The validated options of a provider in this agent's chain.
+
+        Args:
+            language: Those for a further language, where it has any of its own.
 
         Raises:
             ConfigError: The agent does not use that provider.
         """
+        if language is not None and (kind, name, language) in self._language_options:
+            return self._language_options[(kind, name, language)]
         try:
             return self._options[(kind, name)]
         except KeyError:
@@ -269,16 +369,21 @@ class AgentConfig(_Section):
                 f"agent {self.agent_id} has no {kind} provider {name!r}", code="unknown_provider"
             ) from None
 
-    def has_options(self, kind: ProviderKind, name: str) -> bool:
-        """Whether that provider is in use and its options are valid."""
-        return (kind, name) in self._options
+    def has_options(self, kind: ProviderKind, name: str, language: str | None = None) -> bool:
+        """Whether that provider is in use (in a language) and its options are valid."""
+        return (kind, name) in self._options or (
+            language is not None and (kind, name, language) in self._language_options
+        )
 
     def with_options(
-        self, options: Mapping[tuple[ProviderKind, str], ProviderOptions]
+        self,
+        options: Mapping[tuple[ProviderKind, str], ProviderOptions],
+        by_language: Mapping[tuple[ProviderKind, str, str], ProviderOptions] | None = None,
     ) -> "AgentConfig":
-        """A copy that holds validated provider options."""
+        """A copy that holds validated provider options, also those of further languages."""
         copy = self.model_copy()
         copy._options = dict(options)
+        copy._language_options = dict(by_language or {})
         return copy
 
     def values(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -291,13 +396,19 @@ class AgentConfig(_Section):
             text, {"caller_number": "", "called_number": "", **self.values(variables)}
         )
 
-    def phrases(self) -> dict[str, str]:
+    def phrases(self, language: str | None = None) -> dict[str, str]:
         """The texts that every call may need, with ``{{name}}`` as written.
+
+        Args:
+            language: One of the agent's further languages; by default its own.
 
         Returns:
             ``greeting`` (may be empty), ``apology``, ``no_input``, ``farewell``, ``busy`` and
-            ``hold_0``, ``hold_1`` and so on.
+            ``hold_0``, ``hold_1`` and so on. A call begins in the agent's own language: in
+            others ``greeting`` and ``busy`` are empty.
         """
+        if language is not None and language != self.language:
+            return self._translated_phrases(language)
         default = phrases_for(self.language)
         holds = self.turns.hold_messages or (default.hold,)
         return {
@@ -309,7 +420,20 @@ class AgentConfig(_Section):
             **{f"hold_{i}": text for i, text in enumerate(holds)},
         }
 
-    def fixed_phrases(self) -> dict[str, str]:
+    def _translated_phrases(self, language: str) -> dict[str, str]:
+        default = phrases_for(language)
+        own = self.translations.get(language, Translation())
+        holds = own.hold_messages or (default.hold,)
+        return {
+            "greeting": "",
+            "apology": own.apology or default.apology,
+            "no_input": own.no_input_prompt or default.no_input,
+            "farewell": own.farewell or default.farewell,
+            "busy": "",
+            **{f"hold_{i}": text for i, text in enumerate(holds)},
+        }
+
+    def fixed_phrases(self, language: str | None = None) -> dict[str, str]:
         """The phrases whose words are known before a call, rendered: to be made ready early.
 
         A phrase that speaks of the caller's number, or is empty, is left out.
@@ -317,6 +441,6 @@ class AgentConfig(_Section):
         known = self.values()
         return {
             name: render_template(text, known)
-            for name, text in self.phrases().items()
+            for name, text in self.phrases(language).items()
             if text and all(v in known for v in template_variables(text))
         }

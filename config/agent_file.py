@@ -11,7 +11,8 @@ from config.accounts import filled, missing_options, with_stand_ins
 from config.agent import PROVIDER_KINDS, STAGE_KEYS, AgentConfig
 from config.check import installation_problems, language_problems
 from config.documents import Document, read_document
-from config.layers import lay_over
+from config.languages import is_language, resolve_language
+from config.layers import lay_over, merge_options
 from config.problems import ConfigFileError, KeyPath, Problem, from_validation, placed, unknown
 from config.providers import ProviderCatalog, ProviderKind, ProviderOptions
 from config.secrets import hide_secrets
@@ -23,6 +24,9 @@ from config.voicera import convert, is_voicera
 _EDITOR_KEY = "$schema"
 
 _Options = dict[tuple[ProviderKind, str], ProviderOptions]
+_LanguageOptions = dict[tuple[ProviderKind, str, str], ProviderOptions]
+#: What may stand in a stage's section of one language beside the sections of its providers.
+_LANGUAGE_KEYS = ("provider", "fallback")
 
 
 def read_agent(
@@ -53,13 +57,15 @@ def build_agent(
     data = with_stand_ins(data, catalog)
     problems = list(_references(document.data))
     options: _Options = {}
+    language_options: _LanguageOptions = {}
     for kind in PROVIDER_KINDS:
         own = document.data.get(kind)
         problems += _sections(kind, data.get(kind), own, catalog, settings, options)
+        problems += _by_language(kind, data.get(kind), catalog, settings, language_options)
     problems += _templates(data)
     agent: AgentConfig | None = None
     try:
-        agent = AgentConfig.model_validate(data).with_options(options)
+        agent = AgentConfig.model_validate(data).with_options(options, language_options)
     except ValidationError as error:
         problems += from_validation(error, AgentConfig, data)
     else:
@@ -150,6 +156,62 @@ def _sections(
                 yield from from_validation(error, spec.options, content, prefix=(kind, name))
 
 
+def _by_language(
+    kind: ProviderKind,
+    section: Any,
+    catalog: ProviderCatalog,
+    settings: Settings,
+    options: _LanguageOptions,
+) -> Iterator[Problem]:
+    """Checks what a stage says of further languages and adds its providers' options there."""
+    languages = section.get("languages") if isinstance(section, dict) else None
+    if not isinstance(languages, dict):
+        return
+    for written, own in languages.items():
+        if isinstance(own, dict) and is_language(str(written)):
+            place: KeyPath = (kind, "languages", written)
+            code = resolve_language(str(written))
+            yield from _in_language(kind, section, own, place, code, catalog, settings, options)
+
+
+def _in_language(
+    kind: ProviderKind,
+    section: dict[str, Any],
+    own: dict[str, Any],
+    place: KeyPath,
+    code: str,
+    catalog: ProviderCatalog,
+    settings: Settings,
+    options: _LanguageOptions,
+) -> Iterator[Problem]:
+    names = catalog.names(kind)
+    chosen: dict[str, KeyPath] = {}
+    if isinstance(own.get("provider"), str):
+        chosen[own["provider"]] = (*place, "provider")
+    fallback = own.get("fallback")
+    for i, name in enumerate(fallback if isinstance(fallback, list) else []):
+        if isinstance(name, str):
+            chosen.setdefault(name, (*place, "fallback", i))
+    for name, where in chosen.items():
+        if catalog.find(kind, name) is None:
+            yield Problem(path=where, message=unknown(f"{kind} provider", name, names))
+    for name in dict.fromkeys((*chosen, *own)):
+        spec = catalog.find(kind, name)
+        content = own.get(name) or {}
+        if spec is None:
+            if name not in (*_LANGUAGE_KEYS, *chosen):
+                allowed = [*_LANGUAGE_KEYS, *names]
+                yield Problem(path=(*place, name), message=unknown("key", name, allowed))
+        elif isinstance(content, dict):
+            # A language that the stage's section fixes is that of the agent's own.
+            under = {k: v for k, v in (section.get(name) or {}).items() if k != "language"}
+            merged = filled(spec, merge_options(under, content, spec), settings)
+            try:
+                options[(kind, name, code)] = spec.options.model_validate(merged)
+            except ValidationError as error:
+                yield from from_validation(error, spec.options, merged, prefix=(*place, name))
+
+
 def _references(data: dict[str, Any]) -> Iterator[Problem]:
     """Agent files can be written by others than who runs the server: no environment for them."""
     for kind in PROVIDER_KINDS:
@@ -176,6 +238,7 @@ def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 _TEMPLATES: tuple[KeyPath, ...] = (
     ("system_prompt",),
     ("greeting",),
+    ("translations",),
     ("turns", "no_input_prompt"),
     ("turns", "hold_messages"),
     ("call", "farewell"),

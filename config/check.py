@@ -6,7 +6,7 @@ than its file says would be found out by a caller, on the day the first choice f
 
 from collections.abc import Iterator
 
-from config.agent import PROVIDER_KINDS, AgentConfig
+from config.agent import PROVIDER_KINDS, AgentConfig, StageLanguage
 from config.errors import ConfigError
 from config.languages import LANGUAGES, is_language, resolve_language
 from config.packages import missing_packages
@@ -14,10 +14,12 @@ from config.problems import KeyPath, Problem
 from config.providers import ProviderCatalog, ProviderKind, ProviderOptions, ProviderSpec
 from config.resolve import (
     backend_config_id,
+    chain_in,
     comes_from_backend,
     provider_base_url,
     provider_language,
     provider_secret,
+    serves,
 )
 from config.settings import Settings
 
@@ -30,8 +32,12 @@ def check(agent: AgentConfig, catalog: ProviderCatalog, settings: Settings) -> l
 def language_problems(agent: AgentConfig, catalog: ProviderCatalog) -> list[Problem]:
     """Languages of the agent that a provider in its chains lacks; so on every installation."""
     problems: list[Problem] = []
-    for spec, options, place in _chosen(agent, catalog):
-        problems += _languages(spec, options, agent, catalog, place)
+    for spec, options, place in _of_own_language(agent, catalog):
+        problems += _own_language(spec, options, agent, catalog, place)
+    for kind in PROVIDER_KINDS:
+        problems += _unspoken(agent, kind)
+        for code in agent.spoken_languages[1:]:
+            problems += _further_language(agent, kind, code, catalog)
     return problems
 
 
@@ -53,6 +59,26 @@ def _chosen(
     agent: AgentConfig, catalog: ProviderCatalog
 ) -> Iterator[tuple[ProviderSpec, ProviderOptions, KeyPath]]:
     """The providers of all chains whose options are valid, and the key that chose each."""
+    yield from _of_own_language(agent, catalog)
+    for kind in PROVIDER_KINDS:
+        for code, own in agent.section(kind).languages.items():
+            for name in agent.section(kind).named_for(code):
+                spec = catalog.find(kind, name)
+                if spec is not None and agent.has_options(kind, name, code):
+                    place = _language_place(kind, code, own, name)
+                    yield spec, agent.provider_options(kind, name, code), place
+
+
+def _language_place(kind: ProviderKind, code: str, own: StageLanguage, name: str) -> KeyPath:
+    """The key that chose a provider for a further language."""
+    if name == own.provider:
+        return (kind, "languages", code, "provider")
+    return (kind, "languages", code, "fallback", (own.fallback or ()).index(name))
+
+
+def _of_own_language(
+    agent: AgentConfig, catalog: ProviderCatalog
+) -> Iterator[tuple[ProviderSpec, ProviderOptions, KeyPath]]:
     for kind in PROVIDER_KINDS:
         for name in agent.section(kind).chain:
             spec = catalog.find(kind, name)
@@ -69,7 +95,7 @@ def provider_place(agent: AgentConfig, kind: ProviderKind, name: str) -> KeyPath
     return (kind, "fallback", section.fallback.index(name))
 
 
-def _languages(
+def _own_language(
     spec: ProviderSpec,
     options: ProviderOptions,
     agent: AgentConfig,
@@ -86,11 +112,50 @@ def _languages(
             path = (spec.kind, _section_name(place, agent, spec), "language")
             return [Problem(path=path, message=message)]
         return []
-    return [
-        Problem(path=place, message=_lacks(spec, code, catalog) + _of_a_fallback(place))
-        for code in agent.spoken_languages
-        if not spec.supports(code)
-    ]
+    if spec.supports(agent.language):
+        return []
+    message = _lacks(spec, agent.language, catalog) + _of_a_fallback(place)
+    return [Problem(path=place, message=message)]
+
+
+def _unspoken(agent: AgentConfig, kind: ProviderKind) -> Iterator[Problem]:
+    """What a stage says of languages that the agent does not turn to."""
+    for code in agent.section(kind).languages:
+        message = None
+        if code == agent.language:
+            message = f"{code} is the agent's own language; its providers stand in {kind} itself"
+        elif code not in agent.spoken_languages:
+            message = f"the agent does not turn to {LANGUAGES[code].name}; add it to languages"
+        if message is not None:
+            yield Problem(path=(kind, "languages", code), message=message)
+
+
+def _further_language(
+    agent: AgentConfig, kind: ProviderKind, code: str, catalog: ProviderCatalog
+) -> Iterator[Problem]:
+    """What is named for a further language must have it, and of the rest somebody."""
+    section = agent.section(kind)
+    own = section.languages.get(code)
+    for name in section.named_for(code):
+        spec = catalog.find(kind, name)
+        if own is None or spec is None or not agent.has_options(kind, name, code):
+            continue
+        place = _language_place(kind, code, own, name)
+        if not serves(spec, agent.provider_options(kind, name, code), code):
+            yield Problem(path=place, message=_lacks(spec, code, catalog) + _of_a_fallback(place))
+    names = section.chain_for(code)
+    specs = [spec for name in names if (spec := catalog.find(kind, name)) is not None]
+    if len(specs) < len(names) or any(not agent.has_options(kind, n, code) for n in names):
+        return  # Told of already.
+    if not chain_in(agent, kind, code, catalog):
+        spec = specs[0]
+        options = agent.provider_options(kind, spec.name, code)
+        message = _lacks(spec, code, catalog)
+        if spec.supports(code) and options.language:
+            message = f"{spec.title} is held to the language {options.language} by its section"
+        place = (kind, "provider") if own is None else (kind, "languages", code)
+        way_out = f"; name one for {LANGUAGES[code].name} alone in {kind}.languages.{code}"
+        yield Problem(path=place, message=message + way_out)
 
 
 def _lacks(spec: ProviderSpec, code: str, catalog: ProviderCatalog) -> str:
@@ -103,7 +168,10 @@ def _lacks(spec: ProviderSpec, code: str, catalog: ProviderCatalog) -> str:
 
 def _of_a_fallback(place: KeyPath) -> str:
     """The further way out where it is a fallback that cannot serve."""
-    return f"; or take it out of {place[0]}.fallback" if place[1] == "fallback" else ""
+    if "fallback" not in place:
+        return ""
+    chain = ".".join(map(str, place[: place.index("fallback")]))
+    return f"; or take it out of {chain}.fallback"
 
 
 def _secret(
@@ -163,4 +231,9 @@ def _section_name(place: KeyPath, agent: AgentConfig, spec: ProviderSpec) -> str
     """The provider's name as the file writes it; its section goes by the same."""
     section = agent.section(spec.kind)
     position = place[-1]
-    return section.fallback[position] if isinstance(position, int) else section.provider
+    if place[1] == "languages":
+        own = section.languages[str(place[2])]
+        fallback, provider = own.fallback or (), own.provider or section.provider
+    else:
+        fallback, provider = section.fallback, section.provider
+    return fallback[position] if isinstance(position, int) else provider

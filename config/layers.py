@@ -42,7 +42,7 @@ def _section(
     for key, value in own.items():
         inherited = merged.get(key)
         if isinstance(value, dict) and isinstance(inherited, dict):
-            merged[key] = _merge(inherited, value, catalog.find(kind, key))
+            merged[key] = merge_options(inherited, value, catalog.find(kind, key))
         else:
             merged[key] = value
     return merged
@@ -62,7 +62,7 @@ def _inherited(
     return {key: value for key, value in section.items() if _field(key, spec) not in left_out}
 
 
-def _merge(
+def merge_options(
     inherited: dict[str, Any], own: dict[str, Any], spec: ProviderSpec | None
 ) -> dict[str, Any]:
     """Option by option; the spellings of one option count as the same."""

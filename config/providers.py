@@ -101,6 +101,8 @@ class ProviderSpec:
         option_env: Further options that an account needs, such as the id of a function, and the
             environment variable that fills each where no file does. An agent is refused while
             one is missing.
+        code_switching: The vendor's own codes under which it serves several languages at once,
+            such as Deepgram's ``multi``, and which of ours these are.
         elsewhere: Languages that another provider of this vendor serves in its place, and that
             provider's name.
         base_url_env: Environment variable that overrides the address.
@@ -132,6 +134,7 @@ class ProviderSpec:
     secret_env: str | None = None
     backend_model: str | None = None
     option_env: Mapping[str, str] = field(default_factory=dict)
+    code_switching: Mapping[str, frozenset[str]] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     base_url_env: str | None = None
     default_base_url: str | None = None

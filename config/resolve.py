@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from config.agent import AgentConfig
 from config.errors import ConfigError
 from config.languages import is_language, resolve_language
-from config.providers import ProviderOptions, ProviderSpec
+from config.providers import ProviderCatalog, ProviderKind, ProviderOptions, ProviderSpec
 from config.settings import Settings
 
 _VENDOR_CODE = re.compile(r"[a-z]{2,5}(?:-[A-Za-z0-9]{1,8})*")
@@ -88,3 +88,48 @@ def provider_language(
     if language not in spec.languages:
         raise ConfigError(f"{spec.title} does not have the language {language}")
     return language, spec.languages[language]
+
+
+def serves(spec: ProviderSpec, options: ProviderOptions, language: str) -> bool:
+    """Whether a provider with these options serves ``language``, a code of ours.
+
+    One that is held to a language by its section serves no other; one that is held to a code
+    under which the vendor serves several, such as ``multi``, serves those.
+    """
+    if not options.language:
+        return spec.supports(language)
+    try:
+        code, vendor_code = provider_language(spec, options, language)
+    except ConfigError:
+        return False
+    if vendor_code in spec.code_switching:
+        return language in spec.code_switching[vendor_code]
+    return code == language and not (spec.languages and vendor_code not in spec.languages.values())
+
+
+def chain_in(
+    agent: AgentConfig, kind: ProviderKind, language: str, catalog: ProviderCatalog
+) -> tuple[str, ...]:
+    """Who serves a stage in one of the agent's languages, in order.
+
+    In a further language, those of the stage's own chain that lack it are passed over; empty
+    where nobody is left, which is refused when the agent is loaded.
+    """
+    section = agent.section(kind)
+    if language == agent.language:
+        return section.chain
+    named = section.named_for(language)
+    return tuple(
+        name
+        for name in section.chain_for(language)
+        if name in named or _has(agent, kind, name, language, catalog)
+    )
+
+
+def _has(
+    agent: AgentConfig, kind: ProviderKind, name: str, language: str, catalog: ProviderCatalog
+) -> bool:
+    spec = catalog.find(kind, name)
+    if spec is None or not agent.has_options(kind, name, language):
+        return False
+    return serves(spec, agent.provider_options(kind, name, language), language)

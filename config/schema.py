@@ -46,6 +46,7 @@ def agent_json_schema(catalog: ProviderCatalog) -> dict[str, Any]:
     definitions = schema["$defs"]
     for kind in PROVIDER_KINDS:
         del definitions[f"{kind.title()}Section"]
+        definitions.pop("StageLanguage", None)
         definitions[kind] = _section(kind, catalog, definitions)
         schema["properties"][kind] = {"$ref": f"#/$defs/{kind}"}
     schema["properties"]["language"]["examples"] = list(LANGUAGES)
@@ -73,10 +74,24 @@ def _section(
         },
         "deadlines": {"$ref": f"#/$defs/{kind.title()}Deadlines"},
     }
+    in_language = {key: properties[key] for key in ("provider", "fallback")}
     for spec in specs:
         definitions[f"{kind}.{spec.name}"] = _options(spec, definitions)
         for name in (spec.name, *spec.aliases):
             properties[name] = {"$ref": f"#/$defs/{kind}.{spec.name}"}
+            in_language[name] = properties[name]
+    definitions[f"{kind}.languages"] = {
+        "type": "object",
+        "description": "In place of what the stage says, for one further language.",
+        "properties": in_language,
+        "additionalProperties": False,
+    }
+    properties["languages"] = {
+        "type": "object",
+        "description": "For a further language: a provider, its fallback, or options such as a "
+        "voice.",
+        "additionalProperties": {"$ref": f"#/$defs/{kind}.languages"},
+    }
     return {
         "type": "object",
         "description": _STAGES[kind],

@@ -229,11 +229,12 @@ class Credentials:
         """All that the agent's chains lack, each once."""
         seen: set[_Wanted] = set()
         for kind in kinds:
-            for name in agent.section(kind).chain:
+            for name, language in _in_all_languages(agent, kind):
                 spec = self._catalog.find(kind, name)
-                if spec is None or not agent.has_options(kind, name):
+                if spec is None or not agent.has_options(kind, name, language):
                     continue
-                wanted = self._lacking(spec, agent.provider_options(kind, name), agent)
+                options = agent.provider_options(kind, name, language)
+                wanted = self._lacking(spec, options, agent)
                 if wanted is not None and wanted not in seen:
                     seen.add(wanted)
                     yield wanted
@@ -316,3 +317,13 @@ class Credentials:
             if entry.task is not None:
                 entry.task.cancel()
             del self._entries[wanted]
+
+
+def _in_all_languages(agent: AgentConfig, kind: ProviderKind) -> Iterator[tuple[str, str]]:
+    """The providers of a stage with the languages that they are named for."""
+    section = agent.section(kind)
+    for name in section.chain:
+        yield name, agent.language
+    for language in section.languages:
+        for name in section.named_for(language):
+            yield name, language

@@ -10,7 +10,7 @@ import aiohttp
 from config.agent import PROVIDER_KINDS, AgentConfig
 from config.errors import ConfigError
 from config.providers import ProviderCatalog, ProviderKind, ProviderOptions, ProviderSpec
-from config.resolve import provider_base_url, provider_language, provider_secret
+from config.resolve import chain_in, provider_base_url, provider_language, provider_secret
 from config.settings import Settings
 from services.candidates import Candidate
 from services.context import ServiceContext
@@ -86,15 +86,38 @@ class ServiceFactory:
         """
         spec, options = self.chosen(kind, agent, candidate)
         options = self._completed(spec, options, agent)
-        context = self._context(spec, options, agent, rate_hz, session_id, variables)
+        language = candidate.language if candidate is not None else agent.language
+        context = self._context(spec, options, agent, language, rate_hz, session_id, variables)
         return _load(spec, spec.build)(options, context)
 
-    def candidates(self, kind: ProviderKind, agent: AgentConfig) -> tuple[Candidate, ...]:
-        """Who may serve a stage of the agent's calls, in its file's order."""
-        return tuple(self._candidate(kind, agent, name) for name in agent.section(kind).chain)
+    def candidates(
+        self, kind: ProviderKind, agent: AgentConfig, language: str | None = None
+    ) -> tuple[Candidate, ...]:
+        """Who may serve a stage of the agent's calls, in its file's order.
 
-    def _candidate(self, kind: ProviderKind, agent: AgentConfig, name: str) -> Candidate:
-        spec, options = self._spec(kind, name), agent.provider_options(kind, name)
+        Args:
+            language: One of the agent's; by default its own.
+        """
+        language = language or agent.language
+        names = chain_in(agent, kind, language, self._catalog)
+        return tuple(self._candidate(kind, agent, name, language) for name in names)
+
+    def stand_in_voice(self, language: str) -> Candidate | None:
+        """A voice of this process that needs no key, for phrases that nobody else speaks."""
+        for spec in self._catalog.of_kind("tts"):
+            keyless = spec.secret_env is None and not spec.option_env
+            in_process = spec.base_url_env is None and not spec.address_required
+            if keyless and in_process and spec.render and spec.supports(language):
+                return Candidate(
+                    kind="tts", provider=spec.name, language=language, account="", remote=False
+                )
+        return None
+
+    def _candidate(
+        self, kind: ProviderKind, agent: AgentConfig, name: str, language: str
+    ) -> Candidate:
+        spec, options = self._spec(kind, name), agent.provider_options(kind, name, language)
+        language = _first_alike(spec, agent, name, language)
         if self._credentials is not None:
             options = self._credentials.known(spec, options, agent)
         secret = provider_secret(spec, options, self._settings)
@@ -102,7 +125,7 @@ class ServiceFactory:
         address = provider_base_url(spec, options, self._settings) or ""
         account = hashlib.sha256(f"{address}\n{key}".encode()).hexdigest()[:16]
         return Candidate(
-            kind=kind, provider=name, language=agent.language, account=account, remote=bool(address)
+            kind=kind, provider=name, language=language, account=account, remote=bool(address)
         )
 
     def load(self, agent: AgentConfig) -> None:
@@ -117,7 +140,9 @@ class ServiceFactory:
         """
         wrong: list[ConfigError] = []
         for kind in PROVIDER_KINDS:
-            for name in agent.section(kind).chain:
+            section = agent.section(kind)
+            further = [name for code in section.languages for name in section.named_for(code)]
+            for name in dict.fromkeys((*section.chain, *further)):
                 try:
                     spec = self._spec(kind, name)
                     for target in filter(None, (spec.build, spec.render, spec.prepare)):
@@ -127,12 +152,17 @@ class ServiceFactory:
         if wrong:
             raise ConfigError("; ".join(error.message for error in wrong), code=wrong[0].code)
 
-    def can_render(self, agent: AgentConfig) -> bool:
+    def can_render(self, agent: AgentConfig, candidate: Candidate | None = None) -> bool:
         """Whether the agent's synthesiser has its own way to speak a phrase outside a call."""
-        return self.chosen("tts", agent)[0].render is not None
+        return self.chosen("tts", agent, candidate)[0].render is not None
 
-    async def render(self, agent: AgentConfig, text: str, rate_hz: int) -> bytes:
+    async def render(
+        self, agent: AgentConfig, text: str, rate_hz: int, candidate: Candidate | None = None
+    ) -> bytes:
         """Speak one phrase outside a call, the vendor's own way.
+
+        Args:
+            candidate: Whose way, and in which language; by default the agent's first.
 
         Returns:
             16-bit little-endian mono samples at ``rate_hz``.
@@ -141,11 +171,12 @@ class ServiceFactory:
             ProviderError: The vendor failed.
             ConfigError: The vendor has no such way; see :meth:`can_render`.
         """
-        spec, options = self.chosen("tts", agent)
+        spec, options = self.chosen("tts", agent, candidate)
         if spec.render is None:
             raise ConfigError(f"tts provider {spec.name} cannot speak outside a call")
         options = self._completed(spec, options, agent)
-        context = self._context(spec, options, agent, rate_hz, "", None)
+        language = candidate.language if candidate is not None else agent.language
+        context = self._context(spec, options, agent, language, rate_hz, "", None)
         pcm: bytes = await _load(spec, spec.render)(options, context, text)
         return pcm
 
@@ -156,19 +187,31 @@ class ServiceFactory:
             VoiceServerError: A provider could not make itself ready.
         """
         for kind in PROVIDER_KINDS:
-            spec, options = self.chosen(kind, agent)
-            if spec.prepare is not None:
-                await self.ready(agent, (kind,))
-                options = self._completed(spec, options, agent)
-                context = self._context(spec, options, agent, LINE_RATE_HZ, "", None)
-                await _load(spec, spec.prepare)(options, context)
+            spoken = agent.spoken_languages
+            firsts = [self.candidates(kind, agent, language)[0] for language in spoken]
+            for candidate in dict.fromkeys(firsts):
+                spec, options = self.chosen(kind, agent, candidate)
+                if spec.prepare is not None:
+                    await self.ready(agent, (kind,))
+                    options = self._completed(spec, options, agent)
+                    language = candidate.language
+                    context = self._context(spec, options, agent, language, LINE_RATE_HZ, "", None)
+                    await _load(spec, spec.prepare)(options, context)
 
     def chosen(
         self, kind: ProviderKind, agent: AgentConfig, candidate: Candidate | None = None
     ) -> tuple[ProviderSpec, ProviderOptions]:
-        """A provider of the agent's chain, by default its first, and its options."""
-        name = agent.section(kind).provider if candidate is None else candidate.provider
-        return self._spec(kind, name), agent.provider_options(kind, name)
+        """A provider of the agent's chain, by default its first, and its options.
+
+        One that stands in without being in the chain has its default options.
+        """
+        if candidate is None:
+            name = agent.section(kind).provider
+            return self._spec(kind, name), agent.provider_options(kind, name)
+        spec = self._spec(kind, candidate.provider)
+        if not agent.has_options(kind, candidate.provider, candidate.language):
+            return spec, spec.options()
+        return spec, agent.provider_options(kind, candidate.provider, candidate.language)
 
     def _completed(
         self, spec: ProviderSpec, options: ProviderOptions, agent: AgentConfig
@@ -193,11 +236,12 @@ class ServiceFactory:
         spec: ProviderSpec,
         options: ProviderOptions,
         agent: AgentConfig,
+        language: str,
         rate_hz: int,
         session_id: str,
         variables: Mapping[str, str] | None,
     ) -> ServiceContext:
-        language, vendor_language = provider_language(spec, options, agent.language)
+        language, vendor_language = provider_language(spec, options, language)
         return ServiceContext(
             agent=agent,
             language=language,
@@ -209,6 +253,24 @@ class ServiceFactory:
             session_id=session_id,
             variables=dict(variables or {}),
         )
+
+
+def _first_alike(spec: ProviderSpec, agent: AgentConfig, name: str, language: str) -> str:
+    """The first of the agent's languages in which a service would be just the same.
+
+    A model that any language goes with, or a recogniser of several at once, need not be opened
+    anew when the language changes.
+    """
+
+    def service(code: str) -> tuple[object, ...] | None:
+        try:
+            options = agent.provider_options(spec.kind, name, code)
+            return options, provider_language(spec, options, code)[1]
+        except ConfigError:
+            return None
+
+    mine = service(language)
+    return next((code for code in agent.spoken_languages if service(code) == mine), language)
 
 
 def _load(spec: ProviderSpec, target: str) -> Callable[..., Any]:

@@ -122,6 +122,7 @@ SPECS = (
         options=DeepgramSTTOptions,
         build="services.deepgram.stt:build_stt",
         languages=_STT_LANGUAGES,
+        code_switching={"multi": frozenset({"hi", "en-IN"})},
         wire_formats=_LINE_RATES,
         secret_env="DEEPGRAM_API_KEY",
         backend_model="Deepgram",

@@ -161,7 +161,9 @@ def test_all_mistakes_of_a_file_are_told_at_once(problems_of: ProblemsOf) -> Non
     assert "valid string (found 3), or" in found[9, "llm.script.steps.a"]
     assert found[11, "turns.end_of_speech_ms"].endswith("equal to 100 (found 3)")
     assert found[12, "phone_numbers[0]"]
-    assert found[13, "tools[0]"] == "input should be 'end_call' or 'transfer' (found 'fly')"
+    assert found[13, "tools[0]"] == (
+        "input should be 'end_call', 'transfer' or 'switch_language' (found 'fly')"
+    )
     assert len(problems) == len(found) == 9
     assert [p.line for p in problems] == sorted(p.line or 0 for p in problems)
 
