@@ -15,3 +15,16 @@ class HearingCaughtUpFrame(ControlFrame):
     """All that the caller has said was heard; stands behind its last text."""
 
     interruptible: bool = field(default=False, init=False)
+
+
+@dataclass
+class PieceCutFrame(ControlFrame):
+    """Only a part of an announced sentence was spoken; the rest will be.
+
+    Attributes:
+        segment_id: Of the announcement.
+        text: The part.
+    """
+
+    segment_id: int
+    text: str

@@ -66,6 +66,13 @@ class Piece:
     spoken_words: list[str] = field(default_factory=list)
     done: bool = False
 
+    def take_back(self) -> None:
+        """Nobody has it any more: it is to be spoken by the next."""
+        self.sent = False
+        self.context_id = self.first_audio_ns = None
+        self.audio_ms = 0.0
+        self.spoken_words = []
+
     def spoken_part(self, pace: Pace) -> float:
         """How much of it has been spoken, from 0 to 1, roughly."""
         words = len(self.text.split())

@@ -9,11 +9,10 @@ to the next one: sentences whole, the one under way from the word that it had re
 import asyncio
 import uuid
 from collections import deque
-from dataclasses import dataclass
+from itertools import islice
 
 from pipecat.frames.frames import (
     AggregatedTextFrame,
-    ControlFrame,
     Frame,
     InterruptionFrame,
     LLMAssistantPushAggregationFrame,
@@ -31,8 +30,11 @@ from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.chains.chain import Chain, OnExhausted, Vendors
 from bot.chains.failures import Failure, MemberFailed
+from bot.chains.frames import PieceCutFrame
 from bot.chains.member import Member
 from bot.chains.pieces import NEARLY_ALL, Pace, Piece
+from bot.chains.speech_queue import SpeechQueue
+from bot.chains.voice import SLOW_SECONDS, Voice
 from bot.reporter import CallReporter
 from config.agent import TtsDeadlines
 from services.candidates import Candidate
@@ -41,26 +43,8 @@ from services.candidates import Candidate
 UNDER_WAY = 2
 #: A vendor that has just spoken and hung up gets this long to be there again.
 REOPEN_SECONDS = 1.0
-#: Slower than this times real time is too slow, once it has been so for ``SLOW_SECONDS``.
-SLOW_PACE = 0.95
-SLOW_SECONDS = 2.0
-#: After the caller has heard a gap, so much audio is collected before it goes on.
-PREBUFFER_MS = 300.0
 #: Failures after which the same vendor, connected anew, may well go on.
 _MENDABLE = frozenset({"dropped", "error"})
-
-
-@dataclass
-class PieceCutFrame(ControlFrame):
-    """Only a part of an announced sentence was spoken.
-
-    Attributes:
-        segment_id: Of the announcement.
-        text: The part.
-    """
-
-    segment_id: int
-    text: str
 
 
 class TtsChain(Chain):
@@ -86,7 +70,7 @@ class TtsChain(Chain):
         super().__init__(vendors, language=language, reporter=reporter, on_exhausted=on_exhausted)
         self._deadlines = deadlines
         self._pace = Pace()
-        self._items: deque[Piece | Frame] = deque()
+        self._queue = SpeechQueue()
         self._out: deque[Frame] = deque()
         self._pumping = False
         self._member: Member | None = None
@@ -98,7 +82,7 @@ class TtsChain(Chain):
         self._reopened = False
         self._answer: str | None = None
         self._given_up: str | None = None
-        self._voice = _Voice()
+        self._voice = Voice()
         self._last_word_ns = 0
         self._early_words: list[TTSTextFrame] = []
         self._progress_at = 0.0
@@ -117,13 +101,13 @@ class TtsChain(Chain):
         elif direction is FrameDirection.UPSTREAM or isinstance(frame, SystemFrame):
             await self.push_frame(frame, direction)
         else:
-            self._queue(frame)
+            self._enqueue(frame)
             await self._pump()
             await self._feed()
 
     # -- what is to be spoken -----------------------------------------------------------------
 
-    def _queue(self, frame: Frame) -> None:
+    def _enqueue(self, frame: Frame) -> None:
         if isinstance(frame, AggregatedTextFrame) and not frame.skip_tts:
             group = self._answer or str(uuid.uuid4())
             self._add(Piece(frame.text, group, alone=self._answer is None))
@@ -138,21 +122,20 @@ class TtsChain(Chain):
                 self._recover()
             elif isinstance(frame, LLMFullResponseEndFrame):
                 self._answer = None
-            self._items.append(frame)
+            self._queue.add(frame)
 
     def _add(self, piece: Piece) -> None:
         if piece.group != self._given_up and any(char.isalnum() for char in piece.text):
-            self._items.append(piece)
+            self._queue.add(piece)
 
     async def _feed(self) -> None:
         """Give the vendor its next sentences, if it is there."""
         member = self._member
         if member is None or not member.open:
-            if any(isinstance(item, Piece) for item in self._items):
+            if self._queue.first is not None:
                 self._need_member()
             return
-        pieces = [item for item in self._items if isinstance(item, Piece)]
-        for index, piece in enumerate(pieces[:UNDER_WAY]):
+        for index, piece in enumerate(list(islice(self._queue.pieces(), UNDER_WAY))):
             if not piece.sent:
                 piece.sent = True
                 if index == 0:
@@ -161,12 +144,10 @@ class TtsChain(Chain):
 
     async def _interrupt(self) -> None:
         """The caller spoke over it: nothing that may be cut is spoken any more."""
-        self._items = deque(
-            item for item in self._items if isinstance(item, Frame) and not item.interruptible
-        )
+        self._queue.interrupt()
         self._out.clear()
         self._answer = self._given_up = None
-        self._voice = _Voice()
+        self._voice = Voice()
         self._last_word_ns = 0
         self._early_words.clear()
         self._stop_timer()
@@ -191,11 +172,11 @@ class TtsChain(Chain):
             case TTSTextFrame():
                 self._take_words(frame)
             case AggregatedTextFrame():
-                self._bind(frame.context_id)
+                self._queue.begins(frame.context_id)
             case OutputAudioRawFrame():
                 self._take_audio(frame)
             case TTSStoppedFrame():
-                piece = self._under_way(frame.context_id)
+                piece = self._queue.under_way(frame.context_id)
                 if piece is not None:
                     self._finish(piece)
             case TTSStartedFrame() | LLMAssistantPushAggregationFrame():
@@ -203,21 +184,8 @@ class TtsChain(Chain):
             case _:
                 self._out.append(frame)
 
-    def _bind(self, context_id: str | None) -> None:
-        """The vendor begins with its next sentence."""
-        for item in self._items:
-            if isinstance(item, Piece) and item.sent and item.context_id is None:
-                item.context_id = context_id
-                return
-
-    def _under_way(self, context_id: str | None) -> Piece | None:
-        for item in self._items:
-            if isinstance(item, Piece) and item.sent and item.context_id == context_id:
-                return item
-        return None
-
     def _take_audio(self, frame: OutputAudioRawFrame) -> None:
-        piece = self._under_way(getattr(frame, "context_id", None))
+        piece = self._queue.under_way(getattr(frame, "context_id", None))
         if piece is None or not frame.audio:
             return
         self._progress()
@@ -257,7 +225,7 @@ class TtsChain(Chain):
 
         A sentence without word times is passed on when it is complete.
         """
-        piece = self._under_way(frame.context_id)
+        piece = self._queue.under_way(frame.context_id)
         if piece is None or not frame.pts:
             return
         if piece.first_audio_ns is None:
@@ -310,10 +278,10 @@ class TtsChain(Chain):
 
     def _advance(self) -> bool:
         """Take the next item off the queue if it is ready."""
-        if not self._items:
+        head = self._queue.head
+        if head is None:
             self._stop_timer()
             return False
-        head = self._items[0]
         if isinstance(head, Piece):
             if not head.done:
                 return False
@@ -325,7 +293,7 @@ class TtsChain(Chain):
             if isinstance(head, LLMFullResponseEndFrame):
                 self._close_voice()
             self._out.append(head)
-        self._items.popleft()
+        self._queue.pop()
         return True
 
     def _close_voice(self, unless: str | None = None) -> None:
@@ -335,7 +303,7 @@ class TtsChain(Chain):
             return
         self._out.extend(self._voice.release())
         self._out.append(TTSStoppedFrame(context_id=group))
-        self._voice = _Voice()
+        self._voice = Voice()
 
     # -- who speaks ---------------------------------------------------------------------------
 
@@ -363,7 +331,7 @@ class TtsChain(Chain):
                 await self._take_over(member)
                 return
         self._tried.clear()
-        if any(isinstance(item, Piece) for item in self._items):
+        if self._queue.first is not None:
             await self._give_up()
 
     async def _take_over(self, member: Member) -> None:
@@ -383,7 +351,7 @@ class TtsChain(Chain):
         if member is not self._member:
             return
         self._member = None
-        idle = not any(isinstance(item, Piece) and item.sent for item in self._items)
+        idle = not any(piece.sent for piece in self._queue.pieces())
         had_spoken = self._take_back()
         await self._pump()
         same = member.candidate
@@ -393,7 +361,7 @@ class TtsChain(Chain):
             self._need_member(again=same)
         else:
             self._tried.add(same)
-            if any(isinstance(item, Piece) for item in self._items):
+            if self._queue.first is not None:
                 self._need_member()
 
     def _has_other(self, candidate: Candidate) -> bool:
@@ -406,18 +374,14 @@ class TtsChain(Chain):
             Whether any of it had been spoken.
         """
         had_spoken = False
-        for item in self._items:
-            if not isinstance(item, Piece) or not item.sent or item.done:
+        for piece in self._queue.pieces():
+            if not piece.sent or piece.done:
                 continue
-            spoken, rest = item.split(self._pace)
+            spoken, rest = piece.split(self._pace)
             if spoken:
                 had_spoken = True
-                self._cut(item, spoken, rest)
-            item.sent = False
-            item.context_id = None
-            item.first_audio_ns = None
-            item.audio_ms = 0.0
-            item.spoken_words = []
+                self._cut(piece, spoken, rest)
+            piece.take_back()
         self._early_words.clear()
         return had_spoken
 
@@ -433,7 +397,7 @@ class TtsChain(Chain):
     async def _give_up(self) -> None:
         """Nobody speaks: the answer is dropped, but for what must follow it."""
         self._given_up = self._answer
-        self._items = deque(item for item in self._items if isinstance(item, Frame))
+        self._queue.drop_speech()
         self._close_voice()
         await self._pump()
         await self.exhausted()
@@ -457,7 +421,7 @@ class TtsChain(Chain):
 
     async def _change_over(self) -> None:
         """The better vendor takes over, but not in the middle of an answer."""
-        busy = self._voice.group is not None or any(isinstance(i, Piece) for i in self._items)
+        busy = self._voice.group is not None or self._queue.first is not None
         member = self._better
         if member is not None and not busy:
             self._better = None
@@ -484,7 +448,7 @@ class TtsChain(Chain):
 
     def _time_is_up(self) -> None:
         self._timer = None
-        head = next((item for item in self._items if isinstance(item, Piece)), None)
+        head = self._queue.first
         if self._ended or head is None or not head.sent:
             return
         left = self._progress_at + self._deadlines.audio_seconds - self._now()
@@ -514,59 +478,3 @@ class TtsChain(Chain):
             self._voice.piece_begins(self._now())
             detail = f"slower than real time for {SLOW_SECONDS:g} s"
             self.spawn(self._fail(member, Failure("slow", detail)))
-
-
-class _Voice:
-    """The utterance that is being put together, and whether the caller hears gaps in it."""
-
-    def __init__(self) -> None:
-        self.group: str | None = None
-        self.audio_ms = 0.0
-        self.piece_offset_ms = 0.0
-        self._began_at = 0.0
-        self._piece_began_at = 0.0
-        self._held: list[Frame] = []
-        self._held_ms = 0.0
-        self._prebuffering = False
-        self.underruns = 0
-
-    def begin(self, group: str, now: float) -> None:
-        """Its first audio is there."""
-        self.group = group
-        self._began_at = now
-
-    def piece_begins(self, now: float) -> None:
-        """The first audio of one of its sentences is there."""
-        self.piece_offset_ms = self.audio_ms
-        self._piece_began_at = now
-
-    def audio(self, frame: Frame, frame_ms: float, now: float) -> list[Frame]:
-        """Audio has come.
-
-        Returns:
-            What may be heard now: all of it, unless the caller has just heard a gap.
-        """
-        behind_ms = (now - self._began_at) * 1000 - self.audio_ms
-        if behind_ms > 0 and self.audio_ms and not self._prebuffering:
-            self.underruns += 1
-            self._prebuffering = True
-            self._began_at += behind_ms / 1000
-        self.audio_ms += frame_ms
-        self._held.append(frame)
-        self._held_ms += frame_ms
-        if self._prebuffering and self._held_ms < PREBUFFER_MS:
-            return []
-        return self.release()
-
-    def release(self) -> list[Frame]:
-        """What is held back."""
-        held, self._held = self._held, []
-        self._held_ms = 0.0
-        self._prebuffering = False
-        return held
-
-    def too_slow(self, now: float) -> bool:
-        """Whether the sentence has come more slowly than it is heard, with gaps, for long."""
-        elapsed = now - self._piece_began_at
-        came = (self.audio_ms - self.piece_offset_ms) / 1000
-        return self.underruns > 0 and elapsed >= SLOW_SECONDS and came < SLOW_PACE * elapsed

@@ -29,7 +29,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.audio_rate import RateMatcher
-from bot.chains.tts import PieceCutFrame
+from bot.chains.frames import PieceCutFrame
 from bot.hold import HoldKeeper
 from bot.reporter import CallReporter
 from bot.speaker import Speaker

@@ -24,7 +24,8 @@ from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.chains.chain import Vendors
-from bot.chains.tts import PieceCutFrame, TtsChain
+from bot.chains.frames import PieceCutFrame
+from bot.chains.tts import TtsChain
 from bot.reporter import CallReporter
 from config.agent import TtsDeadlines
 from tests.unit.bot.chains.rig import RATE_HZ, Do, Rig, Vendor, rig

@@ -1,0 +1,57 @@
+"""What is to be spoken, and what must follow it, in order."""
+
+from collections import deque
+from collections.abc import Iterator
+
+from pipecat.frames.frames import Frame
+
+from bot.chains.pieces import Piece
+
+
+class SpeechQueue:
+    """Sentences, and the frames between them that wait until they were spoken."""
+
+    def __init__(self) -> None:
+        self._items: deque[Piece | Frame] = deque()
+
+    def add(self, item: Piece | Frame) -> None:
+        """Put it behind all others."""
+        self._items.append(item)
+
+    @property
+    def head(self) -> Piece | Frame | None:
+        """What is next; None when nothing is left."""
+        return self._items[0] if self._items else None
+
+    def pop(self) -> None:
+        """The first has been dealt with."""
+        self._items.popleft()
+
+    def pieces(self) -> Iterator[Piece]:
+        """The sentences, in order."""
+        return (item for item in self._items if isinstance(item, Piece))
+
+    @property
+    def first(self) -> Piece | None:
+        """The first sentence."""
+        return next(self.pieces(), None)
+
+    def begins(self, context_id: str | None) -> None:
+        """The vendor begins with its next sentence, and names it."""
+        piece = next((p for p in self.pieces() if p.sent and p.context_id is None), None)
+        if piece is not None:
+            piece.context_id = context_id
+
+    def under_way(self, context_id: str | None) -> Piece | None:
+        """The sentence that the vendor knows by that name."""
+        return next((p for p in self.pieces() if p.sent and p.context_id == context_id), None)
+
+    def drop_speech(self) -> None:
+        """Nothing of it is spoken; what follows speech stays."""
+        self._items = deque(item for item in self._items if isinstance(item, Frame))
+
+    def interrupt(self) -> None:
+        """Only what an interruption may not drop stays."""
+        self.drop_speech()
+        kept = [item for item in self._items if isinstance(item, Frame) and not item.interruptible]
+        self._items = deque(kept)
