@@ -5,6 +5,7 @@ without a seam and every chunk of a tone is the same bytes.
 """
 
 import base64
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -19,6 +20,9 @@ _AMPLITUDE: Final = 8000
 _MS_PER_CHARACTER: Final = 70
 _SHORTEST_MS: Final = 300
 BYTES_PER_SAMPLE: Final = {"pcm_s16le": 2, "pcm_f32le": 4, "pcm_mulaw": 1, "pcm_alaw": 1}
+
+#: Makes a text into samples of 16-bit size, given its length in ms and the rate in Hz.
+Voice = Callable[[str, float, int], NDArray[np.float64]]
 
 
 def speech_ms(text: str, *, ms_per_character: float = _MS_PER_CHARACTER) -> float:
@@ -56,6 +60,34 @@ def tone(frequency_hz: int, duration_ms: float, encoding: str, rate_hz: int) -> 
     size = bytes_for(duration_ms, encoding, rate_hz)
     piece = chunk(frequency_hz, encoding, rate_hz)
     return (piece * (size // len(piece) + 1))[:size]
+
+
+def speech(
+    text: str,
+    duration_ms: float,
+    encoding: str,
+    rate_hz: int,
+    *,
+    voice: Voice | None,
+    frequency_hz: int,
+) -> bytes:
+    """A text in a voice, or without one as a tone."""
+    if voice is None:
+        return tone(frequency_hz, duration_ms, encoding, rate_hz)
+    return encode(voice(text, duration_ms, rate_hz), encoding)
+
+
+def word_spans(text: str, duration_ms: float) -> list[tuple[str, float, float]]:
+    """Each word with where it begins and ends, in ms, by the number of its letters."""
+    words = text.split()
+    letters = sum(len(word) for word in words)
+    found = []
+    position = 0.0
+    for word in words:
+        end = position + duration_ms * len(word) / letters
+        found.append((word, position, end))
+        position = end
+    return found
 
 
 def encode(samples: NDArray[np.float64], encoding: str) -> bytes:

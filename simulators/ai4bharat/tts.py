@@ -31,6 +31,7 @@ class Synthesis:
         frequency_hz: The tone that it is heard by.
         duration_ms: How long the whole of it is.
         sent_ms: How much of it was sent.
+        voice: How words sound; without it, all of it is the tone.
     """
 
     prompt: str
@@ -39,6 +40,7 @@ class Synthesis:
     frequency_hz: int
     duration_ms: float
     sent_ms: float = 0.0
+    voice: tone.Voice | None = None
 
 
 class AI4BharatTTSSimulator(Simulator):
@@ -48,6 +50,7 @@ class AI4BharatTTSSimulator(Simulator):
         speed: Multiple of real time at which audio comes.
         ms_per_character: Length of speech.
         first_audio_ms: Time to the first audio; ``meta`` comes at once.
+        voice: How words sound; without it, every prompt is a tone.
         port: Port, 0 for a free one.
         behaviour: How connections are treated.
         script: How the first connections are treated.
@@ -64,6 +67,7 @@ class AI4BharatTTSSimulator(Simulator):
         speed: float = 6.0,
         ms_per_character: float = 70.0,
         first_audio_ms: float = 0.0,
+        voice: tone.Voice | None = None,
         port: int = 0,
         behaviour: Behaviour = WELL_BEHAVED,
         script: Sequence[Behaviour] = (),
@@ -72,6 +76,7 @@ class AI4BharatTTSSimulator(Simulator):
         self.speed = speed
         self.ms_per_character = ms_per_character
         self.first_audio_ms = first_audio_ms
+        self.voice = voice
         self.spoken: list[Synthesis] = []
 
     def routes(self) -> Iterable[web.RouteDef]:
@@ -150,6 +155,7 @@ class AI4BharatTTSSimulator(Simulator):
             language=language,
             frequency_hz=tone.frequency(len(self.spoken)),
             duration_ms=tone.speech_ms(body["prompt"], ms_per_character=self.ms_per_character),
+            voice=self.voice,
         )
 
     async def _speak(self, connection: Connection, synthesis: Synthesis) -> None:
@@ -194,9 +200,16 @@ def _frames(synthesis: Synthesis, behaviour: Behaviour) -> Iterator[tuple[float,
     rate_hz = behaviour.audio_rate_hz or RATE_HZ
     frequency_hz = synthesis.frequency_hz
     whole = tone.chunk(frequency_hz, ENCODING, rate_hz)
-    if behaviour.odd_frames:
-        audio = tone.tone(frequency_hz, synthesis.duration_ms, ENCODING, rate_hz)
-        size = len(whole) - 3
+    if behaviour.odd_frames or synthesis.voice is not None:
+        audio = tone.speech(
+            synthesis.prompt,
+            synthesis.duration_ms,
+            ENCODING,
+            rate_hz,
+            voice=synthesis.voice,
+            frequency_hz=frequency_hz,
+        )
+        size = len(whole) - (3 if behaviour.odd_frames else 0)
         for start in range(0, len(audio), size):
             frame = audio[start : start + size]
             yield tone.CHUNK_MS * len(frame) / len(whole), frame

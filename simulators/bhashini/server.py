@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NoReturn
 
 from aiohttp import WSMsgType, web
 
+from simulators import tone
 from simulators.base import Simulator, json_response, new_id, refuse
 from simulators.behaviour import WELL_BEHAVED, Behaviour
 from simulators.bhashini.speech import Heard, Texts, choose
@@ -36,6 +37,7 @@ class BhashiniSimulator(Simulator):
         sends_final: Whether a final text comes at all.
         latency_ms: Time that a task of the pipeline takes.
         quiet_below: Mean sample size, 0 to 1, below which audio is silence and its text empty.
+        voice: How words sound; without it, every text is a tone.
         port: Port, 0 for a free one.
         api_key: The only key accepted.
         behaviour: How connections are treated.
@@ -57,6 +59,7 @@ class BhashiniSimulator(Simulator):
         sends_final: bool = True,
         latency_ms: float = 0.0,
         quiet_below: float = 0.005,
+        voice: tone.Voice | None = None,
         port: int = 0,
         api_key: str | None = None,
         behaviour: Behaviour = WELL_BEHAVED,
@@ -69,6 +72,7 @@ class BhashiniSimulator(Simulator):
         self.sends_final = sends_final
         self.latency_ms = latency_ms
         self.quiet_below = quiet_below
+        self.voice = voice
         self.heard: list[Heard] = []
         self.spoken: list[Spoken] = []
 
@@ -198,7 +202,13 @@ class BhashiniSimulator(Simulator):
             self.spoken.append(spoken)
             self.changed()
             rate_hz = behaviour.audio_rate_hz or spoken.rate_hz
-            return tts_answer(spoken, rate_hz, odd=behaviour.odd_frames, empty=behaviour.empty)
+            return tts_answer(
+                spoken,
+                rate_hz,
+                voice=self.voice,
+                odd=behaviour.odd_frames,
+                empty=behaviour.empty,
+            )
         pcm, rate_hz = samples_of(config, data)
         connection.hear(pcm)
         heard = Heard(

@@ -149,9 +149,18 @@ def asr_answer(text: str) -> dict[str, Any]:
     return {"pipelineResponse": [task]}
 
 
-def tts_answer(spoken: Spoken, rate_hz: int, *, odd: bool, empty: bool) -> dict[str, Any]:
+def tts_answer(
+    spoken: Spoken, rate_hz: int, *, voice: tone.Voice | None, odd: bool, empty: bool
+) -> dict[str, Any]:
     """The pipeline's answer to a synthesis."""
-    pcm = tone.tone(spoken.frequency_hz, spoken.duration_ms, "pcm_s16le", rate_hz)
+    pcm = tone.speech(
+        spoken.text,
+        spoken.duration_ms,
+        "pcm_s16le",
+        rate_hz,
+        voice=voice,
+        frequency_hz=spoken.frequency_hz,
+    )
     with io.BytesIO() as file:
         with wave.open(file, "wb") as opened:
             opened.setparams((1, 2, rate_hz, 0, "NONE", ""))

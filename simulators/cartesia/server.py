@@ -43,6 +43,7 @@ class CartesiaSimulator(Simulator):
         late_chunks: Chunks that still come after a cancel.
         context_expiry_ms: A context without new text expires so long after its last audio.
         idle_timeout_seconds: A WebSocket without messages is closed after this.
+        voice: How words sound; without it, in tones by context or transcript.
         port: Port, 0 for a free one.
         api_key: The only key accepted.
         behaviour: How connections are treated.
@@ -64,6 +65,7 @@ class CartesiaSimulator(Simulator):
         late_chunks: int = 1,
         context_expiry_ms: float = 1000.0,
         idle_timeout_seconds: float = 300.0,
+        voice: tone.Voice | None = None,
         port: int = 0,
         api_key: str | None = None,
         behaviour: Behaviour = WELL_BEHAVED,
@@ -76,6 +78,7 @@ class CartesiaSimulator(Simulator):
         self.late_chunks = late_chunks
         self.context_expiry_ms = context_expiry_ms
         self.idle_timeout_seconds = idle_timeout_seconds
+        self.voice = voice
         self.spoken: list[Spoken] = []
         self.finished: list[str] = []
         self._tones = 0
@@ -107,7 +110,8 @@ class CartesiaSimulator(Simulator):
     def speak(self, generation: Generation, text: str, context_number: int) -> Spoken:
         """Note an utterance and choose its tone."""
         number = context_number if self.tone_per == "context" else len(self.spoken)
-        utterance = spoken(generation, text, tone.frequency(number), self.ms_per_character)
+        frequency_hz = tone.frequency(number)
+        utterance = spoken(generation, text, frequency_hz, self.ms_per_character, self.voice)
         self.spoken.append(utterance)
         self.changed()
         return utterance

@@ -17,6 +17,7 @@ class Spoken:
         duration_ms: How long the whole of it is.
         sent_ms: How much of it was sent.
         is_cancelled: The client didn't want the rest.
+        sound: How words sound; without it, all of it is the tone.
     """
 
     context_id: str
@@ -29,6 +30,18 @@ class Spoken:
     voice: str
     sent_ms: float = 0.0
     is_cancelled: bool = False
+    sound: tone.Voice | None = None
+
+    def audio(self, rate_hz: int) -> bytes:
+        """All of it."""
+        return tone.speech(
+            self.text,
+            self.duration_ms,
+            self.encoding,
+            rate_hz,
+            voice=self.sound,
+            frequency_hz=self.frequency_hz,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +54,13 @@ class Piece:
     data: str
 
 
-def spoken(generation: Generation, text: str, frequency_hz: int, ms_per_character: float) -> Spoken:
+def spoken(
+    generation: Generation,
+    text: str,
+    frequency_hz: int,
+    ms_per_character: float,
+    sound: tone.Voice | None = None,
+) -> Spoken:
     """The utterance for a transcript."""
     duration_ms = tone.speech_ms(text, ms_per_character=ms_per_character) / generation.speed
     return Spoken(
@@ -53,6 +72,7 @@ def spoken(generation: Generation, text: str, frequency_hz: int, ms_per_characte
         rate_hz=generation.rate_hz,
         language=generation.language,
         voice=generation.voice,
+        sound=sound,
     )
 
 
@@ -66,8 +86,8 @@ def pieces(utterance: Spoken, *, rate_hz: int | None = None, odd: bool = False) 
     """
     rate_hz = rate_hz or utterance.rate_hz
     encoding, frequency_hz = utterance.encoding, utterance.frequency_hz
-    if odd:
-        yield from _odd_pieces(utterance, rate_hz)
+    if odd or utterance.sound is not None:
+        yield from _cut_pieces(utterance, rate_hz, odd=odd)
         return
     whole = tone.chunk_base64(frequency_hz, encoding, rate_hz)
     size = len(tone.chunk(frequency_hz, encoding, rate_hz))
@@ -81,9 +101,9 @@ def pieces(utterance: Spoken, *, rate_hz: int | None = None, odd: bool = False) 
         yield Piece(start_ms, utterance.duration_ms - start_ms, len(rest), data)
 
 
-def _odd_pieces(utterance: Spoken, rate_hz: int) -> Iterator[Piece]:
-    audio = tone.tone(utterance.frequency_hz, utterance.duration_ms, utterance.encoding, rate_hz)
-    size = len(tone.chunk(utterance.frequency_hz, utterance.encoding, rate_hz)) - 1
+def _cut_pieces(utterance: Spoken, rate_hz: int, *, odd: bool) -> Iterator[Piece]:
+    audio = utterance.audio(rate_hz)
+    size = len(tone.chunk(utterance.frequency_hz, utterance.encoding, rate_hz)) - odd
     for start in range(0, len(audio), size):
         data = audio[start : start + size]
         start_ms = utterance.duration_ms * start / len(audio)
@@ -93,12 +113,7 @@ def _odd_pieces(utterance: Spoken, rate_hz: int) -> Iterator[Piece]:
 
 def word_times(utterance: Spoken) -> list[tuple[str, float, float]]:
     """Each word with the seconds from the utterance's start at which it begins and ends."""
-    words = utterance.text.split()
-    letters = sum(len(word) for word in words)
-    found = []
-    position = 0.0
-    for word in words:
-        end = position + utterance.duration_ms / 1000 * len(word) / letters
-        found.append((word, round(position, 3), round(end, 3)))
-        position = end
-    return found
+    return [
+        (word, round(start / 1000, 3), round(end / 1000, 3))
+        for word, start, end in tone.word_spans(utterance.text, utterance.duration_ms)
+    ]

@@ -5,6 +5,7 @@ from typing import ClassVar, Final
 
 from aiohttp import web
 
+from simulators import tone
 from simulators.base import Simulator, json_response, names, new_id, refuse
 from simulators.behaviour import WELL_BEHAVED, Behaviour
 from simulators.connection import Connection
@@ -26,6 +27,7 @@ class SarvamSimulator(Simulator):
         utterances: What is heard, one after the other.
         replies: What is answered.
         speed: Multiple of real time at which audio comes.
+        voice: How words sound; without it, every text is a tone.
         idle_timeout_seconds: After so long without a message a socket is closed.
         port: Port, 0 for a free one.
         api_key: The only key accepted.
@@ -45,6 +47,7 @@ class SarvamSimulator(Simulator):
         utterances: Sequence[str] = ("नमस्ते",),
         replies: Replies = ("जी, मैं आपकी मदद करूँगी।",),
         speed: float = 6.0,
+        voice: tone.Voice | None = None,
         idle_timeout_seconds: float = 60.0,
         port: int = 0,
         api_key: str | None = None,
@@ -55,6 +58,7 @@ class SarvamSimulator(Simulator):
         self._desk = ChatDesk(replies, self._refuse_chat)
         self.utterances = utterances
         self.speed = speed
+        self.voice = voice
         self.idle_timeout_seconds = idle_timeout_seconds
         self.heard: list[HeardSpeech] = []
         self.spoken: list[Spoken] = []
@@ -125,6 +129,7 @@ class SarvamSimulator(Simulator):
             model=model,
             with_final=query.get("send_completion_event") == "true",
             speed=self.speed,
+            voice=self.voice,
             spoken=self.spoken,
             violate=self.violate,
         )

@@ -45,6 +45,7 @@ class Session:
         model: That the address names.
         with_final: Whether the client wants to be told of a flush's end.
         speed: Multiple of real time at which audio comes.
+        voice: How words sound; without it, every text is a tone.
         spoken: Where every text is noted.
         violate: Told what no correct client would have sent.
     """
@@ -56,6 +57,7 @@ class Session:
         model: str,
         with_final: bool,
         speed: float,
+        voice: tone.Voice | None,
         spoken: list[Spoken],
         violate: Callable[[str], None],
     ) -> None:
@@ -63,6 +65,7 @@ class Session:
         self._model = model
         self._with_final = with_final
         self._speed = speed
+        self._voice = voice
         self._spoken = spoken
         self._violate = violate
         self._config: Config | None = None
@@ -149,7 +152,14 @@ class Session:
         await self._connection.before_first()
         rate_hz = behaviour.audio_rate_hz or config.rate_hz
         encoding, request_id = CODECS[config.codec], new_id()
-        audio = tone.tone(spoken.frequency_hz, spoken.duration_ms, encoding, rate_hz)
+        audio = tone.speech(
+            text,
+            spoken.duration_ms,
+            encoding,
+            rate_hz,
+            voice=self._voice,
+            frequency_hz=spoken.frequency_hz,
+        )
         size = len(tone.chunk(spoken.frequency_hz, encoding, rate_hz)) - behaviour.odd_frames
         pace = Pace(behaviour.speed or self._speed)
         for start in range(0, 0 if behaviour.empty else len(audio), size):
