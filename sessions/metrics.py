@@ -17,6 +17,7 @@ PEER_MESSAGES_DROPPED = Counter(
 LIVE_EVENTS_DROPPED = Counter("live_events_dropped_total", "Events a slow listener missed")
 SPOOL_FILES = Gauge("spool_files", "Calls that wait on disk to be stored")
 SPOOL_OLDEST_SECONDS = Gauge("spool_oldest_seconds", "How long the first of them has waited")
+TTS_UNDERRUNS = Counter("tts_underruns_total", "Utterances in which a voice was too slow")
 PROVIDER_TROUBLED = Gauge(
     "provider_troubled", "Vendors that are left alone for a while", ["stage", "provider"]
 )
@@ -55,6 +56,8 @@ def count(event: CallEvent) -> None:
     match event:
         case Degraded(stage=stage, kind=kind):
             ERRORS.labels(stage, kind).inc()
+            if (stage, kind) == ("tts", "underrun"):
+                TTS_UNDERRUNS.inc()
         case TurnMetrics(response_ms=response_ms):
             if response_ms is not None:
                 RESPONSE_SECONDS.observe(response_ms / 1000)

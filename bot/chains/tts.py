@@ -199,7 +199,11 @@ class TtsChain(Chain):
         piece.audio_ms += frame_ms
         if hasattr(frame, "context_id"):
             frame.context_id = piece.group
+        gaps = self._voice.underruns
         self._out.extend(self._voice.audio(frame, frame_ms, self._now()))
+        if not gaps and self._voice.underruns:
+            detail = "audio came more slowly than it is heard"
+            self.reporter.degraded("tts", "underrun", detail, self.provider)
         for words in early:
             self._take_words(words)
         self._check_pace(piece)
@@ -353,6 +357,7 @@ class TtsChain(Chain):
         self._member = None
         idle = not any(piece.sent for piece in self._queue.pieces())
         had_spoken = self._take_back()
+        self._voice.excuse()
         await self._pump()
         same = member.candidate
         mendable = failure.kind in _MENDABLE and (idle or had_spoken or not self._has_other(same))

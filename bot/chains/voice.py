@@ -23,6 +23,7 @@ class Voice:
         self._held: list[Frame] = []
         self._held_ms = 0.0
         self._prebuffering = False
+        self._excused = False
         self.underruns = 0
 
     def begin(self, group: str, now: float) -> None:
@@ -35,6 +36,10 @@ class Voice:
         self.piece_offset_ms = self.audio_ms
         self._piece_began_at = now
 
+    def excuse(self) -> None:
+        """The next gap is not the fault of who speaks then."""
+        self._excused = True
+
     def audio(self, frame: Frame, frame_ms: float, now: float) -> list[Frame]:
         """Audio has come.
 
@@ -43,9 +48,10 @@ class Voice:
         """
         behind_ms = (now - self._began_at) * 1000 - self.audio_ms
         if behind_ms > 0 and self.audio_ms and not self._prebuffering:
-            self.underruns += 1
+            self.underruns += not self._excused
             self._prebuffering = True
             self._began_at += behind_ms / 1000
+        self._excused = False
         self.audio_ms += frame_ms
         self._held.append(frame)
         self._held_ms += frame_ms

@@ -226,14 +226,14 @@ async def test_a_late_sentence_of_an_answer_given_up_is_not_spoken() -> None:
 
 @virtual_time
 async def test_an_interruption_drops_what_was_to_be_spoken() -> None:
-    asha = Vendor("asha", [Do(pace=1.0), Do()])
+    asha = Vendor("asha", [Do(pace=0.5), Do()])
     async with speaking(asha) as running:
         await answer(running, FIRST, SECOND)
         await asyncio.sleep(0.5)
         await running.send(InterruptionFrame())
         heard = seconds(running)
         await asyncio.sleep(3)
-        assert seconds(running) == heard < 1 and words(running) == ""
+        assert seconds(running) == heard < 1.5 and words(running) == ""
         await answer(running, SECOND)
         await asyncio.sleep(1)
         assert words(running) == SECOND and running.degraded == []
@@ -257,7 +257,10 @@ async def test_a_voice_slower_than_it_is_heard_is_left_for_another() -> None:
     async with speaking(asha, Vendor("bela")) as running:
         await answer(running, f"{FIRST[:-1]} {SECOND}")
         await asyncio.sleep(10)
-        assert voices(running) == "ab" and running.degraded == [("asha", "slow")]
+        assert voices(running) == "ab" and running.degraded == [
+            ("asha", "underrun"),
+            ("asha", "slow"),
+        ]
         assert words(running).split() == f"{FIRST[:-1]} {SECOND}".split()
 
 
@@ -266,7 +269,7 @@ async def test_a_slow_voice_alone_goes_on() -> None:
     async with speaking(Vendor("asha", [Do(pace=1.5)])) as running:
         await answer(running, FIRST)
         await asyncio.sleep(10)
-        assert words(running) == FIRST and running.degraded == []
+        assert words(running) == FIRST and running.degraded == [("asha", "underrun")]
 
 
 @virtual_time
