@@ -31,12 +31,12 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from bot.chains.audio_ring import AudioRing, Mark
 from bot.chains.chain import Chain, OnExhausted, Vendors
-from bot.chains.failures import Failure, MemberFailed
+from bot.chains.failures import Failure
 from bot.chains.frames import HearingBehindFrame, HearingCaughtUpFrame
 from bot.chains.heard_twice import HeardTwice
 from bot.chains.member import Member
-from bot.chains.reopening import Reopening
 from bot.chains.speech_ledger import SpeechLedger, heard_until_seconds
+from bot.chains.succession import Succession
 from bot.reporter import CallReporter
 from config.agent import SttDeadlines
 from services.candidates import Candidate
@@ -61,8 +61,6 @@ LEAD_IN_SECONDS: Final = 0.5
 #: A vendor's longest usual time from the end of speech to its text, where it does not say.
 USUAL_SECONDS: Final = 1.0
 REMEMBERED_FRAMES: Final = 128
-#: A vendor that was there for less has not been found again yet.
-STEADY_SECONDS: Final = 5.0
 
 
 class SttChain(Chain):
@@ -91,18 +89,19 @@ class SttChain(Chain):
         self._deadlines = deadlines
         self._ring = AudioRing(rate_hz)
         self._ledger = SpeechLedger(rate_hz)
-        self._member: Member | None = None
+        self._succession = Succession(
+            self,
+            deadlines.connect_seconds,
+            take_over=self._take_over,
+            quiet=lambda: not self._ledger.open,
+            on_nobody=self.exhausted,
+        )
         self._origin = 0
-        self._standby: Member | None = None
-        self._opening: asyncio.Task[None] | None = None
-        self._returning: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._given: deque[int] = deque(maxlen=REMEMBERED_FRAMES)
         self._metadata: dict[Member, STTMetadataFrame] = {}
         self._early: list[tuple[Frame, FrameDirection]] | None = []
         self._behind = False
-        self._plan: Reopening | None = None
-        self._serves_since = 0.0
         self._suspect: Candidate | None = None
         self._asked_again = False
         self._twice: HeardTwice | None = None
@@ -112,13 +111,13 @@ class SttChain(Chain):
         early, self._early = self._early or [], None
         for frame, direction in early:
             await self.push_frame(frame, direction)
-        self._open(self._new_plan())
+        self._succession.begin()
 
     # -- what the caller does -------------------------------------------------------------------
 
     async def handle(self, frame: Frame, direction: FrameDirection) -> None:
         """Keep and pass on audio; let all else by, and the service know of it."""
-        member = self._member
+        member = self._succession.member
         if isinstance(frame, InputAudioRawFrame) and direction is FrameDirection.DOWNSTREAM:
             self._ring.add(frame.audio)
             if member is not None:
@@ -147,7 +146,7 @@ class SttChain(Chain):
         self._ledger.started(self._ring.end, frame.start_secs)
         self._ring.mark(frame)
         self._ring.want(self._ledger.replay_from)
-        if self._member is None:
+        if self._succession.member is None:
             await self._fall_behind()
 
     async def _speech_stopped(self, frame: VADUserStoppedSpeakingFrame) -> None:
@@ -165,28 +164,29 @@ class SttChain(Chain):
         if isinstance(frame, STTMetadataFrame):
             if direction is FrameDirection.DOWNSTREAM:
                 self._metadata[member] = frame
-                if member is self._member:
+                if member is self._succession.member:
                     await self.push_frame(frame)
-        elif member is not self._member or isinstance(frame, InputAudioRawFrame):
+        elif member is not self._succession.member or isinstance(frame, InputAudioRawFrame):
             return
         elif isinstance(frame, TranscriptionFrame):
             await self._take_text(member, frame)
         elif isinstance(frame, UnrecognizedSpeechFrame):
             if frame.answered or not self._ledger.owes_text():
-                self._plan = self._suspect = None
+                self._suspect = None
+                self._succession.proven()
                 await self._nothing_understood(frame)
         elif frame.id not in self._given:
             if isinstance(frame, InterimTranscriptionFrame):
-                self._plan = None
+                self._succession.proven()
                 self._ledger.interim()
             await self.push_frame(frame, direction)
 
     async def failed(self, member: Member, failure: Failure) -> None:
         """Replace the vendor; one that only stood by is forgotten."""
-        if member is self._standby:
-            self._standby = None
-        elif member is self._member:
-            await self._replace(member, failure)
+        if member is self._succession.member:
+            await self._replace(failure)
+        else:
+            self._succession.forget(member)
 
     def retire(self, member: Member) -> None:
         """Let a member go."""
@@ -194,7 +194,7 @@ class SttChain(Chain):
         super().retire(member)
 
     async def _take_text(self, member: Member, frame: TranscriptionFrame) -> None:
-        self._plan = None
+        self._succession.proven()
         self._note_suspect()
         self.lineup.succeeded(member.candidate)
         heard_until = heard_until_seconds(frame)
@@ -228,7 +228,7 @@ class SttChain(Chain):
         self._ring.want(None)
         self._asked_again = False
         if not self._behind:
-            self._between_utterances()
+            self._pause()
         elif at_once:
             await self._catch_up()
         else:
@@ -245,17 +245,22 @@ class SttChain(Chain):
     async def _catch_up(self) -> None:
         self._behind, self._twice = False, None
         await self.push_frame(HearingCaughtUpFrame())
-        self._between_utterances()
+        self._pause()
+
+    def _pause(self) -> None:
+        if not self._ledger.open:
+            self._succession.pause()
 
     # -- texts that do not come -----------------------------------------------------------------
 
     def _expect_text(self) -> None:
         """The caller is silent, and the vendor has to say what it heard."""
-        if self._member is not None and self._ledger.open and not self._ledger.speaking:
+        if self._succession.member is not None and self._ledger.open and not self._ledger.speaking:
             self._start_timer(max(self._deadlines.result_seconds, self._usual_seconds()))
 
     def _usual_seconds(self) -> float:
-        metadata = self._metadata.get(self._member) if self._member is not None else None
+        member = self._succession.member
+        metadata = self._metadata.get(member) if member is not None else None
         return metadata.ttfs_p99_latency if metadata is not None else USUAL_SECONDS
 
     def _start_timer(self, seconds: float) -> None:
@@ -269,7 +274,7 @@ class SttChain(Chain):
             self._timer = None
 
     async def _time_is_up(self) -> None:
-        member, ledger = self._member, self._ledger
+        member, ledger = self._succession.member, self._ledger
         if member is None or ledger.speaking:
             return
         if ledger.open and ledger.owes_text() and not self._asked_again:
@@ -278,7 +283,7 @@ class SttChain(Chain):
             seconds = self._deadlines.result_seconds
             logger.info(f"stt {member.candidate.provider} gave no text within {seconds:g} s")
             self.retire(member)
-            await self._replace(member, Failure("no_result", f"no text within {seconds:g} s"))
+            await self._replace(Failure("no_result", f"no text within {seconds:g} s"))
         elif ledger.open and (self._asked_again or self._behind):
             if self._asked_again:
                 self.reporter.degraded("stt", "no_result", "nobody understood the caller", None)
@@ -296,44 +301,12 @@ class SttChain(Chain):
 
     # -- one vendor for another -----------------------------------------------------------------
 
-    async def _replace(self, member: Member, failure: Failure) -> None:
+    async def _replace(self, failure: Failure) -> None:
         """The vendor in use is of no more use."""
-        self._member = None
         self._stop_timer()
-        served_seconds = asyncio.get_running_loop().time() - self._serves_since
-        if self._plan is None or (served_seconds >= STEADY_SECONDS and not self._ledger.open):
-            self._plan = self._new_plan()
-        self._plan.failed(member.candidate, failure)
+        self._succession.lost(failure, owing=self._ledger.open)
         if self._ledger.open:
             await self._fall_behind()
-        self._open(self._plan)
-
-    def _new_plan(self) -> Reopening:
-        loop = asyncio.get_running_loop()
-        return Reopening(self.lineup, loop.time, self._deadlines.connect_seconds)
-
-    def _open(self, plan: Reopening) -> None:
-        if self._opening is not None:
-            self._opening.cancel()
-        if self._returning is not None:
-            self._returning.cancel()
-        self._opening = self.spawn(self._find_member(plan))
-
-    async def _find_member(self, plan: Reopening) -> None:
-        standby, self._standby = self._standby, None
-        if standby is not None and await self._take_over(standby):
-            return
-        while (attempt := plan.next()) is not None:
-            await asyncio.sleep(attempt.wait_seconds)
-            try:
-                member = await self.open_member(attempt.candidate, attempt.within_seconds)
-            except MemberFailed as error:
-                plan.failed(attempt.candidate, error.failure)
-                continue
-            if await self._take_over(member):
-                return
-            plan.failed(attempt.candidate, Failure("dropped", "it failed while it caught up"))
-        await self.exhausted()
 
     async def _take_over(self, member: Member) -> bool:
         """Have a member hear what has no text yet, and all that follows.
@@ -359,8 +332,8 @@ class SttChain(Chain):
             pieces, count = ring.newer(count), ring.count
         if not member.open:
             return False
-        self._member, self._origin, self._opening = member, origin, None
-        self._serves_since = asyncio.get_running_loop().time()
+        self._succession.seat(member)
+        self._origin = origin
         self.serves(member.candidate)
         if (metadata := self._metadata.get(member)) is not None:
             await self.push_frame(metadata)
@@ -370,39 +343,6 @@ class SttChain(Chain):
     async def _end(self) -> None:
         self._stop_timer()
         await super()._end()
-
-    # -- back to who is preferred ---------------------------------------------------------------
-
-    def _between_utterances(self) -> None:
-        """A good moment to go back to a better vendor, or to look whether it is there."""
-        if self._member is None or self._returning is not None or self._ledger.open:
-            return
-        if self._standby is not None:
-            self._returning = self.spawn(self._swap())
-        elif (better := self.lineup.better_than(self._member.candidate)) is not None:
-            self._returning = self.spawn(self._return_to(better))
-
-    async def _return_to(self, better: Candidate) -> None:
-        try:
-            self._standby = await self.open_member(better, self._deadlines.connect_seconds)
-        except MemberFailed:
-            return
-        finally:
-            self._returning = None
-        if not self._ledger.open:
-            await self._swap()
-
-    async def _swap(self) -> None:
-        standby, current = self._standby, self._member
-        self._standby = self._returning = None
-        if standby is None or current is None:
-            return
-        try:
-            if await self._take_over(standby):
-                self.retire(current)
-        except asyncio.CancelledError:
-            self.retire(standby)
-            raise
 
 
 def _anew(mark: Mark) -> Frame:
