@@ -66,16 +66,27 @@ def build_call(folder: Path) -> BuiltCall:
         FileNotFoundError, msgspec.MsgspecError: There is no readable header.
         OSError: The disk would not have it.
     """
+    if (earlier := read_built(folder)) is not None:
+        return earlier
     manifest = folder / _FOLDER / _MANIFEST
-    with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-        built = msgspec.json.decode(manifest.read_bytes(), type=BuiltCall)
-        if _is_whole(folder, built):
-            return built
     built = _build(folder, read_header(folder), read_events(folder))
     part = manifest.with_suffix(".part")
     part.write_bytes(msgspec.json.encode(built))
     os.replace(part, manifest)
     return built
+
+
+def read_built(folder: Path) -> BuiltCall | None:
+    """What an earlier try has built from the journal in ``folder``, without building anything.
+
+    Raises:
+        OSError: The disk would not give it.
+    """
+    with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
+        built = msgspec.json.decode((folder / _FOLDER / _MANIFEST).read_bytes(), type=BuiltCall)
+        if _is_whole(folder, built):
+            return built
+    return None
 
 
 def _is_whole(folder: Path, built: BuiltCall) -> bool:
