@@ -72,6 +72,8 @@ class Chain(FrameProcessor):
         self._on_exhausted = on_exhausted
         self._lineups: dict[str, Lineup] = {}
         self._members: set[Member] = set()
+        #: Opened for another language, in which nothing has been spoken yet.
+        self._spares: dict[str, Member] = {}
         self._jobs: set[asyncio.Task[Any]] = set()
         self._closing: set[asyncio.Task[Any]] = set()
         self._ended = False
@@ -80,13 +82,64 @@ class Chain(FrameProcessor):
     @property
     def lineup(self) -> Lineup:
         """Who may serve in the present language."""
-        if self.language not in self._lineups:
-            self._lineups[self.language] = Lineup(
-                self._vendors.candidates(self.language),
-                self._vendors.breakers,
-                asyncio.get_running_loop().time,
-            )
-        return self._lineups[self.language]
+        return self._lineup_for(self.language)
+
+    def _lineup_for(self, language: str) -> Lineup:
+        found = self._lineups.get(language)
+        if found is None:
+            candidates = self._vendors.candidates(language)
+            if self._lineups:
+                found = next(iter(self._lineups.values())).for_others(candidates)
+            else:
+                clock = asyncio.get_running_loop().time
+                found = Lineup(candidates, self._vendors.breakers, clock)
+            self._lineups[language] = found
+        return found
+
+    @property
+    def in_use(self) -> Member | None:
+        """The member that serves now."""
+        raise NotImplementedError
+
+    async def make_ready(self, language: str, within_seconds: float) -> bool:
+        """Have somebody there who serves ``language``, beside who serves now.
+
+        Who serves now is kept where another language makes no difference to them.
+
+        Args:
+            language: Our code.
+            within_seconds: How long each vendor may take to connect.
+
+        Returns:
+            Whether somebody is there.
+        """
+        lineup, tried = self._lineup_for(language), set[Candidate]()
+        spare = self._spares.get(language)
+        if spare is not None and spare.open:
+            return True
+        while (candidate := lineup.pick(tried)) is not None:
+            current = self.in_use
+            if current is not None and current.open and current.candidate == candidate:
+                return True
+            try:
+                self._spares[language] = await self.open_member(candidate, within_seconds)
+            except MemberFailed:
+                tried.add(candidate)
+            else:
+                return True
+        return False
+
+    def forget_spares(self) -> None:
+        """Let go what was opened for a change of the language that does not come."""
+        for member in self._spares.values():
+            self.retire(member)
+        self._spares.clear()
+
+    def take_spare(self, language: str) -> Member | None:
+        """Who was opened for ``language``, if still there; the others are let go."""
+        spare = self._spares.pop(language, None)
+        self.forget_spares()
+        return spare if spare is not None and spare.open else None
 
     @property
     def provider(self) -> str:

@@ -30,6 +30,16 @@ class Lineup:
         self._dead: set[Candidate] = set()
         self._penalty_until: dict[Candidate, float] = {}
 
+    def for_others(self, candidates: Sequence[Candidate]) -> "Lineup":
+        """Other candidates of the same stage and call; what is known of each is shared."""
+        other = Lineup(candidates, self._breakers, self._clock)
+        other._dead, other._penalty_until = self._dead, self._penalty_until
+        return other
+
+    def __contains__(self, candidate: object) -> bool:
+        """Whether this one may serve."""
+        return candidate in self._candidates
+
     @property
     def preferred(self) -> Candidate:
         """Who serves while nothing is wrong."""
@@ -60,8 +70,13 @@ class Lineup:
         )
 
     def better_than(self, current: Candidate) -> Candidate | None:
-        """Who stands before ``current`` and is fit again, or None."""
-        ahead = self._candidates[: self._candidates.index(current)]
+        """Who stands before ``current`` and is fit again, or None.
+
+        Anybody is better than who has no place here, as after a change of the language.
+        """
+        ahead = self._candidates
+        if current in ahead:
+            ahead = ahead[: ahead.index(current)]
         return next(filter(self.fit, ahead), None)
 
     def begin(self, candidate: Candidate) -> None:

@@ -7,7 +7,9 @@ text. What came before it broke off is spoken; the next attempt goes on from the
 import asyncio
 import random
 from collections import deque
-from typing import Any, Final
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, Protocol, runtime_checkable
 
 from pipecat.frames.frames import (
     Frame,
@@ -26,6 +28,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from bot.chains.chain import Chain, OnExhausted, Vendors
 from bot.chains.continuation import GO_ON, PrefixSkipper
 from bot.chains.failures import Failure, MemberFailed
+from bot.chains.language import LanguageSwitchFrame
 from bot.chains.member import Member
 from bot.reporter import CallReporter
 from config.agent import LlmDeadlines
@@ -41,8 +44,18 @@ RETRY_PAUSE_SECONDS: Final = 0.2
 MAX_PATIENCE_SECONDS: Final = 1.0
 #: With nobody else, so much patience is had.
 LAST_PATIENCE_SECONDS: Final = 2.5
+#: How long a question waits for the vendors of another language to be there.
+SETTLING_SECONDS: Final = 1.0
 #: Frames given to the member whose passage through it is remembered.
 REMEMBERED_FRAMES: Final = 64
+
+
+@runtime_checkable
+class SpeaksLanguages(Protocol):
+    """A model of this process that has its texts in several languages."""
+
+    def change_language(self, language: str) -> None:
+        """Answer in ``language``, a code of ours, from now on."""
 
 
 class _Turn:
@@ -99,6 +112,18 @@ class LlmChain(Chain):
         self._cut_id: int | None = None
         self._early: list[tuple[Frame, FrameDirection]] = []
         self._timer: asyncio.TimerHandle | None = None
+        #: Waits for the end of the answer under way.
+        self._switch: LanguageSwitchFrame | None = None
+        #: Clear while a change of the language is being prepared: questions wait for it.
+        self.settled = asyncio.Event()
+        self.settled.set()
+        #: Called when the conversation goes on in another language.
+        self.on_language: Callable[[LanguageSwitchFrame], None] = lambda frame: None
+
+    @property
+    def in_use(self) -> Member | None:
+        """See :class:`Chain`."""
+        return self._member
 
     @property
     def service(self) -> object | None:
@@ -119,6 +144,9 @@ class LlmChain(Chain):
         if isinstance(frame, LLMContextFrame):
             await self._begin_turn(frame.context)
             return
+        if isinstance(frame, LanguageSwitchFrame):
+            await self._take_switch(frame)
+            return
         if isinstance(frame, InterruptionFrame):
             self._turn = None
             self._stop_timer()
@@ -128,6 +156,7 @@ class LlmChain(Chain):
         else:
             await self._give(frame, direction)
         await self.push_frame(frame, direction)
+        await self._switch_if_due()
 
     async def delivered(self, member: Member, frame: Frame, direction: FrameDirection) -> None:
         """Pass on what the member says; what merely went through it has been passed on."""
@@ -137,6 +166,10 @@ class LlmChain(Chain):
             self._given.remove(frame.id)
         elif member is not self._member or self._cut_id is not None:
             return
+        elif isinstance(frame, LanguageSwitchFrame):
+            # A tool's, behind the words of its answer; what the tool says is answered anew.
+            self.change_language(frame)
+            await self.push_frame(frame, direction)
         elif direction is FrameDirection.UPSTREAM or self._turn is None or self._turn.over:
             # A model may speak of itself: a script answers keys.
             await self.push_frame(frame, direction)
@@ -158,10 +191,53 @@ class LlmChain(Chain):
         else:
             self.spawn(self._ask_again(turn, member.candidate, failure))
 
+    # -- the language -------------------------------------------------------------------------
+
+    async def _take_switch(self, frame: LanguageSwitchFrame) -> None:
+        """The language is to change; an answer under way is finished in the old one."""
+        self._switch = frame
+        await self._switch_if_due()
+
+    async def _switch_if_due(self) -> None:
+        turn, frame = self._turn, self._switch
+        if frame is None or (turn is not None and turn.asks and not turn.over):
+            return
+        self._switch = None
+        self.change_language(frame)
+        await self._change_member()
+        await self.push_frame(frame)
+
+    def change_language(self, frame: LanguageSwitchFrame) -> None:
+        """The next answer is in another language."""
+        self.language = frame.language
+        if isinstance(self.service, SpeaksLanguages):
+            self.service.change_language(frame.language)
+        self.on_language(frame)
+        self.settled.set()
+
+    async def _change_member(self) -> None:
+        spare = self.take_spare(self.language)
+        if spare is not None:
+            await self._install(spare)
+
+    async def _ask_when_settled(self, turn: _Turn) -> None:
+        """The caller has just asked for another language, in words or by speaking it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLING_SECONDS):
+                await self.settled.wait()
+        if turn is self._turn and not turn.asks:
+            turn.began_at = self._now()
+            await self._find_and_ask(turn)
+
     # -- a turn -------------------------------------------------------------------------------
 
     async def _begin_turn(self, context: LLMContext) -> None:
         self._turn = turn = _Turn(context, self._now())
+        if not self.settled.is_set():
+            self.spawn(self._ask_when_settled(turn))
+            return
+        if self.language in self._spares:
+            await self._change_member()
         member = self._member
         if member is not None and self.lineup.better_than(member.candidate) is None:
             await self._ask(turn, member)
@@ -251,6 +327,7 @@ class LlmChain(Chain):
         await self._open_answer(turn)
         turn.open = False
         await self.push_frame(frame)
+        await self._switch_if_due()
 
     async def _pass_text_whole(self, turn: _Turn, text: str) -> None:
         turn.skipper = None
@@ -305,6 +382,7 @@ class LlmChain(Chain):
         if turn is self._turn:
             self._turn = None
             await self.exhausted()
+            await self._switch_if_due()
 
     # -- who answers --------------------------------------------------------------------------
 
@@ -323,15 +401,20 @@ class LlmChain(Chain):
         if member is not None and member.open and member.candidate == candidate:
             return member
         member = await self.open_member(candidate, OPEN_SECONDS)
+        await self._install(member)
+        return member
+
+    async def _install(self, member: Member) -> None:
         previous, self._member = self._member, member
         self._cut_id = None
         if previous is not None:
             self.retire(previous)
-        self.serves(candidate)
+        self.serves(member.candidate)
+        if isinstance(member.service, SpeaksLanguages):
+            member.service.change_language(self.language)
         early, self._early = self._early, []
         for frame, direction in early:
             await self._give(frame, direction)
-        return member
 
     async def _give(self, frame: Frame, direction: FrameDirection) -> None:
         if self._member is not None:

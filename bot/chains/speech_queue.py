@@ -2,9 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import takewhile
 
 from pipecat.frames.frames import Frame
 
+from bot.chains.language import LanguageSwitchFrame
 from bot.chains.pieces import Piece
 
 
@@ -30,6 +32,11 @@ class SpeechQueue:
     def pieces(self) -> Iterator[Piece]:
         """The sentences, in order."""
         return (item for item in self._items if isinstance(item, Piece))
+
+    def in_present_language(self) -> Iterator[Piece]:
+        """The sentences that stand before a change of the language."""
+        same = takewhile(lambda item: not isinstance(item, LanguageSwitchFrame), self._items)
+        return (item for item in same if isinstance(item, Piece))
 
     @property
     def first(self) -> Piece | None:

@@ -61,6 +61,8 @@ LEAD_IN_SECONDS: Final = 0.5
 #: A vendor's longest usual time from the end of speech to its text, where it does not say.
 USUAL_SECONDS: Final = 1.0
 REMEMBERED_FRAMES: Final = 128
+#: What the caller does before the call's pipeline runs, besides speaking.
+MAX_EARLY_FRAMES: Final = 128
 
 
 class SttChain(Chain):
@@ -100,15 +102,34 @@ class SttChain(Chain):
         self._timer: asyncio.TimerHandle | None = None
         self._given: deque[int] = deque(maxlen=REMEMBERED_FRAMES)
         self._metadata: dict[Member, STTMetadataFrame] = {}
-        self._early: list[tuple[Frame, FrameDirection]] | None = []
+        self._early: deque[tuple[Frame, FrameDirection]] | None = deque(maxlen=MAX_EARLY_FRAMES)
         self._behind = False
         self._suspect: Candidate | None = None
         self._asked_again = False
         self._twice: HeardTwice | None = None
+        self._turning_to: str | None = None
+
+    @property
+    def in_use(self) -> Member | None:
+        """See :class:`Chain`."""
+        return self._succession.member
+
+    async def switch(self, language: str) -> None:
+        """Hear the caller in another language, from the end of what they are just saying."""
+        self._turning_to = language
+        self._turn_if_quiet()
+
+    def _turn_if_quiet(self) -> None:
+        language = self._turning_to
+        if language is None or self._ledger.open or self._behind:
+            return
+        self._turning_to, self.language = None, language
+        self._twice = self._suspect = None
+        self._succession.change_language(self.take_spare(language))
 
     async def begin(self) -> None:
         """Open a vendor beside the call's beginning, and let on what came before it."""
-        early, self._early = self._early or [], None
+        early, self._early = self._early or (), None
         for frame, direction in early:
             await self.push_frame(frame, direction)
         self._succession.begin()
@@ -228,7 +249,7 @@ class SttChain(Chain):
         self._ring.want(None)
         self._asked_again = False
         if not self._behind:
-            self._pause()
+            self._between_utterances()
         elif at_once:
             await self._catch_up()
         else:
@@ -245,10 +266,12 @@ class SttChain(Chain):
     async def _catch_up(self) -> None:
         self._behind, self._twice = False, None
         await self.push_frame(HearingCaughtUpFrame())
-        self._pause()
+        self._between_utterances()
 
-    def _pause(self) -> None:
-        if not self._ledger.open:
+    def _between_utterances(self) -> None:
+        if self._turning_to is not None:
+            self._turn_if_quiet()
+        elif not self._ledger.open:
             self._succession.pause()
 
     # -- texts that do not come -----------------------------------------------------------------

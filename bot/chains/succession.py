@@ -101,6 +101,26 @@ class Succession:
         if member is self._standby:
             self._standby = None
 
+    def change_language(self, standby: Member | None) -> None:
+        """The language is another one: ``standby`` takes over, or whoever has it.
+
+        Who is in use is kept where it hears the new language as well.
+        """
+        if self._return is not None:
+            self._return.cancel()
+        unwanted, self._standby = self._standby, standby
+        if unwanted is not None:
+            self._chain.retire(unwanted)
+        self._return = self._plan = None
+        if self.member is None:
+            self._seek(self._new_plan())
+        elif standby is not None:
+            self._return = self._chain.spawn(self._swap())
+        elif self.member.candidate not in self._chain.lineup:
+            old, self.member = self.member, None
+            self._chain.retire(old)
+            self._seek(self._new_plan())
+
     def pause(self) -> None:
         """The caller has said all, and it was heard: a good moment to go back to a better one.
 

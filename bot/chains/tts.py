@@ -31,6 +31,7 @@ from pipecat.utils.text.base_text_aggregator import TextType
 from bot.chains.chain import Chain, OnExhausted, Vendors
 from bot.chains.failures import Failure, MemberFailed
 from bot.chains.frames import PieceCutFrame
+from bot.chains.language import LanguageSwitchFrame
 from bot.chains.member import Member
 from bot.chains.pieces import NEARLY_ALL, Pace, Piece
 from bot.chains.speech_queue import SpeechQueue
@@ -88,6 +89,11 @@ class TtsChain(Chain):
         self._progress_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def in_use(self) -> Member | None:
+        """See :class:`Chain`."""
+        return self._member
+
     async def begin(self) -> None:
         """Open the preferred vendor, beside the rest of the call's beginning."""
         self._need_member()
@@ -135,7 +141,7 @@ class TtsChain(Chain):
             if self._queue.first is not None:
                 self._need_member()
             return
-        for index, piece in enumerate(list(islice(self._queue.pieces(), UNDER_WAY))):
+        for index, piece in enumerate(list(islice(self._queue.in_present_language(), UNDER_WAY))):
             if not piece.sent:
                 piece.sent = True
                 if index == 0:
@@ -145,7 +151,7 @@ class TtsChain(Chain):
     async def _interrupt(self) -> None:
         """The caller spoke over it: nothing that may be cut is spoken any more."""
         self._queue.interrupt()
-        self._out.clear()
+        self._out = deque(f for f in self._out if isinstance(f, LanguageSwitchFrame))
         self._answer = self._given_up = None
         self._voice = Voice()
         self._last_word_ns = 0
@@ -294,8 +300,10 @@ class TtsChain(Chain):
                 if head.commit:
                     self._out.append(LLMAssistantPushAggregationFrame())
         else:
-            if isinstance(head, LLMFullResponseEndFrame):
+            if isinstance(head, (LLMFullResponseEndFrame, LanguageSwitchFrame)):
                 self._close_voice()
+            if isinstance(head, LanguageSwitchFrame):
+                self._change_language(head.language)
             self._out.append(head)
         self._queue.pop()
         return True
@@ -431,6 +439,30 @@ class TtsChain(Chain):
         if member is not None and not busy:
             self._better = None
             await self._take_over(member)
+
+    def _change_language(self, language: str) -> None:
+        """All that was to be spoken in the old language has been: another voice goes on."""
+        self.language = language
+        self._pace = Pace()
+        self._tried.clear()
+        self._reopened = False
+        for job in (self._opening, self._recovering):
+            if job is not None and job is not asyncio.current_task():
+                job.cancel()
+        self._opening = self._recovering = None
+        old, spare = self._member, self.take_spare(language)
+        for unwanted in (self._better, old if spare or not self._still_fit(old) else None):
+            if unwanted is not None:
+                self.retire(unwanted)
+        self._better = None
+        if spare is not None:
+            self._member, self._last_word_ns = spare, 0
+            self.serves(spare.candidate)
+        elif not self._still_fit(old):
+            self._member = None
+
+    def _still_fit(self, member: Member | None) -> bool:
+        return member is not None and member.candidate in self.lineup
 
     # -- time ---------------------------------------------------------------------------------
 
