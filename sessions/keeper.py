@@ -11,7 +11,7 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -102,6 +102,8 @@ class RecordKeeper:
         root: Folder of the journals.
         on_stored: Told of every call that has become safe, also of those that took several
             tries or a restart. Must not block.
+        report: Awaited with every call that has been stored, before its journal goes; where it
+            fails, the journal stays and the call is tried again.
     """
 
     def __init__(
@@ -111,11 +113,13 @@ class RecordKeeper:
         *,
         options: KeeperOptions | None = None,
         on_stored: Callable[[StoredCall], None] | None = None,
+        report: Callable[[StoredCall], Awaitable[None]] | None = None,
     ) -> None:
         self._storage = storage
         self._root = root.absolute()
         self._options = options or KeeperOptions()
         self._on_stored = on_stored
+        self._report = report
         self._pool = ThreadPoolExecutor(self._options.builders, thread_name_prefix="keeper")
         self._slots = asyncio.Semaphore(self._options.parallel)
         self._working: dict[Path, asyncio.Task[StoredCall]] = {}
@@ -270,6 +274,8 @@ class RecordKeeper:
                 await self._own(folder, owned)
                 built = await self._build(folder)
                 stored = await self._store(folder, built)
+                if self._report is not None:
+                    await self._report(stored)
                 await self._in_thread(set_aside if built.salvage else remove, folder)
                 return stored
 
