@@ -12,7 +12,6 @@ from pipecat.frames.frames import ErrorFrame, InterruptionFrame, LLMMessagesAppe
 
 from bot.announcer import Announcer
 from bot.builder import BuiltCall, build_call
-from bot.entrance import Entrance
 from bot.hearing import Hearing
 from bot.hold import HoldKeeper
 from bot.media import MediaSink
@@ -114,7 +113,7 @@ class CallBot:
         self._hold = HoldKeeper(
             self.playout, agent.turns.hold_after_seconds, self._announcer.say_hold
         )
-        self._hearing = Hearing(heard_format, parts.vad, speaker, reporter, agent.stt.provider)
+        self._hearing = Hearing(heard_format, parts.vad, speaker, reporter)
         self._built: BuiltCall | None = None
         self._run: PipelineRun | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -151,13 +150,12 @@ class CallBot:
         built.user.add_event_handler("on_user_turn_idle", self._break_silence)
         built.user.add_event_handler("on_user_turn_started", self._forget_silences)
         self._announcer.connect(built.user, built.context)
-        self._hearing.connect(Entrance(built.front))
+        self._hearing.connect(built.front)
         self._built = built
         self._run = PipelineRun(
             built.pipeline,
             rate_in_hz=self._hearing.rate_hz,
             rate_out_hz=self._wire.rate_hz,
-            on_started=self._hearing.open,
             on_error=self._note_error,
         )
         self._run.start()

@@ -10,9 +10,9 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
+from pipecat.processors.frame_processor import FrameProcessor
 
 from bot.ear import Ear
-from bot.entrance import Entrance
 from bot.reporter import CallReporter
 from bot.speaker import Speaker
 from bot.turns import VAD_START_MS, VAD_STOP_MS, vad_params
@@ -32,7 +32,6 @@ class Hearing:
         vad: The process's voice activity.
         speaker: The agent's mouth, for the time in which the caller is not heard.
         reporter: Told of voice activity and keys.
-        stt_provider: For the record.
     """
 
     def __init__(
@@ -41,15 +40,13 @@ class Hearing:
         vad: VadEngine,
         speaker: Speaker,
         reporter: CallReporter,
-        stt_provider: str,
     ) -> None:
         self._ear = Ear(line)
         self._vad = vad
         self._activity = VoiceActivity(self._ear.rate_hz, self._voice_changed, vad_params())
         self._speaker = speaker
         self._reporter = reporter
-        self._stt_provider = stt_provider
-        self._entrance: Entrance | None = None
+        self._front: FrameProcessor | None = None
         self._deaf_until: float | None = None
         self._closed = False
 
@@ -58,18 +55,13 @@ class Hearing:
         """Rate of the samples that enter the pipeline."""
         return self._ear.rate_hz
 
-    def connect(self, entrance: Entrance) -> None:
-        """The pipeline has been built."""
-        self._entrance = entrance
+    def connect(self, front: FrameProcessor) -> None:
+        """The pipeline has been built.
 
-    async def open(self) -> None:
-        """The pipeline runs: let in what was held."""
-        if self._entrance is None or self._closed:
-            return
-        await self._entrance.open()
-        if self._entrance.dropped_seconds:
-            detail = f"{self._entrance.dropped_seconds:.1f} s of the caller were not heard"
-            self._reporter.degraded("stt", "slow_connect", detail, self._stt_provider)
+        Args:
+            front: Its first processor, which takes what comes before it runs.
+        """
+        self._front = front
 
     def wait_for_greeting(self) -> None:
         """Hear nothing but keys until the greeting was heard, or is long overdue."""
@@ -95,8 +87,6 @@ class Hearing:
         """Hear no more."""
         self._closed = True
         self._vad.forget(self._activity)
-        if self._entrance is not None:
-            self._entrance.close()
 
     def _deaf(self) -> bool:
         """Whether the greeting is being heard or still to come."""
@@ -109,8 +99,8 @@ class Hearing:
         return self._deaf_until is not None
 
     async def _enter(self, frame: Frame) -> None:
-        if self._entrance is not None and not self._closed:
-            await self._entrance.put(frame)
+        if self._front is not None and not self._closed:
+            await self._front.queue_frame(frame)
 
     async def _voice_changed(self, speaking: bool, for_ms: float) -> None:
         frame: Frame

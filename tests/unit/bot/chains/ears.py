@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -189,6 +189,13 @@ class Scene:
             (ear.provider, round(ear.began_at - at, 2)) for ear in self.ears if ear.began_at >= at
         ]
 
+    async def begin(self, *, ready: bool = True) -> None:
+        """The pipeline starts, and a vendor is opened."""
+        self.run.start()
+        await self.run.started.wait()
+        if ready:
+            await asyncio.sleep(0.1)
+
     async def hears(self, seconds: float) -> None:
         """Audio comes, in real time."""
         for _ in range(round(seconds / PIECE_SECONDS)):
@@ -244,9 +251,17 @@ class Scene:
 
 @asynccontextmanager
 async def scene(
-    *providers: str, plans: dict[str, Sequence[Opening]] | None = None, ready: bool = True
+    *providers: str,
+    plans: Mapping[str, Sequence[Opening]] | None = None,
+    ready: bool = True,
+    start: bool = True,
 ) -> AsyncIterator[Scene]:
-    """A chain of ``providers``; those without a plan are well."""
+    """A chain of ``providers``; those without a plan are well.
+
+    Args:
+        ready: Whether the first has been opened.
+        start: Whether the pipeline runs at all.
+    """
     loop = asyncio.get_running_loop()
     reporter = CallReporter("en-IN")
     events: list[CallEvent] = []
@@ -280,11 +295,10 @@ async def scene(
     )
     behind = Behind()
     run = PipelineRun(Pipeline([chain, behind]), rate_in_hz=RATE_HZ, rate_out_hz=RATE_HZ)
-    run.start()
+    call = Scene(chain, behind, run, breakers, ears, openings, events, given_up_at)
     try:
-        await run.started.wait()
-        if ready:
-            await asyncio.sleep(0.1)
-        yield Scene(chain, behind, run, breakers, ears, openings, events, given_up_at)
+        if start:
+            await call.begin(ready=ready)
+        yield call
     finally:
         await run.stop()
