@@ -1,0 +1,167 @@
+"""Verdicts on calls whose vendors failed, and the table of them. No I/O."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+from bench.faults import words
+from bench.faults.calls import Bystander, Outcome
+from bench.faults.town import Results
+
+APOLOGY_SECONDS: Final = 8.0
+#: Voices that do not tell where their words lie: where one breaks off is judged by its pace.
+WITHOUT_WORD_TIMES: Final = frozenset({"sarvam", "ai4bharat", "bhashini"})
+
+
+def wrong(outcome: Outcome, *, margin_seconds: float = 0.0) -> list[str]:
+    """What of a call is not as it should be; empty where all is well.
+
+    Args:
+        margin_seconds: Added to each limit.
+    """
+    found = list(_wrong_sound(outcome, margin_seconds))
+    found += _wrong_books(outcome)
+    return [outcome.problem, *found] if outcome.problem else found
+
+
+def _wrong_sound(outcome: Outcome, margin: float) -> Iterator[str]:
+    expected = outcome.scenario.expected
+    apology = outcome.apology_seconds
+    if expected == "answer" or (expected == "either" and apology is None):
+        yield from _wrong_answer(outcome)
+        limit = outcome.scenario.fault.limit_seconds
+        if outcome.silence_seconds > limit + margin:
+            yield f"a silence of {outcome.silence_seconds:.1f} s"
+        if outcome.ended_ms is not None:
+            yield "the call was ended"
+    elif apology is None:
+        yield "no apology"
+    elif apology > APOLOGY_SECONDS + margin:
+        yield f"the apology came after {apology:.1f} s"
+    if apology is not None and expected == "answer":
+        yield "an apology"
+    apologies = [part for part in outcome.parts if part.kind == "apology"]
+    if len(apologies) > 1:
+        yield f"{len(apologies)} apologies"
+    deaf = outcome.scenario.stage == "stt" and expected == "apology"
+    if deaf and outcome.ended_ms is None:
+        yield "the call goes on, and nobody hears the caller"
+
+
+def _wrong_answer(outcome: Outcome) -> Iterator[str]:
+    """Every word once, in order. A word that a voice had begun when it failed is not said again."""
+    heard = outcome.answer
+    missing = [word for word in words.ANSWER_WORDS if word not in heard]
+    twice = [word for word, count in Counter(heard).items() if count > 1]
+    scenario = outcome.scenario
+    judged = scenario.stage == "tts" and scenario.provider in WITHOUT_WORD_TIMES
+    if len(missing) > (1 if judged else 0):
+        yield f"{len(missing)} words of the answer are missing"
+    if len(twice) > (1 if judged else 0):
+        yield f"{len(twice)} words of the answer came twice"
+    order = [words.ANSWER_WORDS.index(word) for word in dict.fromkeys(heard)]
+    if order != sorted(order):
+        yield "the answer came out of order"
+
+
+def _wrong_books(outcome: Outcome) -> Iterator[str]:
+    scenario, fault = outcome.scenario, outcome.scenario.fault
+    recorded = [
+        each["kind"]
+        for each in outcome.record.get("degraded", ())
+        if each["stage"] == scenario.stage and each["provider"] == scenario.provider
+    ]
+    if fault.kinds and not set(fault.kinds) & set(recorded):
+        yield f"none of {', '.join(fault.kinds)} in the record"
+    exhausted = "exhausted" in outcome.recorded(scenario.stage)
+    if exhausted != (outcome.apology_seconds is not None):
+        yield "the apology and the record do not agree"
+    if outcome.asked_ms and outcome.ended_ms is None and outcome.said != [words.UNDERSTOOD]:
+        yield f"the transcript has of the caller: {outcome.said}"
+    cause = outcome.record.get("end_cause")
+    if cause != ("caller_hangup" if outcome.ended_ms is None else "provider_failed"):
+        yield f"end cause {cause}"
+    if recorded and not outcome.warnings:
+        yield "no warning with the call's id"
+
+
+def wrong_beside(bystander: Bystander) -> list[str]:
+    """What a bystander noticed."""
+    found = []
+    broken = [heard for heard in bystander.answers if tuple(heard) != words.ANSWER_WORDS]
+    if broken:
+        found.append(f"{len(broken)} of {len(bystander.answers)} answers were not whole")
+    if bystander.gaps:
+        found.append(f"{bystander.gaps} gaps")
+    if bystander.record.get("degraded"):
+        found.append(f"degraded: {bystander.record['degraded']}")
+    if not bystander.answers:
+        found.append("nothing was heard")
+    return found
+
+
+def report(header: str, results: Results) -> str:
+    """Tables in Markdown, one for each stage."""
+    lines = [header, ""]
+    for stage in ("stt", "llm", "tts"):
+        outcomes = [each for each in results.outcomes if each.scenario.stage == stage]
+        if outcomes:
+            lines += [f"### {stage}", "", *_table(outcomes), ""]
+    lines += _beside(results.bystanders)
+    if results.counted != results.recorded:
+        lines.append(f"errors_total {results.counted} is not what records say {results.recorded}")
+    lines += [f"A vendor complains: {text}" for text in results.violations[:10]]
+    missed = [each for each in results.outcomes if wrong(each)]
+    lines.append(f"{len(results.outcomes) - len(missed)} of {len(results.outcomes)} as expected.")
+    lines += [f"- missed: {each.scenario.name}: {'; '.join(wrong(each))}" for each in missed]
+    return "\n".join(lines)
+
+
+def _table(outcomes: list[Outcome]) -> Iterator[str]:
+    yield "| vendor | fault | behind it | heard | longest silence s | apology after s | recorded |"
+    yield "|---|---|---|---|---:|---:|---|"
+    for each in outcomes:
+        scenario, apology = each.scenario, each.apology_seconds
+        counts = Counter(each.recorded())
+        recorded = ", ".join(f"{what} ×{n}" if n > 1 else what for what, n in counts.items())
+        mark = " **missed**" if wrong(each) else ""
+        yield (
+            f"| {scenario.provider} | {scenario.fault.row}{mark} | {scenario.fallback or '–'} "
+            f"| {each.heard} | {each.silence_seconds:.1f} "
+            f"| {'–' if apology is None else f'{apology:.1f}'} | {recorded or '–'} |"
+        )
+
+
+def _beside(bystanders: list[Bystander]) -> Iterator[str]:
+    for each in bystanders:
+        silences = sorted(each.silences) or [0.0]
+        verdict = "; ".join(wrong_beside(each)) or "noticed nothing"
+        yield (
+            f"Beside them, {len(each.answers)} questions: answers after "
+            f"{silences[len(silences) // 2]:.2f} s, at worst {silences[-1]:.2f} s; {verdict}."
+        )
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "calls": [
+            {
+                "stage": each.scenario.stage,
+                "vendor": each.scenario.provider,
+                "fault": each.scenario.fault.row,
+                "behind": each.scenario.fallback,
+                "heard": each.heard,
+                "longest_silence_seconds": round(each.silence_seconds, 2),
+                "apology_seconds": each.apology_seconds and round(each.apology_seconds, 2),
+                "recorded": each.recorded(),
+                "degraded": each.record.get("degraded"),
+                "transcript": each.transcript,
+                "wrong": wrong(each),
+            }
+            for each in results.outcomes
+        ],
+        "beside": [
+            {"silences": each.silences, "wrong": wrong_beside(each)} for each in results.bystanders
+        ],
+    }
