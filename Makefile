@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run call test check lint types accuracy bench minio browser schema requirements clean help
+.PHONY: run call test check lint types accuracy bench minio postgres browser schema requirements clean help
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
@@ -36,6 +36,9 @@ bench: $(VENV)/dev ## latency, gaps, CPU and memory per call, against a plain Pi
 
 minio: ## build a real MinIO for the storage tests (needs Go)
 	scripts/install_minio.sh
+
+postgres: ## install PostgreSQL's server for the tests of the index of calls (needs apt)
+	scripts/install_postgres.sh
 
 browser: ## install a headless browser for the page's test (needs apt and npm)
 	scripts/install_browser.sh

@@ -1,0 +1,1 @@
+"""The index of calls: what lists and filters need, in a database; see ``storage.index.calls``."""
