@@ -11,7 +11,6 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMUserAggregator,
     LLMUserAggregatorParams,
 )
-from pipecat.processors.frame_processor import FrameProcessor
 
 from bot.chains.chain import OnExhausted, Vendors
 from bot.chains.llm import LlmChain
@@ -49,7 +48,7 @@ class BuiltCall:
     """
 
     pipeline: Pipeline
-    front: FrameProcessor
+    front: SttChain
     context: LLMContext
     user: LLMUserAggregator
     llm: LlmChain

@@ -10,8 +10,8 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
-from pipecat.processors.frame_processor import FrameProcessor
 
+from bot.chains.stt import SttChain
 from bot.ear import Ear
 from bot.reporter import CallReporter
 from bot.speaker import Speaker
@@ -46,7 +46,7 @@ class Hearing:
         self._activity = VoiceActivity(self._ear.rate_hz, self._voice_changed, vad_params())
         self._speaker = speaker
         self._reporter = reporter
-        self._front: FrameProcessor | None = None
+        self._front: SttChain | None = None
         self._deaf_until: float | None = None
         self._closed = False
 
@@ -55,11 +55,11 @@ class Hearing:
         """Rate of the samples that enter the pipeline."""
         return self._ear.rate_hz
 
-    def connect(self, front: FrameProcessor) -> None:
+    def connect(self, front: SttChain) -> None:
         """The pipeline has been built.
 
         Args:
-            front: Its first processor, which takes what comes before it runs.
+            front: Its first processor, which keeps what comes before it runs.
         """
         self._front = front
 
@@ -75,7 +75,8 @@ class Hearing:
         if self._deaf():
             pcm = bytes(len(pcm))
         self._vad.feed(self._activity, pcm)
-        await self._enter(InputAudioRawFrame(pcm, self._ear.rate_hz, 1))
+        if self._front is not None:
+            await self._front.hear(InputAudioRawFrame(pcm, self._ear.rate_hz, 1))
 
     async def press(self, digit: str) -> None:
         """The caller pressed a key; what is none is reported and goes no further."""

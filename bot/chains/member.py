@@ -97,6 +97,11 @@ class Member:
         if not self._closed and not self._failed.done():
             await self._pipeline.queue_frame(frame, direction)
 
+    async def hear(self, frame: Frame) -> None:
+        """Give the service audio, by the shortest way: it comes 25 times a second."""
+        if self.open:
+            await self.service.queue_frame(frame)
+
     async def close(self) -> None:
         """End the service and let go of what it holds; takes no longer than its deadlines."""
         if self._closed:

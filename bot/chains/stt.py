@@ -136,13 +136,21 @@ class SttChain(Chain):
 
     # -- what the caller does -------------------------------------------------------------------
 
-    async def handle(self, frame: Frame, direction: FrameDirection) -> None:
-        """Keep and pass on audio; let all else by, and the service know of it."""
-        member = self._succession.member
-        if isinstance(frame, InputAudioRawFrame) and direction is FrameDirection.DOWNSTREAM:
+    async def hear(self, frame: InputAudioRawFrame) -> None:
+        """Keep the caller's next audio, and let the vendor in use hear it.
+
+        May be called directly, at any time: a way through the pipeline costs as much again.
+        """
+        if not self._ended:
             self._ring.add(frame.audio)
+            member = self._succession.member
             if member is not None:
-                await member.send(frame)
+                await member.hear(frame)
+
+    async def handle(self, frame: Frame, direction: FrameDirection) -> None:
+        """Let all but audio by, and the service know of it."""
+        if isinstance(frame, InputAudioRawFrame) and direction is FrameDirection.DOWNSTREAM:
+            await self.hear(frame)
             return
         if isinstance(frame, VADUserStartedSpeakingFrame):
             await self._speech_started(frame)
@@ -151,6 +159,7 @@ class SttChain(Chain):
         if self._early is not None:
             self._early.append((frame, direction))
             return
+        member = self._succession.member
         if member is not None and isinstance(frame, FOR_SERVICES):
             await self._give(member, frame, direction)
         await self.push_frame(frame, direction)
