@@ -32,6 +32,13 @@ _KINDS: Final[dict[ErrorCategory, FailureKind]] = {
     ErrorCategory.CONNECTIVITY: "dropped",
     ErrorCategory.SERVER: "server",
 }
+#: The same of our own errors, whose codes are ``<stage>_<word>``. Services of ours tell Pipecat
+#: of no category that it would take for the end of the service; these say what it was.
+_WORDS: Final[dict[str, FailureKind]] = {
+    "auth": "auth",
+    "refused": "rejected",
+    "busy": "rate_limit",
+}
 #: Nothing changes by trying again.
 _PERMANENT: Final = frozenset({"auth", "rejected", "config"})
 #: A longer ``Retry-After`` than this is taken for this.
@@ -72,8 +79,11 @@ def failure_of(frame: ErrorFrame) -> Failure | None:
     if category is ErrorCategory.APPLICATION:
         return None
     kind = _KINDS.get(category, "error")
-    if kind == "error" and isinstance(frame.exception, ProviderError):
-        kind = "server" if frame.exception.retryable else "rejected"
+    if isinstance(frame.exception, ProviderError):
+        error = frame.exception
+        kind = _WORDS.get(error.code.removeprefix(f"{error.stage}_"), kind)
+        if kind == "error":
+            kind = "server" if error.retryable else "rejected"
     return Failure(kind, frame.error, _retry_after_seconds(frame.exception))
 
 

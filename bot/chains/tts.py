@@ -169,11 +169,11 @@ class TtsChain(Chain):
         if direction is FrameDirection.UPSTREAM or isinstance(frame, SystemFrame):
             await self.push_frame(frame, direction)
         elif member is self._member:
-            self._take(frame)
+            self._take(member, frame)
         await self._pump()
         await self._feed()
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, member: Member, frame: Frame) -> None:
         match frame:
             case TTSTextFrame():
                 self._take_words(frame)
@@ -182,9 +182,7 @@ class TtsChain(Chain):
             case OutputAudioRawFrame():
                 self._take_audio(frame)
             case TTSStoppedFrame():
-                piece = self._queue.under_way(frame.context_id)
-                if piece is not None:
-                    self._finish(piece)
+                self._stopped(member, frame.context_id)
             case TTSStartedFrame() | LLMAssistantPushAggregationFrame():
                 pass
             case _:
@@ -249,6 +247,17 @@ class TtsChain(Chain):
         frame.context_id = piece.group
         frame.segment_id = piece.segment_id
         self._out.extend([*self._voice.release(), frame])
+
+    def _stopped(self, member: Member, context_id: str | None) -> None:
+        """The vendor says that a sentence is complete; one without a sound is none."""
+        piece = self._queue.under_way(context_id)
+        if piece is None:
+            return
+        if piece.audio_ms:
+            self._finish(piece)
+        else:
+            detail = "a sentence came back without audio"
+            self.spawn(self._fail(member, Failure("no_result", detail)))
 
     def _finish(self, piece: Piece) -> None:
         """All of a sentence has come."""

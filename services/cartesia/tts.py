@@ -1,4 +1,8 @@
-"""Cartesia text-to-speech: Pipecat's own service in a call, the bytes interface outside one."""
+"""Cartesia text-to-speech: Pipecat's own service in a call, the bytes interface outside one.
+
+Wire facts: docs.cartesia.ai, WebSocket and contexts. A socket without messages is closed after
+five minutes.
+"""
 
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -10,8 +14,12 @@ from config.errors import ConfigError, ProviderError
 from services.cartesia import CartesiaTTSOptions
 from services.clients import SharedClients
 from services.context import ServiceContext
+from services.failures import Failures
+from services.sockets import SpeakingSocketFailures, kind_of_status
 
 RENDER_SECONDS = 15.0
+FAILURES = Failures("cartesia", "Cartesia")
+_MAX_CHARS = 200
 
 
 def _make_client(base_url: str | None, api_key: str) -> AsyncCartesia:
@@ -21,7 +29,34 @@ def _make_client(base_url: str | None, api_key: str) -> AsyncCartesia:
 clients: SharedClients[AsyncCartesia] = SharedClients(_make_client, lambda client: client.close())
 
 
-def build_tts(options: CartesiaTTSOptions, context: ServiceContext) -> CartesiaTTSService:
+class PromptCartesiaTTSService(SpeakingSocketFailures, CartesiaTTSService):
+    """Pipecat's service, which tells of each failure at once and with its cause.
+
+    Pipecat connects anew without a word when the socket is lost; what was being spoken then is
+    lost with it, and half a sentence passes for the whole.
+    """
+
+    failures = FAILURES
+
+    def check(self, message: dict[str, Any]) -> None:
+        """Let Cartesia's errors end the listening."""
+        if message.get("type") == "error":
+            told = message.get("message") or message.get("error") or "an error"
+            status = message.get("status_code") or message.get("status")
+            raise self._failure(kind_of_status(status), str(told)[:_MAX_CHARS])
+
+    async def _receive_messages(self) -> None:
+        while True:
+            await self._process_messages()
+            if self.has_active_audio_context():
+                raise self._failure("dropped", "the server closed the connection")
+            # Nothing was said for long.
+            await self._connect_websocket()
+            if self._websocket is None:
+                return
+
+
+def build_tts(options: CartesiaTTSOptions, context: ServiceContext) -> PromptCartesiaTTSService:
     """A streaming synthesiser for one call, at the line's own rate and with word times."""
     settings: dict[str, Any] = {
         "model": options.model,
@@ -30,10 +65,11 @@ def build_tts(options: CartesiaTTSOptions, context: ServiceContext) -> CartesiaT
     }
     if generation := _generation(options):
         settings["generation_config"] = GenerationConfig(**generation)
-    return CartesiaTTSService(
+    return PromptCartesiaTTSService(
         api_key=context.api_key.get_secret_value() if context.api_key else "",
         url=websocket_url(context.base_url),
         sample_rate=context.rate_hz,
+        reconnect_on_error=False,
         settings=CartesiaTTSService.Settings(**settings),
     )
 
