@@ -46,6 +46,8 @@ MAX_PATIENCE_SECONDS: Final = 1.0
 LAST_PATIENCE_SECONDS: Final = 2.5
 #: How long a question waits for the vendors of another language to be there.
 SETTLING_SECONDS: Final = 1.0
+#: About so long after their last word a caller's turn ends, and so much of a wait is over.
+TURN_END_SECONDS: Final = 0.6
 #: Frames given to the member whose passage through it is remembered.
 REMEMBERED_FRAMES: Final = 64
 
@@ -264,6 +266,9 @@ class LlmChain(Chain):
         turn.progress = False
         context = turn.context
         if turn.said:
+            if not turn.said[-1].isspace():
+                # What goes on there begins with a word of its own.
+                turn.said += " "
             turn.skipper = PrefixSkipper(turn.said)
             if getattr(member.service, "takes_history", True):
                 context = _going_on(context, turn.said)
@@ -274,9 +279,9 @@ class LlmChain(Chain):
         await member.send(frame)
 
     def _first_token_seconds(self, turn: _Turn) -> float:
-        """The whole wait for a first word is twice the deadline, however many are asked."""
+        """The whole wait is twice the deadline, from the caller's last word, whoever is asked."""
         deadline = self._deadlines.first_token_seconds
-        left = turn.began_at + 2 * deadline - self._now()
+        left = turn.began_at + 2 * deadline - TURN_END_SECONDS - self._now()
         return deadline if turn.said else max(deadline / 4, min(deadline, left))
 
     async def _take(self, turn: _Turn, member: Member, frame: Frame) -> None:
@@ -456,7 +461,7 @@ def _going_on(context: LLMContext, said: str) -> LLMContext:
     """The conversation as it stands when the caller has heard ``said`` of the answer."""
     messages: list[Any] = [
         *context.messages,
-        {"role": "assistant", "content": said},
+        {"role": "assistant", "content": said.strip()},
         {"role": "user", "content": GO_ON},
     ]
     return LLMContext(messages=messages, tools=context.tools, tool_choice=context.tool_choice)

@@ -145,6 +145,8 @@ class TtsChain(Chain):
             if not piece.sent:
                 piece.sent = True
                 if index == 0:
+                    # It had nothing to say until now, which is no fault of its own.
+                    self._voice.excuse()
                     self._progress()
                 await member.send(TTSSpeakFrame(piece.text, append_to_context=piece.in_context))
 
