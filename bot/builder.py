@@ -118,7 +118,7 @@ def build_call(
             stt,
             CallerTap(reporter, lambda: stt.provider, noise_counts=noise_counts(agent.turns)),
             aggregators.user(),
-            TurnTap(reporter, partial(_ask, llm, hold)),
+            TurnTap(reporter, partial(_ask, llm, hold, reporter)),
             llm,
             AnswerCutter(reporter, hold),
             tts,
@@ -136,10 +136,10 @@ def build_call(
     return BuiltCall(pipeline, stt, context, aggregators.user(), llm)
 
 
-def _ask(llm: LlmChain, hold: HoldKeeper) -> None:
+def _ask(llm: LlmChain, hold: HoldKeeper, reporter: CallReporter) -> None:
     """The model was asked; one in this process answers at once, or has nothing to say."""
     if llm.remote:
-        hold.begin()
+        hold.begin(reporter.caller_silent_since)
 
 
 def _vendors(

@@ -18,6 +18,7 @@ from bot.media import MediaSink
 from bot.phrases import PhraseCache
 from bot.pipeline_run import PipelineRun
 from bot.playout import Playout
+from bot.processors.output import SpokenFrame
 from bot.reporter import CallReporter, Emit
 from bot.speaker import Speaker
 from bot.tools import TOOL_REASON
@@ -364,8 +365,14 @@ class CallBot:
         turn = self.reporter.turn
         if list(self._lost_turns) == [turn - 2, turn - 1, turn]:
             self._tasks.append(asyncio.create_task(self._end_deaf(), name="end-dumb"))
+        elif stage == "llm":
+            # What came of the answer is spoken first.
+            await self._connected()[0].user.queue_frame(SpokenFrame(self._apologise))
         else:
-            self._announcer.say_ready(self._announcer.text("apology"))
+            await self._apologise()
+
+    async def _apologise(self) -> None:
+        self._announcer.say_ready(self._announcer.text("apology"))
 
     async def _end_deaf(self) -> None:
         """Apologise, in place of what is being said, and let somebody else take the call."""

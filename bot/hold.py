@@ -7,6 +7,8 @@ from bot.playout import Playout
 
 #: The pause before the caller is asked for patience once more.
 AGAIN_SECONDS = 4.0
+#: An answer has so long in any case, though words were long in being heard.
+LEAST_SECONDS = 0.5
 #: How often in one turn.
 MOST_IN_A_TURN = 3
 
@@ -14,7 +16,7 @@ MOST_IN_A_TURN = 3
 class HoldKeeper:
     """Notices that the caller waits in silence, whichever vendor is the cause.
 
-    From the question to the end of its answer, whenever nothing has been heard for
+    From the caller's last word to the end of the answer, whenever nothing has been heard for
     ``after_seconds``, a hold message is said. It stands before whatever comes of the answer.
 
     Args:
@@ -32,10 +34,16 @@ class HoldKeeper:
         self._since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
-        """The caller waits for an answer from now on."""
+    def begin(self, silent_since: float | None = None) -> None:
+        """The caller waits for an answer from now on.
+
+        Args:
+            silent_since: Loop time of their last word, if they spoke; the wait began then.
+        """
         if self._since is None and self._after_seconds:
-            self._since = self._now()
+            now = self._now()
+            earliest = now - max(0.0, self._after_seconds - LEAST_SECONDS)
+            self._since = now if silent_since is None else max(silent_since, earliest)
             self._in_this_turn = 0
             self._look_at(self._since + self._after_seconds)
 

@@ -103,6 +103,12 @@ class CallReporter:
         self._speech_ended_ms = self.now_ms() - lead_ms
         self._emit(CallerSpeechStopped(at_ms=self.now_ms()))
 
+    @property
+    def caller_silent_since(self) -> float | None:
+        """Loop time of the caller's last word; None where what is answered was not spoken."""
+        ended_ms = self._speech_ended_ms
+        return None if ended_ms is None else self._started_at + ended_ms / 1000
+
     def caller_said(
         self,
         text: str,
