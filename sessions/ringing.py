@@ -133,7 +133,8 @@ class RingingCalls:
         if ringing is None or ringing.prepared.bot is not bot:
             return
         try:
-            bot.connect()
+            with logger.contextualize(call=ringing.prepared.session_id):
+                bot.connect()
         except VoiceServerError as error:
             logger.warning(f"a ringing call cannot be prepared: {error.message}")
         # It is tried again when the call starts, which can tell its caller.

@@ -148,6 +148,10 @@ class CallSession:
         Returns:
             The end cause, one of ``bot.events.END_CAUSES``.
         """
+        with logger.contextualize(call=self.session_id):
+            return await self._run(held)
+
+    async def _run(self, held: Sequence[Message]) -> str:
         cause = "internal_error"
         tasks = [self._task(self._messages.send_for_ever(), "session-messages")]
         try:
