@@ -55,6 +55,7 @@ class SpeechLedger:
         speaking: Whether voice activity says so.
         said: The texts that came of speech of which more is still to come.
         vague: Whether it is not known where the last of them ended.
+        heard_to: Up to here all speech has its text, or is known to have none.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -64,6 +65,7 @@ class SpeechLedger:
         self.speaking = False
         self.said = ""
         self.vague = False
+        self.heard_to = 0
 
     @property
     def open(self) -> bool:
@@ -77,7 +79,7 @@ class SpeechLedger:
             return None
         first = self._stretches[0]
         preroll = 0 if first.exact else int(PREROLL_SECONDS * self._rate_hz)
-        return max(0, first.start - preroll)
+        return max(self.heard_to, first.start - preroll)
 
     def started(self, position: int, noticed_after_seconds: float) -> None:
         """The caller began to speak a little while ago."""
@@ -92,8 +94,7 @@ class SpeechLedger:
         last = self._stretches[-1]
         last.end = self._before(position, noticed_after_seconds)
         if last.exact and last.end <= last.start + int(SLACK_SECONDS * self._rate_hz):
-            self._stretches.pop()
-            self._forget_if_done()
+            self._keep(self._stretches[:-1])
 
     def interim(self) -> None:
         """Somebody hears the caller."""
@@ -108,24 +109,23 @@ class SpeechLedger:
         """
         self._interim = False
         if until is not None:
-            self._drop_until(until)
+            self._keep_behind(until)
         elif self.speaking:
             # Of what stood before the last pause, if there was one.
             self.vague = self.vague or len(self._stretches) == 1
-            self._stretches = self._stretches[-1:]
+            self._keep(self._stretches[-1:])
         elif finalized or len(self._stretches) <= 1:
-            self._stretches = []
+            self._keep([])
         else:
-            del self._stretches[0]
+            self._keep(self._stretches[1:])
             self.vague = True
-        self.said = f"{self.said} {text}".strip()
-        self._forget_if_done()
+        if self._stretches:
+            self.said = f"{self.said} {text}".strip()
 
     def dismiss(self) -> None:
         """No text will come of what ended so far."""
         self._interim = False
-        self._stretches = [stretch for stretch in self._stretches if stretch.end is None]
-        self._forget_if_done()
+        self._keep([stretch for stretch in self._stretches if stretch.end is None])
 
     def owes_text(self) -> bool:
         """Whether a vendor that hears should have given a text, or another one, by now."""
@@ -138,14 +138,19 @@ class SpeechLedger:
         samples = sum(s.end - s.start for s in self._stretches if s.end is not None)
         return samples / self._rate_hz
 
-    def _drop_until(self, until: int) -> None:
+    def _keep_behind(self, until: int) -> None:
+        self.heard_to = max(self.heard_to, until)
         reached = until + int(SLACK_SECONDS * self._rate_hz)
-        self._stretches = [s for s in self._stretches if s.end is None or s.end > reached]
+        self._keep([s for s in self._stretches if s.end is None or s.end > reached])
         if self._stretches and self._stretches[0].start < until:
             self._stretches[0].start, self._stretches[0].exact = until, True
 
-    def _forget_if_done(self) -> None:
-        if not self._stretches:
+    def _keep(self, left: list[_Stretch]) -> None:
+        """Only these are still without their text; they are the last ones."""
+        done = self._stretches[: len(self._stretches) - len(left)]
+        self.heard_to = max([self.heard_to, *(s.end for s in done if s.end is not None)])
+        self._stretches = left
+        if not left:
             self._interim, self.said, self.vague = False, "", False
 
     def _before(self, position: int, seconds: float) -> int:

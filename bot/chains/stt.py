@@ -348,7 +348,7 @@ class SttChain(Chain):
         """
         ledger, ring = self._ledger, self._ring
         replay_from = ledger.replay_from
-        lead_in = ring.end - int(LEAD_IN_SECONDS * ring.rate_hz)
+        lead_in = max(ring.end - int(LEAD_IN_SECONDS * ring.rate_hz), ledger.heard_to)
         origin = max(ring.start, lead_in if replay_from is None else replay_from)
         self._twice = HeardTwice(ledger.said) if ledger.vague else None
         count, pieces = ring.count, ring.since(origin)

@@ -113,3 +113,11 @@ def test_what_was_not_understood_leaves_what_is_being_said() -> None:
 )
 def test_a_result_may_say_what_it_is_about(result: object, until: float | None) -> None:
     assert heard_until_seconds(TranscriptionFrame("a", "", "", result=result)) == until
+
+
+def test_what_was_heard_is_not_heard_again_for_what_follows_closely() -> None:
+    ledger = spoken((1000, 2000))
+    ledger.final("one", None, finalized=True)
+    assert ledger.heard_to == 2000
+    ledger.started(2100, 0.0)
+    assert ledger.replay_from == 2000

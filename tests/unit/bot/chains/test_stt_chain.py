@@ -18,6 +18,7 @@ from tests.unit.bot.chains.ears import (
     GONE,
     HANGS,
     PIECE_SECONDS,
+    STOP_SECONDS,
     Opening,
     TooMany,
     scene,
@@ -115,6 +116,17 @@ async def test_a_socket_dropped_in_silence_is_opened_again_and_nothing_is_replay
         await call.ear.says("goodbye")
         await asyncio.sleep(0.1)
         assert call.texts == ["hello", "goodbye"]
+
+
+@virtual_time
+async def test_the_end_of_what_has_its_text_is_not_heard_again() -> None:
+    async with scene() as call:
+        await call.speaks(1)
+        spoken = round(call.pieces - STOP_SECONDS / PIECE_SECONDS)
+        await call.ear.says("hello")
+        await call.ear.fails()
+        await call.hears(0.2)
+        assert call.ear.numbers[0] == spoken + 1
 
 
 @virtual_time
