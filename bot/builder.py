@@ -44,7 +44,8 @@ class BuiltCall:
         front: Where what the caller does enters: the recogniser.
         context: The conversation so far.
         user: The caller's half of the conversation, which notices their silence.
-        llm: The model.
+        llm: The models.
+        tts: The synthesisers.
     """
 
     pipeline: Pipeline
@@ -52,6 +53,7 @@ class BuiltCall:
     context: LLMContext
     user: LLMUserAggregator
     llm: LlmChain
+    tts: TtsChain
 
 
 def build_call(
@@ -133,7 +135,7 @@ def build_call(
             aggregators.assistant(),
         ]
     )
-    return BuiltCall(pipeline, stt, context, aggregators.user(), llm)
+    return BuiltCall(pipeline, stt, context, aggregators.user(), llm, tts)
 
 
 def _ask(llm: LlmChain, hold: HoldKeeper, reporter: CallReporter) -> None:

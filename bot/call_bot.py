@@ -363,7 +363,9 @@ class CallBot:
             return
         self._lost_turns.append(self.reporter.turn)
         turn = self.reporter.turn
-        if list(self._lost_turns) == [turn - 2, turn - 1, turn]:
+        chain = self._connected()[0].llm if stage == "llm" else self._connected()[0].tts
+        hopeless = chain.lineup.hopeless
+        if hopeless or list(self._lost_turns) == [turn - 2, turn - 1, turn]:
             self._tasks.append(asyncio.create_task(self._end_deaf(), name="end-dumb"))
         elif stage == "llm":
             # What came of the answer is spoken first.

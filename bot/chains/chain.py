@@ -182,8 +182,11 @@ class Chain(FrameProcessor):
         self.lineup.begin(candidate)
         try:
             service = self._vendors.build(candidate)
-        except VoiceServerError as error:
-            failure = Failure("config", error.message)
+        except Exception as error:
+            # A vendor's client may raise anything, and a call must not end with it.
+            known = isinstance(error, VoiceServerError)
+            text = error.message if known else f"{type(error).__name__}: {error}"
+            failure = Failure("config", text)
             self.note(candidate, failure)
             raise MemberFailed(failure) from error
         member = Member(candidate, service, deliver=self._deliver, fail=self._fail)

@@ -57,6 +57,11 @@ class Lineup:
         left = [c for c in self._candidates if c not in tried and c not in self._dead]
         return next(filter(self.fit, left), left[0] if left else None)
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether nobody can serve, however often they are tried."""
+        return self._dead.issuperset(self._candidates)
+
     def has_other(self, tried: Collection[Candidate]) -> bool:
         """Whether somebody is left besides those tried."""
         return self.pick(tried) is not None

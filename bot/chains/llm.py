@@ -399,6 +399,8 @@ class LlmChain(Chain):
                 await self._member_of(candidate)
             except MemberFailed:
                 tried.add(candidate)
+        if self.lineup.hopeless:
+            await self.exhausted()
 
     async def _member_of(self, candidate: Candidate) -> Member:
         """The member in use if it is this one's, else a new one in its place."""
