@@ -99,8 +99,9 @@ async def live() -> dict[str, str]:
 
 @router.get("/health/ready")
 async def ready(parts: Parts, response: Response) -> Ready:
-    """Whether one more call would be taken; 503 while draining or full."""
-    reason = "draining" if parts.manager.draining else "full" if parts.manager.full else None
+    """Whether one more call would be taken; 503 while draining, full or overloaded."""
+    refusal = parts.manager.refusal("inbound")
+    reason = "full" if refusal == "server_full" else refusal
     if reason is not None:
         response.status_code = 503
     return Ready(ready=reason is None, reason=reason, degraded=_troubled(parts))

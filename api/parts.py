@@ -1,6 +1,7 @@
 """What lives as long as the server: built once, started and stopped in order."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -26,11 +27,15 @@ from services.clients import close_shared_clients
 from services.credentials import Credentials
 from services.factory import ServiceFactory
 from sessions import metrics
+from sessions.admission import Admission, Lines, RefusalReason
 from sessions.dev_secret import jwt_secret
+from sessions.disk import DiskWatch
 from sessions.expected import ExpectedCall, ExpectedCalls
 from sessions.journal import JournalWriter
 from sessions.keeper import RecordKeeper
 from sessions.live import LiveEvents
+from sessions.load import LoadMeter
+from sessions.loop_watch import LoopWatch
 from sessions.manager import SessionManager
 from sessions.reception import Reception
 from sessions.session import SessionParts
@@ -76,7 +81,21 @@ class ServerParts:
         self._http: aiohttp.ClientSession
         self._vad: VadEngine
         self.keeper: RecordKeeper
-        self._check: asyncio.Task[None] | None = None
+        server = settings.server
+        self.load = LoadMeter(
+            max_loop_lag_ms=server.max_loop_lag_ms,
+            max_frame_lateness_ms=server.max_frame_lateness_ms,
+            on_lag=lambda _, late: metrics.EVENT_LOOP_LAG_SECONDS.observe(late),
+            on_frame=lambda _, late: metrics.FRAME_LATENESS_SECONDS.observe(late),
+        )
+        self.disk = DiskWatch(
+            settings.data_dir.absolute(),
+            warn_percent=server.disk_warn_percent,
+            full_percent=server.disk_full_percent,
+        )
+        self._loop_watch = LoopWatch(
+            self.load.loop_turned, lambda _: metrics.EVENT_LOOP_BLOCKED.inc()
+        )
 
     async def start(self) -> None:
         """Bring everything up; no vendor and no store has to be there."""
@@ -93,6 +112,7 @@ class ServerParts:
         self.phrases = PhraseCache(self.factory, data / "phrases")
         self._vad = VadEngine()
         await self._vad.start()
+        await self.disk.start()
         self.journals.start()
         self._start_sessions(data)
         await self.keeper.start()
@@ -100,6 +120,7 @@ class ServerParts:
         self.agents.subscribe(self._agent_changed)
         await self.agents.start()
         await self._first_phrases()
+        self._loop_watch.start()
 
     async def drain(self) -> None:
         """Take no new calls and let the live ones end."""
@@ -107,6 +128,7 @@ class ServerParts:
 
     async def stop(self) -> None:
         """End what still lives and let go of everything."""
+        self._loop_watch.stop()
         self.expected.close()
         await self.manager.drain(0)
         await self.manager.stop()
@@ -114,6 +136,7 @@ class ServerParts:
         await self.phrases.close()
         await self.keeper.close()
         await self.journals.close()
+        await self.disk.stop()
         await self._vad.stop()
         await self.storage.close()
         await self.credentials.close()
@@ -123,7 +146,11 @@ class ServerParts:
     def _start_sessions(self, data: Path) -> None:
         settings = self.settings
         bot = BotParts(
-            factory=self.factory, vad=self._vad, phrases=self.phrases, breakers=self.breakers
+            factory=self.factory,
+            vad=self._vad,
+            phrases=self.phrases,
+            breakers=self.breakers,
+            on_sent=self.load.frame_sent,
         )
         parts = SessionParts(
             bot=bot, journals=self.journals, live=self.live, lead_ms=settings.vobiz.lead_ms
@@ -131,7 +158,15 @@ class ServerParts:
         self.keeper = RecordKeeper(
             self.storage, data / "journal", on_stored=lambda call: self.manager.ended.stored(call)
         )
-        self.manager = SessionManager(parts, self.keeper, settings.server.max_connections)
+        lines = Lines(
+            most=settings.server.max_connections, inbound_reserve=settings.server.inbound_reserve
+        )
+        self.manager = SessionManager(
+            parts,
+            self.keeper,
+            Admission(lines, self._trouble),
+            promised=lambda: self.expected.waiting,
+        )
         self.reception = Reception(
             self.agents,
             self.manager,
@@ -139,6 +174,12 @@ class ServerParts:
             jwt_secret=self.jwt_secret,
             default_agent=settings.default_agent,
             options=DialectOptions(vobiz=self.vobiz),
+        )
+
+    def _trouble(self) -> RefusalReason | None:
+        """What keeps the server from serving one more call well."""
+        return self.load.trouble(time.monotonic()) or (
+            "disk_full" if self.disk.state == "full" else None
         )
 
     def _no_start(self, call: ExpectedCall) -> None:

@@ -11,8 +11,11 @@ from api.parts import Parts, ServerParts
 from config.agent import AgentConfig
 from config.errors import ConfigError
 from config.phone import normalise_number
+from serializer.codecs import PCM_8K
 from sessions import metrics
+from sessions.admission import count_refusal
 from sessions.expected import ExpectedCall
+from sessions.recording import wav_header
 
 router = APIRouter(tags=["telephony"])
 
@@ -44,11 +47,25 @@ async def answer(request: Request, parts: Parts, agent_id: str | None = None) ->
         metrics.SESSIONS_REFUSED.labels("agent_unknown").inc()
         logger.warning(f"answer: no agent for this call: {(agent_id or '')[:64]!r}")
         return _xml(_hangup_only("rejected"))
-    if parts.manager.draining or parts.manager.booked:
+    outbound = fields.get("Direction") == "outbound"
+    reason = parts.manager.refusal("outbound" if outbound else "inbound")
+    if reason is not None:
         metrics.SESSIONS_REFUSED.labels("busy_at_answer").inc()
-        return _xml(_busy(agent))
+        count_refusal(reason)
+        return _xml(_busy(request, parts, agent))
     _announce(parts, agent, fields)
     return _xml(_stream(request, parts, agent))
+
+
+@router.get("/phrases/{agent_id}/busy.wav", include_in_schema=False)
+async def busy_phrase(parts: Parts, agent_id: str) -> Response:
+    """What ``<Play>`` names: an agent's words for callers who get no line to it."""
+    agent = parts.agents.find(agent_id)
+    pcm = None if agent is None else _busy_pcm(parts, agent)
+    if pcm is None:
+        return Response(status_code=404)
+    header = wav_header(len(pcm) // 2, PCM_8K.rate_hz, 1)
+    return Response(header + pcm, media_type="audio/wav")
 
 
 @router.post("/hangup", status_code=204)
@@ -134,7 +151,7 @@ def _stream(request: Request, parts: ServerParts, agent: AgentConfig) -> Element
     What stands behind ``<Stream>`` runs after every stream, also after one that went well, so
     there can be no apology for one that could not be opened.
     """
-    http_base = parts.settings.server.public_url or str(request.base_url).rstrip("/")
+    http_base = _http_base(request, parts)
     base = urlsplit(http_base)
     socket = f"{'wss' if base.scheme == 'https' else 'ws'}://{base.netloc}{base.path}"
     longest_seconds = int(agent.call.max_duration_seconds) + 60
@@ -158,13 +175,31 @@ def _stream(request: Request, parts: ServerParts, agent: AgentConfig) -> Element
     return response
 
 
-def _busy(agent: AgentConfig) -> Element:
+def _http_base(request: Request, parts: ServerParts) -> str:
+    return parts.settings.server.public_url or str(request.base_url).rstrip("/")
+
+
+def _busy(request: Request, parts: ServerParts, agent: AgentConfig) -> Element:
+    """Say so in the agent's own voice; until that is ready, in whatever voice the carrier has."""
     response = Element("Response")
-    language = agent.language if "-" in agent.language else f"{agent.language}-IN"
-    speak = SubElement(response, "Speak", {"language": language})
-    speak.text = _NOT_XML.sub("", agent.render(agent.phrases()["busy"]))
+    if _busy_pcm(parts, agent) is not None:
+        url = f"{_http_base(request, parts)}/phrases/{agent.agent_id}/busy.wav"
+        SubElement(response, "Play").text = url
+    else:
+        language = agent.language if "-" in agent.language else f"{agent.language}-IN"
+        speak = SubElement(response, "Speak", {"language": language})
+        speak.text = _NOT_XML.sub("", _busy_text(agent))
     SubElement(response, "Hangup")
     return response
+
+
+def _busy_text(agent: AgentConfig) -> str:
+    return agent.render(agent.phrases()["busy"])
+
+
+def _busy_pcm(parts: ServerParts, agent: AgentConfig) -> bytes | None:
+    """The same as 16-bit little-endian samples; None while nobody has spoken it."""
+    return parts.phrases.wire(agent, _busy_text(agent), PCM_8K)
 
 
 def _hangup_only(reason: str) -> Element:

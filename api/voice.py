@@ -4,10 +4,13 @@ import asyncio
 from contextlib import suppress
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from starlette.responses import JSONResponse
 from starlette.websockets import WebSocketState
 
 from api.origin import is_allowed_origin
 from api.parts import ServerParts, server_parts
+from sessions import metrics
+from sessions.admission import RETRY_AFTER_SECONDS, refused
 from sessions.channel import Departure
 
 router = APIRouter()
@@ -80,6 +83,17 @@ async def _serve(websocket: WebSocket, agent_id: str | None) -> None:
     parts: ServerParts = server_parts(websocket)
     if not is_allowed_origin(websocket, parts.settings.server):
         await websocket.close(1008, "origin")  # Before it is accepted: an HTTP 403.
+        return
+    if (reason := parts.manager.refusal_of_unknown()) is not None:
+        error = refused(reason)
+        metrics.SESSIONS_REFUSED.labels(error.code).inc()
+        await websocket.send_denial_response(
+            JSONResponse(
+                {"code": error.code, "message": error.message},
+                status_code=503,
+                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
+        )
         return
     await websocket.accept()
     channel = WebSocketChannel(websocket)

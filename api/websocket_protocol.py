@@ -1,4 +1,4 @@
-"""How uvicorn reads WebSocket messages, changed in three points for phone calls.
+"""How uvicorn serves WebSockets, changed in four points for phone calls.
 
 - A text message that is not UTF-8 is handed on with U+FFFD in place of the bad bytes instead of
   closing the socket with 1007: a bad message never ends a call, it is counted by the dialect.
@@ -6,8 +6,10 @@
   every message, two system calls each; a call has 50 messages a second.
 - A peer that no longer answers pings is reported at once, with code 1006. uvicorn waits for what
   it has still to send to such a peer, which is for ever.
+- A refusal before the upgrade is an answer like any other; uvicorn logs it as an error of ours.
 """
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 #: Messages that may wait for the session before reading pauses: a second and more of audio.
@@ -34,6 +36,12 @@ class CallWebSocketProtocol(WebSocketsSansIOProtocol):
         if much and not self.read_paused:
             self.read_paused = True
             self.transport.pause_reading()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send for the application."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True
 
     def keepalive_timeout(self) -> None:
         """The peer has not answered a ping in time: it is gone."""

@@ -14,7 +14,7 @@ from bot.announcer import Announcer
 from bot.builder import BuiltCall, build_call
 from bot.hearing import Hearing
 from bot.hold import HoldKeeper
-from bot.media import MediaSink
+from bot.media import Lateness, MediaSink, nobody_minds
 from bot.phrases import PhraseCache
 from bot.pipeline_run import PipelineRun
 from bot.playout import Playout
@@ -59,12 +59,14 @@ class BotParts:
         vad: The shared voice activity engine, running.
         phrases: Greetings and fallback phrases.
         breakers: Which vendors are in trouble.
+        on_sent: Told how late each packet left for its caller.
     """
 
     factory: ServiceFactory
     vad: VadEngine
     phrases: PhraseCache
     breakers: BreakerBoard = field(default_factory=BreakerBoard)
+    on_sent: Lateness = nobody_minds
 
 
 class CallBot:
@@ -106,6 +108,7 @@ class CallBot:
             bytes_per_ms=spoken_format.bytes_per_ms,
             silence=spoken_format.silence_byte,
             lead_ms=lead_ms,
+            on_sent=parts.on_sent,
         )
         self._speaker = speaker = Speaker(self.playout, reporter)
         self._announcer = Announcer(
@@ -224,6 +227,11 @@ class CallBot:
         """Have the agent speak ``text`` as it is, after what is being said."""
         if not self._stopped:
             await self._announcer.say(text)
+
+    async def ask_who_is_there(self) -> None:
+        """Prompt a caller of whom nothing comes any more, not even silence."""
+        if not (self._stopped or self._ending):
+            await self._announcer.say(self._announcer.text("no_input"))
 
     async def interrupt(self) -> None:
         """Silence the agent at once, as if the caller had spoken over it.

@@ -1,6 +1,14 @@
 """The bot's view of the caller's line: where wire audio goes, and what the line can tell."""
 
+from collections.abc import Callable
 from typing import Protocol
+
+#: Told the time (monotonic) and by how many seconds something came late.
+Lateness = Callable[[float, float], None]
+
+
+def nobody_minds(_now: float, _late_seconds: float) -> None:
+    """Lateness that nobody measures."""
 
 
 class MediaSink(Protocol):

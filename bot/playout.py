@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from loguru import logger
 
-from bot.media import MediaSink
+from bot.media import Lateness, MediaSink, nobody_minds
 
 Mark = Callable[[], Awaitable[None]]
 
@@ -64,6 +64,7 @@ class Playout:
         lead_ms: How far ahead of the clock to send, at least one packet: what is ahead is
             between this and this plus a packet.
         packet_ms: Length of a packet, a multiple of 20.
+        on_sent: Told how late each packet left that had been waiting for its time.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Playout:
         silence: bytes,
         lead_ms: int = 300,
         packet_ms: int = 60,
+        on_sent: Lateness = nobody_minds,
     ) -> None:
         self.sink: MediaSink = sink or _NoLine()
         self.first_packet = asyncio.Event()
@@ -98,6 +100,8 @@ class Playout:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
+        self._on_sent = on_sent
+        self._due_at: float | None = None
 
     @property
     def queued_ms(self) -> float:
@@ -173,6 +177,7 @@ class Playout:
         heard_ms = self.heard_ms()
         on_the_line = self._play_end > now
         self._buffer.clear()
+        self._due_at = None
         self._keep_marks(heard_ms)
         self._sent_ms = heard_ms
         self._play_end = min(self._play_end, now)
@@ -283,6 +288,9 @@ class Playout:
             length_ms = size / self._bytes_per_ms
             self._play_end = due_at + length_ms / 1000
             self._sent_ms += length_ms
+            if self._due_at is not None:
+                self._on_sent(now, max(0.0, now - self._due_at))
+                self._due_at = None
             await self.sink.send_audio(payload, due_at)
             self.first_packet.set()
 
@@ -332,8 +340,10 @@ class Playout:
     def _next_wake(self) -> float | None:
         """When something becomes due, in loop time; None while only new work can."""
         times: list[float] = []
+        self._due_at = None
         if len(self._buffer) >= self._frame_bytes and not self._paused:
-            times.append(self._held_until or self._play_end - self._lead_seconds + 0.001)
+            self._due_at = self._held_until or self._play_end - self._lead_seconds + 0.001
+            times.append(self._due_at)
         if self._marks:
             behind_ms = self._sent_ms - self._marks[0].position_ms
             if behind_ms >= 0 or not self._buffer:

@@ -67,6 +67,7 @@ class ExpectedCalls:
         self._on_no_start = on_no_start
         self._no_start_seconds = no_start_seconds
         self._calls: OrderedDict[str, _Announced] = OrderedDict()
+        self._waiting: set[str] = set()
 
     def announce(self, call: ExpectedCall) -> None:
         """Remember a call; a second announcement replaces the first."""
@@ -74,13 +75,19 @@ class ExpectedCalls:
         before = self._calls.get(call.call_id)
         announced = _Announced(call, loop.time())
         if before is not None:
-            _cancel(before)
+            self._cancel(before)
             announced.started = before.started
         if not announced.started:
             announced.timer = loop.call_later(self._no_start_seconds, self._missed, call.call_id)
+            self._waiting.add(call.call_id)
         self._calls[call.call_id] = announced
         self._calls.move_to_end(call.call_id)
         self._forget_old(loop.time())
+
+    @property
+    def waiting(self) -> int:
+        """How many calls were answered and have neither begun to stream nor been given up."""
+        return len(self._waiting)
 
     def find(self, call_id: str | None) -> ExpectedCall | None:
         """What was announced for a carrier's call id. One call may open several streams."""
@@ -92,25 +99,25 @@ class ExpectedCalls:
         found = self._calls.get(call_id) if call_id is not None else None
         if found is not None:
             found.started = True
-            _cancel(found)
+            self._cancel(found)
 
     def hung_up(self, call_id: str) -> None:
         """The call is over; one that has not begun is missed now."""
         found = self._calls.get(call_id)
         if found is not None and found.timer is not None:
-            _cancel(found)
+            self._cancel(found)
             self._missed(call_id)
 
     def close(self) -> None:
         """Wait for no stream any more."""
         for announced in self._calls.values():
-            _cancel(announced)
+            self._cancel(announced)
         self._calls.clear()
 
     def _missed(self, call_id: str) -> None:
         announced = self._calls.get(call_id)
         if announced is not None:
-            announced.timer = None
+            self._cancel(announced)
             if not announced.started:
                 self._on_no_start(announced.call)
 
@@ -119,11 +126,11 @@ class ExpectedCalls:
             oldest_id, oldest = next(iter(self._calls.items()))
             if len(self._calls) <= MAX_EXPECTED and now - oldest.since < EXPIRES_SECONDS:
                 break
-            _cancel(oldest)
+            self._cancel(oldest)
             del self._calls[oldest_id]
 
-
-def _cancel(announced: _Announced) -> None:
-    if announced.timer is not None:
-        announced.timer.cancel()
-        announced.timer = None
+    def _cancel(self, announced: _Announced) -> None:
+        self._waiting.discard(announced.call.call_id)
+        if announced.timer is not None:
+            announced.timer.cancel()
+            announced.timer = None

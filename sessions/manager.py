@@ -1,21 +1,22 @@
 """Admits calls, knows the live ones, and sees each through to its stored record."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from loguru import logger
 
 from config.agent import AgentConfig
-from config.errors import AdmissionError, StorageError
+from config.errors import StorageError
 from serializer.base import Dialect
 from serializer.codecs import AudioFormat
 from serializer.messages import Message
 from sessions import metrics
+from sessions.admission import Admission, Occupancy, RefusalReason, refused
 from sessions.channel import Channel
 from sessions.ended import EndedCalls
-from sessions.facts import CallFacts
+from sessions.facts import CallFacts, Direction
 from sessions.journal import JournalStatus
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.no_start import NeverBegun, journal_no_start
@@ -23,6 +24,8 @@ from sessions.ringing import RingingCalls
 from sessions.session import CallSession, SessionParts
 
 CHECK_SECONDS = 1.0
+#: How often to look whether calls that were answered have begun to stream.
+PROMISED_SECONDS = 0.1
 #: After the last calls were told to end: for their farewells, and for storing their records.
 FAREWELL_SECONDS = 30.0
 STORE_SECONDS = 20.0
@@ -34,21 +37,28 @@ class SessionManager:
     Args:
         parts: What sessions share.
         keeper: Finishes journals.
-        max_sessions: Calls at once; one more is refused.
+        admission: Who is let in.
+        promised: How many calls were answered whose stream is still to come.
     """
 
-    def __init__(self, parts: SessionParts, keeper: RecordKeeper, max_sessions: int) -> None:
+    def __init__(
+        self,
+        parts: SessionParts,
+        keeper: RecordKeeper,
+        admission: Admission,
+        promised: Callable[[], int],
+    ) -> None:
         self._parts = parts
         self._keeper = keeper
         self.ringing = RingingCalls(parts.bot, parts.lead_ms)
         self.ended = EndedCalls(keeper.amend)
-        self._max_sessions = max_sessions
+        self._admission = admission
+        self._promised = promised
         self._live: dict[str, CallSession] = {}
         self._finishing: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-        self.draining = False
 
     @property
     def active(self) -> int:
@@ -56,14 +66,21 @@ class SessionManager:
         return len(self._live)
 
     @property
-    def full(self) -> bool:
-        """Whether one more call would be refused."""
-        return len(self._live) >= self._max_sessions
+    def draining(self) -> bool:
+        """Whether the server takes no new calls because it will stop."""
+        return self._admission.draining
 
-    @property
-    def booked(self) -> bool:
-        """Whether the calls that ring will take what lines are left."""
-        return len(self._live) + len(self.ringing) >= self._max_sessions
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        self._admission.draining = draining
+
+    def refusal(self, direction: Direction) -> RefusalReason | None:
+        """Why a new call would be refused, in or out; None where it is welcome."""
+        return self._admission.refusal(self._occupancy(), direction)
+
+    def refusal_of_unknown(self) -> RefusalReason | None:
+        """The same for a socket that has not said yet who it is."""
+        return self._admission.refusal_of_unknown(self._occupancy())
 
     def __iter__(self) -> Iterator[CallSession]:
         return iter(tuple(self._live.values()))
@@ -80,18 +97,23 @@ class SessionManager:
         """Begin to watch deadlines."""
         self._watch = asyncio.create_task(self._check_for_ever(), name="session-watch")
 
-    def admit(self) -> None:
+    def admit(self, direction: Direction, *, promised: bool = False) -> None:
         """Refuse when there is no room.
+
+        Args:
+            promised: The call was told to come, at the answer webhook.
 
         Raises:
             AdmissionError: ``draining`` or ``server_full``.
         """
-        if self.draining:
-            raise AdmissionError("draining", "the server is shutting down and takes no new calls")
-        if self.full:
-            raise AdmissionError(
-                "server_full", f"all {self._max_sessions} lines are busy; try later"
-            )
+        now = self._occupancy()
+        reason = (
+            self._admission.refusal_of_promised(now)
+            if promised
+            else self._admission.refusal(now, direction)
+        )
+        if reason is not None:
+            raise refused(reason)
 
     async def serve(
         self,
@@ -108,11 +130,7 @@ class SessionManager:
 
         Returns:
             The end cause.
-
-        Raises:
-            AdmissionError: There is no room.
         """
-        self.admit()
         for replaced in self._streams_of(facts.carrier_call_id):
             replaced.notice("stream_replaced", "the carrier opened another stream for this call")
             replaced.gone("lost")
@@ -173,9 +191,9 @@ class SessionManager:
     async def drain(self, seconds: float) -> None:
         """Take no new calls, let the live ones go on for a while, then end them."""
         self.draining = True
-        if self._live:
+        if self._live or self._promised():
             logger.info(f"draining: {self.active} calls may go on for {seconds:.0f} s")
-        if not await _within(seconds, self._idle.wait()):
+        if not await _within(seconds, self._all_gone()):
             for session in self:
                 session.end("drained")
             if not await _within(FAREWELL_SECONDS, self._idle.wait()):
@@ -190,6 +208,16 @@ class SessionManager:
             self._watch.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watch
+
+    async def _all_gone(self) -> None:
+        """Wait until no call is live and none is about to be."""
+        while self._live or self._promised():
+            await self._idle.wait()
+            # A call that was answered has some seconds to open its stream.
+            await asyncio.sleep(PROMISED_SECONDS if self._promised() else 0)
+
+    def _occupancy(self) -> Occupancy:
+        return Occupancy(live=len(self._live), promised=self._promised())
 
     def _streams_of(self, carrier_call_id: str | None) -> list[CallSession]:
         """The live sessions of a carrier's call; a carrier knows no ids of ours."""

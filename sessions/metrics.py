@@ -7,6 +7,23 @@ from bot.events import CallEvent, Degraded, TurnMetrics
 SESSIONS_ACTIVE = Gauge("sessions_active", "Calls that are live now")
 SESSIONS_TOTAL = Counter("sessions_total", "Calls admitted", ["dialect"])
 SESSIONS_REFUSED = Counter("sessions_refused_total", "Calls refused before they began", ["reason"])
+ADMISSION_REFUSED = Counter(
+    "admission_refused_total", "Calls turned away at any door for lack of capacity", ["reason"]
+)
+EVENT_LOOP_LAG_SECONDS = Histogram(
+    "event_loop_lag_seconds",
+    "How late the event loop turns, measured ten times a second",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5),
+)
+EVENT_LOOP_BLOCKED = Counter(
+    "event_loop_blocked_total", "Times the event loop stood still for over 250 ms"
+)
+FRAME_LATENESS_SECONDS = Histogram(
+    "frame_lateness_seconds",
+    "How late packets left for callers that had been waiting for their time",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0),
+)
+DISK_USED_PERCENT = Gauge("disk_used_percent", "How full the disk of the data folder is")
 SESSIONS_ENDED = Counter("sessions_ended_total", "Calls ended", ["cause"])
 ERRORS = Counter("errors_total", "Things that failed while a call went on", ["stage", "kind"])
 WIRE_MESSAGES_BAD = Counter("wire_messages_bad_total", "Messages that broke a protocol", ["code"])

@@ -84,7 +84,8 @@ class Reception:
                 metrics.SESSIONS_REFUSED.labels("no_start").inc()
                 return
             agent, facts = self._decide(opening, agent_id)
-            self._manager.admit()
+            promised = self._expected.find(facts.carrier_call_id) is not None
+            self._manager.admit(facts.direction, promised=promised)
         except VoiceServerError as error:
             await self._refuse(channel, greeting.dialect, error)
             return

@@ -141,7 +141,14 @@ async def running_server(
     for agent_id, content in agents.items():
         (agents_dir / f"{agent_id}.json").write_text(json.dumps(content), encoding="utf-8")
     settings = load_settings(
-        env={"AGENTS_DIR": str(agents_dir), "DATA_DIR": str(data_dir), **(env or {})}
+        env={
+            "AGENTS_DIR": str(agents_dir),
+            "DATA_DIR": str(data_dir),
+            # Callers and their speech share the server's loop here.
+            "MAX_LOOP_LAG_MS": "5000",
+            "MAX_FRAME_LATENESS_MS": "5000",
+            **(env or {}),
+        }
     )
     app = create_app(settings, providers)
     config = server_config(app, settings, loop="none", ping_seconds=ping_seconds)

@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from sessions.tokens import ALGORITHM, AUDIENCE, ISSUER, issue_token
-from simulators.caller.client import ClientCaller, ClientRefused, FormatName
+from simulators.caller.client import ClientCaller, FormatName
 from simulators.speech import Speech
 from tests.integration.server import RunningServer
 
@@ -327,9 +327,18 @@ async def test_pages_of_other_hosts_stay_outside(server: RunningServer) -> None:
         assert await status(other, "/voice/brisk") == 403, other
 
 
-async def test_a_full_server_says_so(server: RunningServer, speech: Speech) -> None:
+async def test_a_full_server_says_so(
+    server: RunningServer, speech: Speech, caplog: pytest.LogCaptureFixture
+) -> None:
     server.parts.manager.draining = True
-    with pytest.raises(ClientRefused) as refusal:
-        await server.program(speech).place()
-    assert refusal.value.code == "draining"
+    for path in ("/voice", "/voice/brisk", "/agent/nobody"):
+        with pytest.raises(InvalidStatus) as refusal:
+            await connect(server.ws + path).__aenter__()
+        answer = refusal.value.response
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "5"
+        assert json.loads(answer.body)["code"] == "draining"
+    assert not [line for line in caplog.messages if "ASGI" in line]
     server.parts.manager.draining = False
+    async with server.program(speech) as client:
+        await client.wait_for_speech()

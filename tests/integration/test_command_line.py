@@ -9,8 +9,9 @@ from typing import Any
 import psutil
 import pytest
 
-from simulators.caller.client import ClientCaller, ClientRefused
+from simulators.caller.client import ClientCaller
 from simulators.caller.vobiz import VobizCaller
+from simulators.caller.wire import WireRefused
 from simulators.speech import Speech
 from tests.integration.process import ServerProcess, environment, server_process, start
 from tests.integration.server import BRISK_AGENT
@@ -94,9 +95,9 @@ async def test_sigterm_lets_calls_end(tmp_path: Path, speech: Speech) -> None:
             await caller.listen_until_quiet(300, 10_000)
             server.process.send_signal(signal.SIGTERM)
             await caller.wait(300)
-            with pytest.raises(ClientRefused) as refusal:
+            with pytest.raises(WireRefused) as refusal:
                 await program(server, speech).place()
-            assert refusal.value.code == "draining"
+            assert refusal.value.status == 503
             await caller.say("what are your opening hours")
             await caller.listen_until_quiet(300, 10_000)
             await caller.say("goodbye")

@@ -1,7 +1,9 @@
 """What Vobiz does and leaves undone in a call, and what becomes of it here."""
 
 import asyncio
+import wave
 import xml.etree.ElementTree as ElementTree
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,11 @@ import aiohttp
 import msgspec
 import pytest
 
+from bot.phrases import PhraseCache
 from simulators.caller.vobiz import VobizCaller
 from simulators.caller.vobiz_answer import AnswerRejected
 from simulators.caller.vobiz_line import VobizLine
-from simulators.caller.wire import open_wire
+from simulators.caller.wire import WireRefused, open_wire
 from simulators.speech import Speech
 from tests.integration.server import BRISK_AGENT, RunningServer, running_server
 
@@ -261,7 +264,7 @@ async def test_a_call_that_never_starts(server: RunningServer, speech: Speech) -
 
 
 async def test_full_and_draining_are_told_in_the_agents_language(
-    tmp_path: Path, speech: Speech
+    tmp_path: Path, speech: Speech, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hindi = {**BRISK_AGENT, "language": "hi", "greeting": "नमस्ते।"}
     env = {"DEFAULT_AGENT": "brisk", "MAX_CONNECTIONS": "1"}
@@ -270,22 +273,41 @@ async def test_full_and_draining_are_told_in_the_agents_language(
         async with caller:
             await caller.wait_for_speech()
             for agent, language, word in (("brisk", "en-IN", "busy"), ("hindi", "hi-IN", "व्यस्त")):
+                await _is_played(it, agent)
+                monkeypatch.setattr(PhraseCache, "wire", lambda *_: None)
                 speak = await _xml(it, f"/answer?agent_id={agent}")
                 assert [child.tag for child in speak] == ["Speak", "Hangup"]
                 assert speak[0].get("language") == language
                 assert word in (speak[0].text or "")
+                monkeypatch.undo()
             with pytest.raises(AnswerRejected):
                 await it.phone(speech).place()
             late = VobizCaller(stream_url=f"{it.ws}/voice/brisk", speech=speech)
-            await late.place()
-            await late.wait_ended(5)
-            assert (late.close_code, late.close_reason) == (1013, "server_full")
+            with pytest.raises(WireRefused) as refusal:
+                await late.place()
+            assert refusal.value.status == 503
             assert caller.live
             caller.press("1")
             await caller.wait_for_speech()
         await it.parts.manager.settled()
         it.parts.manager.draining = True
-        assert (await _xml(it, "/answer"))[0].tag == "Speak"
+        await _is_played(it, "brisk")
+        async with aiohttp.ClientSession(it.http) as http:
+            for path in ("/phrases/nobody/busy.wav", "/phrases/brisk/greeting.wav"):
+                async with http.get(path) as answer:
+                    assert answer.status == 404
+
+
+async def _is_played(server: RunningServer, agent: str) -> None:
+    """The carrier is told to play a busy phrase, and gets it from us."""
+    await server.parts.phrases.prepared(agent)
+    play = await _xml(server, f"/answer?agent_id={agent}")
+    assert [child.tag for child in play] == ["Play", "Hangup"]
+    async with aiohttp.ClientSession() as http, http.get(play[0].text or "") as answer:
+        assert (answer.status, answer.content_type) == (200, "audio/wav")
+        with wave.open(BytesIO(await answer.read())) as sound:
+            assert (sound.getframerate(), sound.getnchannels()) == (8000, 1)
+            assert sound.getnframes() > 8000
 
 
 async def _xml(server: RunningServer, path: str) -> ElementTree.Element:

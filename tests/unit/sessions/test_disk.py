@@ -1,0 +1,54 @@
+"""How full the disk is, and what is said of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from loguru import logger
+
+from sessions.disk import DiskWatch, used_percent
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    lines: list[str] = []
+    sink = logger.add(
+        lambda message: lines.append(str(message)), level="INFO", format="{level} {message}"
+    )
+    yield lines
+    logger.remove(sink)
+
+
+async def test_filling_full_and_roomy_again(tmp_path: Path, log: list[str]) -> None:
+    percent = 10.0
+    watch = DiskWatch(tmp_path, warn_percent=80, full_percent=95, usage=lambda _: percent)
+    seen = []
+    for percent in (10.0, 79.9, 80.0, 94.0, 95.0, 100.0, 94.0, 20.0):
+        await watch.look()
+        seen.append(watch.state)
+    assert seen == ["roomy"] * 2 + ["filling"] * 2 + ["full"] * 2 + ["filling", "roomy"]
+    assert [line.split()[0] for line in log] == ["WARNING", "ERROR", "WARNING", "INFO"]
+
+
+async def test_a_disk_that_does_not_answer_changes_nothing(tmp_path: Path) -> None:
+    def broken(_: Path) -> float:
+        raise OSError("away")
+
+    watch = DiskWatch(tmp_path, warn_percent=80, full_percent=95, usage=lambda _: 96.0)
+    await watch.look()
+    watch._usage = broken
+    await watch.look()
+    assert watch.state == "full"
+
+
+def test_a_folder_that_is_still_to_be_made(tmp_path: Path) -> None:
+    assert (
+        0 <= used_percent(tmp_path / "not" / "yet") == pytest.approx(used_percent(tmp_path), abs=1)
+    )
+
+
+async def test_it_looks_at_the_start_and_stops(tmp_path: Path) -> None:
+    watch = DiskWatch(tmp_path, warn_percent=80, full_percent=95, usage=lambda _: 85.0)
+    await watch.start()
+    assert watch.state == "filling"
+    await watch.stop()
