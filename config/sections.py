@@ -129,7 +129,7 @@ class ServerSettings(SettingsSection):
 
 
 class BackendSettings(SettingsSection):
-    """VoiceERA's backend: keeps the keys of organisations, and is to hear of calls."""
+    """VoiceERA's backend: keeps organisations' keys and agents, and is told of calls."""
 
     api_url: Annotated[HttpUrl | None, Env("VOICERA_BACKEND_URL")] = Field(
         default=None,
@@ -151,8 +151,22 @@ class BackendSettings(SettingsSection):
         le=30,
         description="Longest that the beginning of a call waits for its vendors' keys.",
     )
+    agents_ttl_seconds: Annotated[float, Env("BACKEND_AGENTS_TTL")] = Field(
+        default=60,
+        ge=1,
+        le=86_400,
+        description="How long an agent from it is used before it is asked again.",
+    )
+    agents_wait_seconds: Annotated[float, Env("BACKEND_AGENTS_WAIT")] = Field(
+        default=2,
+        gt=0,
+        le=10,
+        description="Longest that a call waits for an agent that only it may know.",
+    )
     upload_recordings: bool = Field(default=True, description="Tell it where recordings are.")
-    upload_transcripts: bool = Field(default=True, description="Send it transcripts.")
+    upload_transcripts: bool = Field(
+        default=True, description="Send it the text of transcripts; it hears where they are anyway."
+    )
 
     @property
     def is_usable(self) -> bool:

@@ -36,6 +36,7 @@ from config.sections import (
     VobizSettings,
 )
 
+from config.webhooks import WebhookSettings
 #: Where settings are looked for when nobody names a file.
 DEFAULT_CONFIG_FILE = Path("config/config.yaml")
 DEFAULT_ENV_FILE = Path(".env")
@@ -90,6 +91,11 @@ class Settings(SettingsSection):
     vobiz: VobizSettings = VobizSettings()
     stt: dict[str, Any] = Field(default={"provider": BUILTIN_PROVIDERS["stt"]}, repr=False)
     llm: dict[str, Any] = Field(default={"provider": BUILTIN_PROVIDERS["llm"]}, repr=False)
+    webhooks: tuple[WebhookSettings, ...] = Field(
+        default=(),
+        description="Addresses that are told of calls with signed requests: url, secret, events "
+        "and allow_private of each.",
+    )
     tts: dict[str, Any] = Field(default={"provider": BUILTIN_PROVIDERS["tts"]}, repr=False)
 
     _env: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -120,6 +126,13 @@ class Settings(SettingsSection):
 
     @property
     def config_document(self) -> Document | None:
+    @model_validator(mode="after")
+    def _webhooks_differ(self) -> Self:
+        urls = [webhook.url for webhook in self.webhooks]
+        if len(set(urls)) < len(urls):
+            raise ValueError("webhooks: each url may stand once; put its events together")
+        return self
+
         """The configuration file as it was read, for messages; None where there is none."""
         return self._document
 

@@ -1,6 +1,7 @@
 """The backend's routes, one method each: what is sent, what comes back."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import msgspec
 from pydantic import SecretStr
@@ -87,6 +88,42 @@ class BackendClient:
             message = f"custom LLM {custom_llm_id} has no usable address or model in the backend"
             raise BackendError("backend_answer", message)
         return CustomLLM(base_url=base_url, model=found.model, api_key=_secret(found.api_key or ""))
+
+    async def agent_by_id(self, agent_id: str) -> bytes | None:
+        """What the backend has under an agent's id, as it says it (JSON).
+
+        Returns:
+            None where there is no such agent.
+
+        Raises:
+            BackendError: The backend did not say.
+        """
+        return await self._found(f"/agents/config/id/{quote(agent_id, safe='')}")
+
+    async def agent_by_number(self, number: str) -> bytes | None:
+        """The agent that answers a telephone number in E.164; as :meth:`agent_by_id`."""
+        return await self._found(f"/agents/by-phone/{quote(number, safe='')}")
+
+    async def report(self, method: str, path: str, body: bytes, key: str) -> None:
+        """Tell the backend of a call, in one try.
+
+        Args:
+            path: Below ``/api/v1``, such as ``/meetings``.
+            body: JSON.
+            key: The same for every try of the same report; sent as ``Idempotency-Key``.
+
+        Raises:
+            BackendError: It has not taken it.
+        """
+        await self._transport.report(method, path, body, {"Idempotency-Key": key})
+
+    async def _found(self, path: str) -> bytes | None:
+        try:
+            return await self._transport.get(path)
+        except BackendError as error:
+            if error.status == 404:
+                return None
+            raise
 
 
 def _secret(text: str) -> SecretStr | None:

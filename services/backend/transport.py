@@ -1,10 +1,11 @@
-"""One request to VoiceERA's backend: its deadline, its tries, and what can go wrong.
+"""Requests to VoiceERA's backend: their deadlines, their tries, and what can go wrong.
 
 Wire facts: VoiceERA's FastAPI backend, June 2026. Routes lie under ``/api/v1``, the service key
 goes into ``X-API-Key``, errors are ``{"detail": …}``. Neither key nor answer is ever logged.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -16,6 +17,7 @@ from tenacity import (
     stop_after_attempt,
     wait_exponential_jitter,
 )
+from yarl import URL
 
 from config.errors import BackendError
 
@@ -42,7 +44,7 @@ _CODES: Final = {
 
 
 class BackendTransport:
-    """Posts JSON to the backend and reads what it answers.
+    """Sends JSON to the backend and reads what it answers.
 
     Args:
         http: The process's shared session.
@@ -81,6 +83,35 @@ class BackendTransport:
         Raises:
             BackendError: There is no such answer; the code says why.
         """
+        content = await self._ask("POST", path, msgspec.json.encode(body))
+        try:
+            return msgspec.json.decode(content, type=answer)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            # The decoder's own words may quote the answer, which may hold a key.
+            message = f"the backend's answer to {path} is not the documented one"
+            raise BackendError("backend_answer", message) from None
+
+    async def get(self, path: str) -> bytes:
+        """Ask for a document, as often as :meth:`post`; it comes back as it was sent.
+
+        Raises:
+            BackendError: There is no answer; the code says why.
+        """
+        return await self._ask("GET", path, None)
+
+    async def report(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Tell the backend something, in one try; what it says besides yes is not looked at.
+
+        Args:
+            body: JSON.
+            headers: Besides those of every request.
+
+        Raises:
+            BackendError: It has not taken it.
+        """
+        await self._try(method, path, body, headers)
+
+    async def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
         tries = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential_jitter(
@@ -93,27 +124,27 @@ class BackendTransport:
         )
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                content: bytes = await tries(self._try, path, msgspec.json.encode(body))
+                content: bytes = await tries(self._try, method, path, body)
         except TimeoutError as error:
             raise _timeout(path, self._deadline_seconds) from error
-        try:
-            return msgspec.json.decode(content, type=answer)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            # The decoder's own words may quote the answer, which may hold a key.
-            message = f"the backend's answer to {path} is not the documented one"
-            raise BackendError("backend_answer", message) from None
+        return content
 
-    async def _try(self, path: str, body: bytes) -> bytes:
+    async def _try(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
         try:
             async with (
                 asyncio.timeout(self._attempt_seconds),
-                self._http.post(
-                    self._base_url + path,
+                self._http.request(
+                    method,
+                    # The path is quoted already; quoting it twice would ask for another.
+                    URL(self._base_url + path, encoded=True),
                     data=body,
                     headers={
                         "X-API-Key": self._api_key.get_secret_value(),
-                        "Content-Type": "application/json",
+                        **({"Content-Type": "application/json"} if body is not None else {}),
                         "Accept": "application/json",
+                        **(headers or {}),
                     },
                     # A redirect would carry the key to somebody else.
                     allow_redirects=False,
