@@ -35,8 +35,8 @@ from config.sections import (
     StorageSettings,
     VobizSettings,
 )
-
 from config.webhooks import WebhookSettings
+
 #: Where settings are looked for when nobody names a file.
 DEFAULT_CONFIG_FILE = Path("config/config.yaml")
 DEFAULT_ENV_FILE = Path(".env")
@@ -89,13 +89,13 @@ class Settings(SettingsSection):
     backend: BackendSettings = BackendSettings()
     storage: StorageSettings = StorageSettings()
     vobiz: VobizSettings = VobizSettings()
-    stt: dict[str, Any] = Field(default={"provider": BUILTIN_PROVIDERS["stt"]}, repr=False)
-    llm: dict[str, Any] = Field(default={"provider": BUILTIN_PROVIDERS["llm"]}, repr=False)
     webhooks: tuple[WebhookSettings, ...] = Field(
         default=(),
         description="Addresses that are told of calls with signed requests: url, secret, events "
         "and allow_private of each.",
     )
+    stt: dict[str, Any] = Field(default={"provider": BUILTIN_PROVIDERS["stt"]}, repr=False)
+    llm: dict[str, Any] = Field(default={"provider": BUILTIN_PROVIDERS["llm"]}, repr=False)
     tts: dict[str, Any] = Field(default={"provider": BUILTIN_PROVIDERS["tts"]}, repr=False)
 
     _env: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -124,8 +124,6 @@ class Settings(SettingsSection):
             raise ValueError("JWT_SECRET must have 32 characters or more")
         return self
 
-    @property
-    def config_document(self) -> Document | None:
     @model_validator(mode="after")
     def _webhooks_differ(self) -> Self:
         urls = [webhook.url for webhook in self.webhooks]
@@ -133,6 +131,8 @@ class Settings(SettingsSection):
             raise ValueError("webhooks: each url may stand once; put its events together")
         return self
 
+    @property
+    def config_document(self) -> Document | None:
         """The configuration file as it was read, for messages; None where there is none."""
         return self._document
 
