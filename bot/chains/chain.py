@@ -184,8 +184,10 @@ class Chain(FrameProcessor):
             service = self._vendors.build(candidate)
         except Exception as error:
             # A vendor's client may raise anything, and a call must not end with it.
-            known = isinstance(error, VoiceServerError)
-            text = error.message if known else f"{type(error).__name__}: {error}"
+            if isinstance(error, VoiceServerError):
+                text = error.message
+            else:
+                text = f"{type(error).__name__}: {error}"
             failure = Failure("config", text)
             self.note(candidate, failure)
             raise MemberFailed(failure) from error
