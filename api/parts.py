@@ -31,8 +31,9 @@ from sessions.admission import Admission, Lines, RefusalReason
 from sessions.dev_secret import jwt_secret
 from sessions.disk import DiskWatch
 from sessions.expected import ExpectedCall, ExpectedCalls
+from sessions.indexer import CallIndexer
 from sessions.journal import JournalWriter
-from sessions.keeper import RecordKeeper
+from sessions.keeper import RecordKeeper, StoredCall
 from sessions.live import LiveEvents
 from sessions.load import LoadMeter
 from sessions.loop_watch import LoopWatch
@@ -40,7 +41,7 @@ from sessions.manager import SessionManager
 from sessions.reception import Reception
 from sessions.session import SessionParts
 from storage.base import Storage
-from storage.factory import build_storage
+from storage.factory import build_index, build_storage
 
 #: How long the first start may wait for greetings of keyless agents, so that the first call
 #: after ``make run`` already has them; vendors that are away delay nothing.
@@ -71,6 +72,7 @@ class ServerParts:
         self.live = LiveEvents()
         self.vobiz = VobizOptions.from_settings(settings.vobiz)
         self.storage: Storage = build_storage(settings)
+        self.index = build_index(settings)
         self.journals = JournalWriter(settings.data_dir / "journal")
         self.credentials: Credentials
         self.factory: ServiceFactory
@@ -81,6 +83,7 @@ class ServerParts:
         self._http: aiohttp.ClientSession
         self._vad: VadEngine
         self.keeper: RecordKeeper
+        self.indexer: CallIndexer
         server = settings.server
         self.load = LoadMeter(
             max_loop_lag_ms=server.max_loop_lag_ms,
@@ -115,6 +118,7 @@ class ServerParts:
         await self.disk.start()
         self.journals.start()
         self._start_sessions(data)
+        await self.indexer.start()
         await self.keeper.start()
         await self.manager.start()
         self.agents.subscribe(self._agent_changed)
@@ -136,6 +140,7 @@ class ServerParts:
         await self.phrases.close()
         await self.keeper.close()
         await self.journals.close()
+        await self.indexer.close()
         await self.disk.stop()
         await self._vad.stop()
         await self.storage.close()
@@ -155,9 +160,8 @@ class ServerParts:
         parts = SessionParts(
             bot=bot, journals=self.journals, live=self.live, lead_ms=settings.vobiz.lead_ms
         )
-        self.keeper = RecordKeeper(
-            self.storage, data / "journal", on_stored=lambda call: self.manager.ended.stored(call)
-        )
+        self.indexer = CallIndexer(self.index, self.storage, data)
+        self.keeper = RecordKeeper(self.storage, data / "journal", on_stored=self._stored)
         lines = Lines(
             most=settings.server.max_connections, inbound_reserve=settings.server.inbound_reserve
         )
@@ -167,6 +171,7 @@ class ServerParts:
             Admission(lines, self._trouble),
             promised=lambda: self.expected.waiting,
         )
+        self.manager.index_with(self.indexer)
         self.reception = Reception(
             self.agents,
             self.manager,
@@ -181,6 +186,10 @@ class ServerParts:
         return self.load.trouble(time.monotonic()) or (
             "disk_full" if self.disk.state == "full" else None
         )
+
+    def _stored(self, call: StoredCall) -> None:
+        self.indexer.stored(call)
+        self.manager.ended.stored(call)
 
     def _no_start(self, call: ExpectedCall) -> None:
         self.manager.record_no_start(call.agent, call.facts(), self.vobiz.expected_formats())

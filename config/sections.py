@@ -209,6 +209,16 @@ class StorageSettings(SettingsSection):
         return self
 
 
+class IndexSettings(SettingsSection):
+    """The index of calls: what ``/api/v1/calls`` lists and looks up."""
+
+    url: Annotated[SecretStr | None, Env("INDEX_URL")] = Field(
+        default=None,
+        description="PostgreSQL, such as postgresql://user:password@host:5432/database, which "
+        "several servers may share; without it, a file of SQLite in the data folder.",
+    )
+
+
 ByteOrder = Literal["big", "little"]
 
 

@@ -30,6 +30,7 @@ from config.secrets import hide_secrets
 from config.sections import (
     BackendSettings,
     Env,
+    IndexSettings,
     ServerSettings,
     SettingsSection,
     StorageSettings,
@@ -88,6 +89,7 @@ class Settings(SettingsSection):
     server: ServerSettings = ServerSettings()
     backend: BackendSettings = BackendSettings()
     storage: StorageSettings = StorageSettings()
+    index: IndexSettings = IndexSettings()
     vobiz: VobizSettings = VobizSettings()
     webhooks: tuple[WebhookSettings, ...] = Field(
         default=(),

@@ -17,6 +17,7 @@ from sessions.admission import Admission, Occupancy, RefusalReason, refused
 from sessions.channel import Channel
 from sessions.ended import EndedCalls
 from sessions.facts import CallFacts, Direction
+from sessions.indexer import CallIndexer
 from sessions.journal import JournalStatus
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.no_start import NeverBegun, journal_no_start
@@ -54,6 +55,7 @@ class SessionManager:
         self.ended = EndedCalls(keeper.amend)
         self._admission = admission
         self._promised = promised
+        self._indexer: CallIndexer | None = None
         self._live: dict[str, CallSession] = {}
         self._finishing: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
@@ -92,6 +94,10 @@ class SessionManager:
     def stored(self, call_id: str) -> StoredCall | None:
         """A call that ended lately and has been stored, by our id or the carrier's."""
         return self.ended.find(call_id)
+
+    def index_with(self, indexer: CallIndexer) -> None:
+        """Tell an index of calls from now on; of stored calls the keeper tells it."""
+        self._indexer = indexer
 
     async def start(self) -> None:
         """Begin to watch deadlines."""
@@ -139,6 +145,8 @@ class SessionManager:
         session = CallSession(agent, facts, channel, dialect, self._parts, prepared)
         self._live[session.session_id] = session
         self.ended.expect(session.session_id, facts.carrier_call_id)
+        if self._indexer is not None:
+            self._indexer.begun(session)
         self._idle.clear()
         metrics.SESSIONS_TOTAL.labels(dialect.name).inc()
         metrics.SESSIONS_ACTIVE.set(self.active)
@@ -235,7 +243,11 @@ class SessionManager:
         status = await closing
         if not status.on_disk:
             logger.error(f"call {session_id} left no journal: {status.error}")
+            if self._indexer is not None:
+                self._indexer.lost(session_id)
             return
+        if self._indexer is not None:
+            self._indexer.ended(status.folder)
         try:
             await self._keeper.finish(status.folder)
         except StorageError as error:

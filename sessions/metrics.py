@@ -52,6 +52,7 @@ STAGE_SECONDS = Histogram(
 )
 #: Keys that the backend keeps for organisations. The outcome is ``found``, ``absent`` or the
 #: code of a ``BackendError``; ``backend_crashed`` is a mistake of ours.
+INDEX_FAILURES = Counter("index_failures_total", "Times the index of calls could not be written")
 CREDENTIAL_FETCHES = Counter(
     "credential_fetches_total", "Keys asked of the backend, and how that ended", ["outcome"]
 )

@@ -1,10 +1,20 @@
-"""Picks the store that the settings ask for."""
+"""Picks the store and the index of calls that the settings ask for."""
 
 from config.errors import ConfigError
 from config.settings import Settings
 from storage.base import Storage
 from storage.filesystem import FilesystemStorage
+from storage.index.calls import CallIndex
 from storage.minio import MinioOptions, MinioStorage
+
+
+def build_index(settings: Settings) -> CallIndex:
+    """The index of calls; nothing is touched yet.
+
+    Raises:
+        ConfigError: Its address cannot be used.
+    """
+    return CallIndex(settings.data_dir.absolute() / "calls.db", settings.index.url)
 
 
 def build_storage(settings: Settings) -> Storage:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from config.errors import ConfigError, StorageError
@@ -42,6 +42,7 @@ def build_engine(url: SecretStr | None, file: Path) -> AsyncEngine:
             max_overflow=5,
             pool_timeout=CONNECT_SECONDS,
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={"timeout": CONNECT_SECONDS, "command_timeout": COMMAND_SECONDS},
         )
     except ImportError as error:
@@ -56,15 +57,19 @@ def index_errors() -> Iterator[None]:
     """Map every error of the database, once.
 
     Raises:
-        StorageError: ``index_corrupt`` where the file is broken, else ``index_unavailable``.
+        StorageError: ``index_corrupt`` where the file is broken, ``index_refused`` where the
+            database will not have what it is given, else ``index_unavailable``.
     """
     try:
         yield
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         # The database's own words may hold numbers and addresses: only their kind is told.
         cause = error.orig if isinstance(error, DBAPIError) else error
-        broken = any(word in str(cause) for word in _BROKEN)
-        code = "index_corrupt" if broken else "index_unavailable"
+        code = "index_unavailable"
+        if any(word in str(cause) for word in _BROKEN):
+            code = "index_corrupt"
+        elif isinstance(error, DataError | IntegrityError):
+            code = "index_refused"
         message = f"the index of calls does not answer ({type(cause).__name__})"
         raise StorageError(code, message) from error
 
@@ -81,7 +86,9 @@ def _address(url: SecretStr) -> URL:
 
 def _sqlite(file: Path) -> AsyncEngine:
     engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(file)), connect_args={"timeout": BUSY_MS / 1000}
+        URL.create("sqlite+aiosqlite", database=str(file)),
+        connect_args={"timeout": BUSY_MS / 1000},
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")

@@ -1,0 +1,256 @@
+"""The index of calls follows the calls, whatever becomes of its database."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+
+from bot.events import CallEnded
+from config.errors import StorageError
+from sessions.facts import CallFacts
+from sessions.index_entries import Begun, entry_of
+from sessions.index_rebuild import rebuild_index
+from sessions.indexer import CallIndexer, server_id
+from sessions.keeper import RecordKeeper, StoredCall
+from storage.filesystem import FilesystemStorage
+from storage.index.calls import CallIndex
+from storage.index.entry import CallFilter, IndexedCall
+from tests.unit.sessions.journals import STARTED_AT, header, numbered, writing
+
+SECONDS = 20
+
+
+class FlakyIndex(CallIndex):
+    """An index whose database answers or not, as the test wants."""
+
+    error: StorageError | None = None
+    refuses: str | None = None
+    tries = 0
+
+    async def put(self, entries: Sequence[IndexedCall]) -> None:
+        self.tries += 1
+        if self.error is not None:
+            raise self.error
+        if any(entry.session_id == self.refuses for entry in entries):
+            raise StorageError("index_refused", "no")
+        await super().put(entries)
+
+
+@dataclass
+class Bench:
+    """A data folder, and what works in it."""
+
+    data: Path
+    storage: FilesystemStorage
+    index: FlakyIndex
+    indexer: CallIndexer
+
+    async def rows(self) -> dict[str, IndexedCall]:
+        return {call.session_id: call for call in await self.index.page(CallFilter(), 1000)}
+
+    async def until(self, session_id: str, status: str) -> IndexedCall:
+        async with asyncio.timeout(SECONDS):
+            while True:
+                with suppress(StorageError):  # Its tables are not made yet.
+                    row = await self.index.find(session_id)
+                    if row is not None and row.status == status:
+                        return row
+                await asyncio.sleep(0.01)
+
+    async def keep(self, folder: Path) -> StoredCall:
+        keeper = RecordKeeper(self.storage, self.data / "journal")
+        try:
+            return await keeper.finish(folder)
+        finally:
+            await keeper.close()
+
+    async def journal(self, *, ended: bool = True, **changes: object) -> Path:
+        async with writing(self.data / "journal") as writer:
+            call = writer.open(header(**changes))  # type: ignore[arg-type]
+            call.caller_audio(0.0, numbered(800))
+            if ended:
+                call.event(CallEnded(at_ms=100.0, cause="silence"))
+            await call.close()
+        return call.folder
+
+    async def restart(self) -> None:
+        await self.indexer.close()
+        self.index = FlakyIndex(self.data / "calls.db")
+        self.indexer = an_indexer(self)
+        await self.indexer.start()
+
+
+def an_indexer(bench: Bench) -> CallIndexer:
+    return CallIndexer(bench.index, bench.storage, bench.data, first_pause_seconds=0.01)
+
+
+@asynccontextmanager
+async def a_bench(folder: Path) -> AsyncIterator[Bench]:
+    storage = FilesystemStorage(folder / "storage")
+    bench = Bench(folder, storage, FlakyIndex(folder / "calls.db"), cast(CallIndexer, None))
+    bench.indexer = an_indexer(bench)
+    yield bench
+    await bench.indexer.close()
+    await storage.close()
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with a_bench(tmp_path) as it:
+        yield it
+
+
+def a_session(session_id: str | None = None, **facts: Any) -> Begun:
+    return cast(
+        Begun,
+        SimpleNamespace(
+            session_id=session_id or str(uuid4()),
+            started_wall=STARTED_AT,
+            agent=SimpleNamespace(agent_id="helpline"),
+            facts=CallFacts(direction="inbound", **facts),
+        ),
+    )
+
+
+async def test_a_call_from_its_beginning_to_the_store(bench: Bench) -> None:
+    await bench.index.open()  # Not new at the start: nothing has to be found again.
+    await bench.indexer.start()
+    folder = await bench.journal(carrier_call_id="6d1f", from_number="+919812345678")
+    bench.indexer.begun(a_session(folder.name, carrier_call_id="6d1f", from_number="098 1234 5678"))
+    live = await bench.until(folder.name, "live")
+    assert (live.from_number, live.ended_at_ms, live.end_cause) == ("+919812345678", None, None)
+    bench.indexer.ended(folder)
+    ended = await bench.until(folder.name, "ended")
+    assert ended.started_at_ms == live.started_at_ms
+    assert (ended.ended_at_ms, ended.end_cause) == (ended.started_at_ms + 100, "silence")
+    assert ended.server_id == live.server_id == server_id(bench.data)
+    call = await bench.keep(folder)
+    bench.indexer.stored(call)
+    stored = await bench.until(folder.name, "stored")
+    assert stored == entry_of(call)
+    assert stored.recording_key == f"2026/11/01/{folder.name}.wav"
+    assert replace(stored, status="ended", server_id=ended.server_id) == replace(
+        ended,
+        recording_key=stored.recording_key,
+        transcript_key=stored.transcript_key,
+        record_key=stored.record_key,
+    )
+
+
+async def test_a_database_that_is_away_costs_nothing(bench: Bench) -> None:
+    bench.index.error = StorageError("index_unavailable", "away")
+    await bench.indexer.start()
+    session = a_session()
+    bench.indexer.begun(session)
+    async with asyncio.timeout(SECONDS):
+        while bench.index.tries < 3:  # noqa: ASYNC110 - the indexer's task tries
+            await asyncio.sleep(0.01)
+    assert (bench.data / "index_incomplete").exists()
+    bench.index.error = None
+    await bench.until(session.session_id, "live")
+    await bench.indexer.settled()
+    async with asyncio.timeout(SECONDS):
+        while (bench.data / "index_incomplete").exists():  # noqa: ASYNC110, ASYNC240 - as above
+            await asyncio.sleep(0.01)
+
+
+async def test_what_could_not_be_written_is_found_at_the_next_start(bench: Bench) -> None:
+    bench.index.error = StorageError("index_unavailable", "away")
+    await bench.indexer.start()
+    call = await bench.keep(await bench.journal())
+    bench.indexer.stored(call)
+    waiting = await bench.journal()
+    async with asyncio.timeout(SECONDS):
+        while not bench.index.tries:  # noqa: ASYNC110 - the indexer's task tries
+            await asyncio.sleep(0.01)
+    await bench.indexer.close(0.01)
+    await bench.restart()
+    assert await bench.until(call.record.session_id, "stored") == entry_of(call)
+    assert (await bench.until(waiting.name, "ended")).end_cause == "silence"
+
+
+async def test_a_row_that_is_refused_does_not_keep_others_out(bench: Bench) -> None:
+    bad, good = a_session(), a_session()
+    bench.index.refuses = bad.session_id
+    bench.indexer.begun(bad)
+    bench.indexer.begun(good)
+    await bench.indexer.start()
+    await bench.until(good.session_id, "live")
+    assert await bench.index.find(bad.session_id) is None
+
+
+async def test_a_broken_file_is_made_again_from_the_store(bench: Bench) -> None:
+    call = await bench.keep(await bench.journal())
+    (bench.data / "calls.db").write_bytes(b"no database" * 5000)
+    await bench.indexer.start()
+    assert await bench.until(call.record.session_id, "stored") == entry_of(call)
+    assert (bench.data / "calls.db.broken").exists()
+
+
+async def test_the_next_start_sees_what_became_of_its_calls(bench: Bench) -> None:
+    await bench.index.open()  # Not new at the start: nothing has to be found again.
+    await bench.indexer.start()
+    known = {name: await bench.journal(ended=name != "live") for name in ("live", "stored")}
+    gone = str(uuid4())
+    for name in (*(folder.name for folder in known.values()), gone):
+        bench.indexer.begun(a_session(name))
+        await bench.until(name, "live")
+    call = await bench.keep(known["stored"])  # Killed before the index was told.
+    await bench.restart()
+    assert await bench.until(known["stored"].name, "stored") == entry_of(call)
+    assert (await bench.until(known["live"].name, "ended")).end_cause == "crash"
+    lost = await bench.until(gone, "lost")
+    assert (lost.end_cause, lost.server_id) == ("crash", None)
+
+
+async def test_a_call_without_a_journal_is_lost(bench: Bench) -> None:
+    await bench.indexer.start()
+    session = a_session()
+    bench.indexer.begun(session)
+    await bench.until(session.session_id, "live")
+    bench.indexer.lost(session.session_id)
+    await bench.until(session.session_id, "lost")
+
+
+async def test_rebuilding_gives_the_same_rows(bench: Bench) -> None:
+    await bench.indexer.start()
+    for number in range(5):
+        changes = {"started_at": STARTED_AT + number, "carrier_call_id": f"c{number}"}
+        call = await bench.keep(await bench.journal(**changes))
+        bench.indexer.stored(call)
+    bench.indexer.ended(await bench.journal())
+    await bench.indexer.settled()
+    before = await bench.rows()
+    assert [row.status for row in before.values()].count("stored") == 5
+    async with a_bench(bench.data) as other:
+        other.index = FlakyIndex(bench.data / "other.db")
+        await other.index.open()
+        stray = replace(next(iter(before.values())), session_id=str(uuid4()))
+        await other.index.put([stray])
+        for expected in ((5, 1, 1), (5, 1, 0)):
+            found = await rebuild_index(
+                other.index, bench.storage, bench.data / "journal", server_id(bench.data)
+            )
+            assert (found.stored, found.waiting, found.removed) == expected
+            assert await other.rows() == before
+        await other.index.close()
+
+
+async def test_rebuilding_minds_nothing_that_it_finds(bench: Bench) -> None:
+    await bench.index.open()
+    call = await bench.keep(await bench.journal())
+    for key, data in {"records/2026/11/01/bad.json": b"{", "records/x.json": b'{"a":1}'}.items():
+        await bench.storage.put_bytes("transcripts", key, data, "application/json")
+    broken = bench.data / "journal" / str(uuid4())
+    broken.mkdir()
+    (broken / "header.json").write_text("{")
+    (bench.data / "journal" / "a file").write_text("")
+    found = await rebuild_index(bench.index, bench.storage, bench.data / "journal", "me")
+    assert (found.stored, found.waiting, found.removed, found.unreadable) == (1, 0, 0, 4)
+    assert list(await bench.rows()) == [call.record.session_id]
