@@ -67,7 +67,10 @@ async def test_health(server: RunningServer, speech: Speech) -> None:
         server.parts.manager.draining = True
         assert json.loads((await get(server, "/health"))[2])["status"] == "draining"
         status, _, text = await get(server, "/health/ready")
-        assert (status, json.loads(text)) == (503, {"ready": False, "reason": "draining"})
+        assert (status, json.loads(text)) == (
+            503,
+            {"ready": False, "reason": "draining", "degraded": []},
+        )
         assert (await get(server, "/health/live"))[0] == 200
 
 

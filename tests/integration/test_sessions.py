@@ -133,9 +133,9 @@ async def test_an_agent_that_cannot_be_built_apologises(
     caller = many.phone(speech, "unusable")
     unusable, crashing, _ = await asyncio.gather(told("unusable"), told("crashing"), caller.place())
     await caller.wait_ended(15)
-    assert [e.code for e in unusable.errors] == ["agent_unusable"]
+    assert [e.code for e in unusable.errors] == ["provider_failed"]
     assert unusable.close_code == 1011
-    assert [e.code for e in crashing.errors] == ["internal"]
+    assert [e.code for e in crashing.errors] == ["provider_failed"]
     assert crashing.close_code == 1011
     assert caller.violations == []
     assert caller.replies() and caller.log.lost_to_stop_ms == 0
@@ -144,7 +144,7 @@ async def test_an_agent_that_cannot_be_built_apologises(
     assert ends == {
         ("unusable", "client"): "provider_failed",
         ("unusable", "inbound"): "provider_failed",
-        ("crashing", "client"): "internal_error",
+        ("crashing", "client"): "provider_failed",
     }
     assert (
         "We are sorry."
