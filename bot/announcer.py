@@ -62,21 +62,23 @@ class Announcer:
         self._said_early.clear()
 
     def text(self, name: str) -> str:
-        """A phrase of the agent with its values filled in; may be empty."""
-        return self._agent.render(self._agent.phrases()[name], self._variables)
+        """A phrase of the agent in the present language, its values filled in; may be empty."""
+        phrases = self._agent.phrases(self._reporter.language)
+        return self._agent.render(phrases[name], self._variables)
 
     def say_hold(self, number: int) -> None:
         """Ask for patience, where the words are ready: the agent's hold messages in turn.
 
         They are no part of the conversation.
         """
-        names = [name for name in self._agent.phrases() if name.startswith("hold_")]
+        phrases = self._agent.phrases(self._reporter.language)
+        names = [name for name in phrases if name.startswith("hold_")]
         if names:
             text = self.text(names[number % len(names)])
-            payload = self._phrases.wire(self._agent, text, self._wire) if text else None
+            payload = self._payload(text)
             if payload is not None:
                 self._reporter.degraded("llm", "slow_answer", "the caller was asked to wait")
-                self._speaker.say(text, payload, self._agent.tts.provider, is_answer=False)
+                self._speaker.say(text, payload, self._voice_of(text), is_answer=False)
 
     def say_ready(self, text: str, then: Mark | None = None) -> bool:
         """Speak from the cache, after what is being said.
@@ -88,11 +90,11 @@ class Announcer:
         Returns:
             False when they are not there (yet).
         """
-        payload = self._phrases.wire(self._agent, text, self._wire) if text else None
+        payload = self._payload(text)
         if payload is None:
             return False
         self._reporter.answer_text(text, final=True)
-        provider = self._agent.tts.provider
+        provider = self._voice_of(text)
         self._speaker.say(text, payload, provider, then=then, remember=self._remember)
         return True
 
@@ -122,6 +124,13 @@ class Announcer:
         frame = SpokenFrame(reached)
         frame.interruptible = False
         await self._door.queue_frame(frame)
+
+    def _payload(self, text: str) -> bytes | None:
+        language = self._reporter.language
+        return self._phrases.wire(self._agent, text, self._wire, language) if text else None
+
+    def _voice_of(self, text: str) -> str:
+        return self._phrases.speaker(self._agent, text, self._wire, self._reporter.language)
 
     def _remember(self, text: str) -> None:
         if self._context is None:

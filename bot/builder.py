@@ -17,6 +17,7 @@ from bot.chains.llm import LlmChain
 from bot.chains.stt import SttChain
 from bot.chains.tts import TtsChain
 from bot.hold import HoldKeeper
+from bot.language import LanguageSwitch
 from bot.processors.answer_cutter import AnswerCutter, TurnTap
 from bot.processors.caller_tap import CallerTap
 from bot.processors.output import CallOutput, OnAction
@@ -46,6 +47,7 @@ class BuiltCall:
         user: The caller's half of the conversation, which notices their silence.
         llm: The models.
         tts: The synthesisers.
+        languages: The call's language.
     """
 
     pipeline: Pipeline
@@ -54,6 +56,7 @@ class BuiltCall:
     user: LLMUserAggregator
     llm: LlmChain
     tts: TtsChain
+    languages: LanguageSwitch
 
 
 def build_call(
@@ -104,7 +107,8 @@ def build_call(
         on_exhausted=on_exhausted,
         deadlines=agent.tts.deadlines,
     )
-    context = LLMContext(tools=agent_tools(agent))
+    languages = LanguageSwitch(agent, reporter, stt=stt, llm=llm, tts=tts)
+    context = LLMContext(tools=agent_tools(agent, languages))
     aggregators = LLMContextAggregatorPair(
         context,
         user_params=LLMUserAggregatorParams(
@@ -115,10 +119,17 @@ def build_call(
             empty_user_turn=None,
         ),
     )
+    languages.connect(aggregators.user(), context)
     pipeline = Pipeline(
         [
             stt,
-            CallerTap(reporter, lambda: stt.provider, noise_counts=noise_counts(agent.turns)),
+            CallerTap(
+                reporter,
+                lambda: stt.provider,
+                noise_counts=noise_counts(agent.turns),
+                language=lambda: stt.language,
+                on_final=languages.heard,
+            ),
             aggregators.user(),
             TurnTap(reporter, partial(_ask, llm, hold, reporter)),
             llm,
@@ -131,11 +142,12 @@ def build_call(
                 provider=lambda: tts.provider,
                 hold=hold,
                 on_action=on_action,
+                on_language=languages.took_effect,
             ),
             aggregators.assistant(),
         ]
     )
-    return BuiltCall(pipeline, stt, context, aggregators.user(), llm, tts)
+    return BuiltCall(pipeline, stt, context, aggregators.user(), llm, tts, languages)
 
 
 def _ask(llm: LlmChain, hold: HoldKeeper, reporter: CallReporter) -> None:
@@ -157,7 +169,7 @@ def _vendors(
     """Who may serve a stage of this call."""
     return Vendors(
         kind=kind,
-        candidates=lambda _language: factory.candidates(kind, agent),
+        candidates=lambda language: factory.candidates(kind, agent, language),
         build=lambda candidate: factory.build(
             kind,
             agent,

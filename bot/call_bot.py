@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from loguru import logger
-from pipecat.frames.frames import ErrorFrame, InterruptionFrame, LLMMessagesAppendFrame
+from pipecat.frames.frames import ErrorFrame, InterruptionFrame, LLMMessagesAppendFrame, LLMRunFrame
 
 from bot.announcer import Announcer
 from bot.builder import BuiltCall, build_call
 from bot.hearing import Hearing
 from bot.hold import HoldKeeper
+from bot.language import Outcome
 from bot.media import Lateness, MediaSink, nobody_minds
 from bot.phrases import PhraseCache
 from bot.pipeline_run import PipelineRun
@@ -67,6 +68,14 @@ class BotParts:
     phrases: PhraseCache
     breakers: BreakerBoard = field(default_factory=BreakerBoard)
     on_sent: Lateness = nobody_minds
+
+
+@runtime_checkable
+class ClaimsKeys(Protocol):
+    """A model that has its own use for keys."""
+
+    def claims_key(self, digit: str) -> bool:
+        """Whether the key means something to it now."""
 
 
 class CallBot:
@@ -208,9 +217,41 @@ class CallBot:
             await self._hearing.take(payload)
 
     async def press(self, digit: str) -> None:
-        """The caller pressed a key."""
+        """The caller pressed a key: for the model, or else for another language."""
         self._silences = 0
-        await self._hearing.press(digit)
+        language = self.agent.language_switching.keys.get(digit)
+        if language is not None and self._built is not None and not self._claims_key(digit):
+            self.reporter.pressed(digit)
+            self._built.languages.spawn(self._turn_by_key(language))
+        else:
+            await self._hearing.press(digit)
+
+    def _claims_key(self, digit: str) -> bool:
+        model = self._connected()[0].llm.service
+        return isinstance(model, ClaimsKeys) and model.claims_key(digit)
+
+    async def _turn_by_key(self, language: str) -> None:
+        """Fall silent and go on in the language that the caller has chosen."""
+        built, _ = self._connected()
+        outcome = await built.languages.request(language, "key", before=self.interrupt)
+        if outcome == "already":
+            await self.interrupt()
+            built.languages.chosen_again()
+        if outcome in ("ready", "already"):
+            await built.user.queue_frame(LLMRunFrame())
+
+    async def switch_language(self, language: str) -> Outcome:
+        """Go on in another language, after what is being said.
+
+        Args:
+            language: A code of ours.
+
+        Returns:
+            ``ready`` where it will be; ``already``, ``not_spoken`` or ``unavailable``.
+        """
+        if self._stopped or self._built is None:
+            return "unavailable"
+        return await self._built.languages.request(language, "api")
 
     async def read(self, text: str) -> None:
         """The caller typed instead of speaking; cuts the agent off and is answered."""
@@ -280,6 +321,8 @@ class CallBot:
         """End everything this bot runs; safe to call twice."""
         if not self._stopped:
             self._stopped = True
+            if self._built is not None:
+                self._built.languages.close()
             self._hold.end()
             self._hearing.close()
             await self._speaker.hang_up()

@@ -133,6 +133,22 @@ class TurnMetrics(CallEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageChanged(CallEvent):
+    """The conversation goes on in another language, for both sides.
+
+    Attributes:
+        language: Our code; ``previous`` likewise.
+        reason: ``tool``, ``key``, ``api`` or ``speech``.
+        after_ms: Since it was asked for.
+    """
+
+    language: str
+    previous: str
+    reason: str
+    after_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Degraded(CallEvent):
     """Something failed and the call went on without it or with a substitute."""
 

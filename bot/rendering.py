@@ -20,6 +20,7 @@ from bot.audio_rate import RateMatcher
 from bot.pipeline_run import PipelineRun
 from config.agent import AgentConfig
 from config.errors import ProviderError
+from services.candidates import Candidate
 from services.factory import ServiceFactory
 
 
@@ -44,9 +45,16 @@ class _Collector(FrameProcessor):
 
 
 async def render_phrase(
-    factory: ServiceFactory, agent: AgentConfig, text: str, rate_hz: int
+    factory: ServiceFactory,
+    agent: AgentConfig,
+    text: str,
+    rate_hz: int,
+    candidate: Candidate | None = None,
 ) -> bytes:
-    """Synthesise ``text`` in the agent's voice.
+    """Synthesise ``text`` in one of the agent's voices.
+
+    Args:
+        candidate: Whose voice, and in which language; by default the agent's first.
 
     Returns:
         16-bit little-endian mono samples at ``rate_hz``, never empty.
@@ -55,12 +63,12 @@ async def render_phrase(
         ProviderError: The vendor failed or gave no audio.
     """
     await factory.ready(agent, ["tts"])
-    if factory.can_render(agent):
-        pcm = await factory.render(agent, text, rate_hz)
+    if factory.can_render(agent, candidate):
+        pcm = await factory.render(agent, text, rate_hz, candidate)
     else:
-        pcm = await _render_by_pipeline(factory, agent, text, rate_hz)
+        pcm = await _render_by_pipeline(factory, agent, text, rate_hz, candidate)
     if not pcm:
-        spec, _ = factory.chosen("tts", agent)
+        spec, _ = factory.chosen("tts", agent, candidate)
         raise ProviderError(
             "tts_no_audio",
             f"{spec.title} gave no audio for a phrase of agent {agent.agent_id}",
@@ -72,11 +80,15 @@ async def render_phrase(
 
 
 async def _render_by_pipeline(
-    factory: ServiceFactory, agent: AgentConfig, text: str, rate_hz: int
+    factory: ServiceFactory,
+    agent: AgentConfig,
+    text: str,
+    rate_hz: int,
+    candidate: Candidate | None,
 ) -> bytes:
-    spec, _ = factory.chosen("tts", agent)
+    spec, _ = factory.chosen("tts", agent, candidate)
     collector = _Collector(rate_hz)
-    service = factory.build("tts", agent, rate_hz=rate_hz)
+    service = factory.build("tts", agent, rate_hz=rate_hz, candidate=candidate)
     errors: list[str] = []
 
     async def note(error: ErrorFrame) -> None:

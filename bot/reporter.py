@@ -16,6 +16,7 @@ from bot.events import (
     Degraded,
     DtmfReceived,
     Interrupted,
+    LanguageChanged,
     TurnMetrics,
 )
 
@@ -211,6 +212,19 @@ class CallReporter:
                 interrupted=interrupted,
                 language=self.language,
                 provider=provider,
+            )
+        )
+
+    def language_changed(self, language: str, reason: str, asked_at: float) -> None:
+        """From now on another language is spoken; ``asked_at`` is the request's loop time."""
+        previous, self.language = self.language, language
+        self._emit(
+            LanguageChanged(
+                at_ms=self.now_ms(),
+                language=language,
+                previous=previous,
+                reason=reason,
+                after_ms=self.now_ms() - self.at_ms(asked_at),
             )
         )
 

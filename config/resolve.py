@@ -102,7 +102,7 @@ def serves(spec: ProviderSpec, options: ProviderOptions, language: str) -> bool:
         code, vendor_code = provider_language(spec, options, language)
     except ConfigError:
         return False
-    if vendor_code in spec.code_switching:
+    if vendor_code is not None and vendor_code in spec.code_switching:
         return language in spec.code_switching[vendor_code]
     return code == language and not (spec.languages and vendor_code not in spec.languages.values())
 

@@ -16,6 +16,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.utils.text.base_text_aggregator import TextType
 
+from bot.chains.language import LanguageSwitchFrame
 from bot.hold import HoldKeeper
 from bot.reporter import CallReporter
 from bot.text.sentences import SentenceCutter
@@ -52,7 +53,7 @@ class AnswerCutter(FrameProcessor):
         elif isinstance(frame, LLMFullResponseEndFrame):
             await self._speak(self._cutter.flush() or "", final=True)
             await self.push_frame(frame, direction)
-        elif isinstance(frame, CallActionFrame):
+        elif isinstance(frame, (CallActionFrame, LanguageSwitchFrame)):
             # A model's tool may be called before its answer is closed: its words come first.
             await self._speak(self._cutter.flush() or "", final=False)
             await self.push_frame(frame, direction)

@@ -12,7 +12,10 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from bot.reporter import CallReporter
+from config.languages import is_language, resolve_language
 from services.offline.frames import UnrecognizedSpeechFrame
+
+OnFinal = Callable[[str, str | None], None]
 
 
 class CallerTap(FrameProcessor):
@@ -21,17 +24,27 @@ class CallerTap(FrameProcessor):
     Args:
         reporter: Told of each interim and final text.
         provider: Tells the name of the recogniser, for the record.
+        language: Tells which language it listens for.
+        on_final: Called with each final text and the language that the recogniser found itself.
         noise_counts: Whether speech that nobody understood counts while the agent speaks;
             where it takes words to interrupt, a cough must not be answered either.
     """
 
     def __init__(
-        self, reporter: CallReporter, provider: Callable[[], str], *, noise_counts: bool = True
+        self,
+        reporter: CallReporter,
+        provider: Callable[[], str],
+        *,
+        noise_counts: bool = True,
+        language: Callable[[], str | None] = lambda: None,
+        on_final: OnFinal = lambda text, language: None,
     ) -> None:
         super().__init__(name="CallerTap", enable_direct_mode=True)
         self._reporter = reporter
         self._provider = provider
         self._noise_counts = noise_counts
+        self._language = language
+        self._on_final = on_final
         self._bot_speaking = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -52,13 +65,22 @@ class CallerTap(FrameProcessor):
         return self._bot_speaking and not self._noise_counts
 
     def _report(self, frame: TranscriptionFrame | InterimTranscriptionFrame, text: str) -> None:
+        found = _ours(frame.language)
+        if isinstance(frame, TranscriptionFrame):
+            self._on_final(text, found)
         self._reporter.caller_said(
             text,
             final=isinstance(frame, TranscriptionFrame),
             provider=self._provider(),
             confidence=_confidence(frame),
-            language=str(frame.language) if frame.language else None,
+            language=found or self._language(),
         )
+
+
+def _ours(language: object) -> str | None:
+    """Our code of the language that a recogniser names; None for one that is not ours."""
+    text = str(language) if language else ""
+    return resolve_language(text) if is_language(text) else None
 
 
 def _confidence(frame: TranscriptionFrame | InterimTranscriptionFrame) -> float | None:

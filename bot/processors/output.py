@@ -30,6 +30,7 @@ from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.audio_rate import RateMatcher
 from bot.chains.frames import PieceCutFrame
+from bot.chains.language import LanguageSwitchFrame
 from bot.hold import HoldKeeper
 from bot.reporter import CallReporter
 from bot.speaker import Speaker
@@ -37,6 +38,12 @@ from serializer.codecs import AudioFormat
 from services.actions import CallActionFrame
 
 OnAction = Callable[[CallActionFrame], Awaitable[None]]
+OnLanguage = Callable[[LanguageSwitchFrame], Awaitable[None]]
+
+
+async def _ignore(_frame: LanguageSwitchFrame) -> None:
+    """For whoever has one language only."""
+
 
 #: Synthesiser contexts that were cut off and whose late frames are still told apart.
 REMEMBERED_CUTS = 16
@@ -71,6 +78,7 @@ class CallOutput(FrameProcessor):
         provider: Tells the name of the synthesiser, for the record.
         hold: Told when an answer is complete or cut.
         on_action: Awaited when an end or a transfer is due, after its words were heard.
+        on_language: Awaited when all that stood before a change of the language was heard.
     """
 
     def __init__(
@@ -82,6 +90,7 @@ class CallOutput(FrameProcessor):
         provider: Callable[[], str],
         hold: HoldKeeper,
         on_action: OnAction,
+        on_language: OnLanguage = _ignore,
     ) -> None:
         super().__init__(name="CallOutput")
         self._speaker = speaker
@@ -91,6 +100,7 @@ class CallOutput(FrameProcessor):
         self._provider = provider
         self._hold = hold
         self._on_action = on_action
+        self._on_language = on_language
         self._context_id: str | None = None
         self._cut_contexts: deque[str] = deque(maxlen=REMEMBERED_CUTS)
         self._told_rate = False
@@ -128,6 +138,9 @@ class CallOutput(FrameProcessor):
                 self._speaker.amend(frame.segment_id, frame.text)
             case TTSStoppedFrame():
                 self._end(frame)
+            case LanguageSwitchFrame():
+                self._close()
+                self._speaker.playout.mark(lambda: self._on_language(frame), keep=True)
             case CallActionFrame():
                 self._speaker.playout.mark(lambda: self._on_action(frame))
             case SpokenFrame():

@@ -52,12 +52,8 @@ class Dialogue:
         waiting: str = "",
         farewell: str = "",
     ) -> None:
-        default = phrases_for(resolve_language(language))
         self._options = options
-        self._language = language
-        self._stock = stock_phrases(language)
-        self._farewell = farewell or default.farewell
-        self._no_input = no_input_steps(waiting or default.no_input, self._farewell)
+        self.change_language(language, waiting=waiting, farewell=farewell)
         self._given = {**options.variables, **(variables or {})}
         self._values: dict[str, str] = dict(self._given)
         self._collected: dict[str, str] = {}
@@ -73,6 +69,19 @@ class Dialogue:
         self._misses = 0
         self._silences = 0
         self._final: tuple[bool, TransferRequest | None] | None = None
+
+    def change_language(self, language: str, *, waiting: str = "", farewell: str = "") -> None:
+        """Speak ``language`` from now on; a text that the script lacks in it stays as it is."""
+        default = phrases_for(resolve_language(language))
+        self._language = language
+        self._stock = stock_phrases(language)
+        self._farewell = farewell or default.farewell
+        self._no_input = no_input_steps(waiting or default.no_input, self._farewell)
+
+    def claims(self, digit: str) -> bool:
+        """Whether a key does something here: a menu has it, or a number may be keyed in."""
+        keying = self._form is not None and self._form.keys_awaited > 0
+        return keying or self._key_action(digit) is not None
 
     @property
     def state(self) -> str:

@@ -8,7 +8,7 @@ over.
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -43,6 +43,7 @@ class ScriptLLMService(LLMService[PlainAdapter]):
         dialogue: This call's dialogue.
         key_timeout_seconds: A pause this long ends a number being keyed in.
         transfer_target: Where a transfer goes that names no target.
+        phrases: The agent's own ``no_input`` and ``farewell`` in a language.
     """
 
     adapter_class = PlainAdapter
@@ -53,11 +54,13 @@ class ScriptLLMService(LLMService[PlainAdapter]):
         *,
         key_timeout_seconds: float = 3.0,
         transfer_target: str | None = None,
+        phrases: Callable[[str], Mapping[str, str]] = lambda language: {},
     ) -> None:
         super().__init__(settings=settled("script"))
         self._dialogue = dialogue
         self._key_timeout_seconds = key_timeout_seconds
         self._transfer_target = transfer_target
+        self._phrases = phrases
         self._key_timer: asyncio.Task[None] | None = None
         self._answered: object = None
         #: Counts replies; a reply that is no longer the newest stops streaming.
@@ -99,6 +102,17 @@ class ScriptLLMService(LLMService[PlainAdapter]):
             await self._say(reply)
         elif self._dialogue.awaits_more_keys:
             self._key_timer = self.create_task(self._wait_for_keys(), name="key_timer")
+
+    def claims_key(self, digit: str) -> bool:
+        """Whether the script has a use for a key where it is now."""
+        return self._dialogue.claims(digit)
+
+    def change_language(self, language: str) -> None:
+        """Take each text from now on in ``language``, where the script has it there."""
+        words = self._phrases(language)
+        self._dialogue.change_language(
+            language, waiting=words.get("no_input", ""), farewell=words.get("farewell", "")
+        )
 
     async def on_no_input(self) -> None:
         """Tell the script that the caller has been silent for long."""
@@ -178,14 +192,17 @@ def build_llm(options: ScriptOptions, context: ServiceContext) -> ScriptLLMServi
     ``{{name}}`` stands for the agent's variables, the call's, and what the caller tells.
     """
     agent = context.agent
-    phrases = {
-        name: agent.render(text, context.variables) for name, text in agent.phrases().items()
-    }
+
+    def phrases_in(language: str) -> dict[str, str]:
+        texts = agent.phrases(language if language in agent.spoken_languages else None)
+        return {name: agent.render(text, context.variables) for name, text in texts.items()}
+
+    phrases = phrases_in(context.language)
     dialogue = Dialogue(
         options,
         agent.values(context.variables),
         context.language,
-        opening=phrases["greeting"],
+        opening=agent.render(agent.greeting, context.variables),
         waiting=phrases["no_input"],
         farewell=phrases["farewell"],
     )
@@ -193,6 +210,7 @@ def build_llm(options: ScriptOptions, context: ServiceContext) -> ScriptLLMServi
         dialogue,
         key_timeout_seconds=options.key_timeout_seconds,
         transfer_target=next(iter(agent.call.transfer_to), None),
+        phrases=phrases_in,
     )
 
 

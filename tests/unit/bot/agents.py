@@ -1,7 +1,7 @@
 """Agents, and calls with them, for the bot's tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +14,10 @@ from bot.events import AgentSpeech, CallEvent
 from bot.phrases import PhraseCache
 from bot.vad import VadEngine
 from config.agent import AgentConfig
-from config.providers import ProviderOptions
+from config.providers import ProviderOptions, ProviderSpec
 from config.settings import load_settings
 from serializer.codecs import MULAW_8K, AudioFormat
+from services.candidates import Candidate
 from services.factory import ServiceFactory
 from services.registry import catalog as real_catalog
 from tests.unit.bot.fake_services import (
@@ -66,18 +67,20 @@ def make_agent(
     )
 
 
-async def buzz(_factory: ServiceFactory, _agent: AgentConfig, text: str, rate_hz: int) -> bytes:
+async def buzz(
+    _factory: ServiceFactory, _agent: AgentConfig, text: str, rate_hz: int, _voice: Candidate
+) -> bytes:
     """Renders a phrase as the fake voice would."""
     return b"\x00\x20\x00\xe0" * (len(text.split()) * WORD_MS * rate_hz // 1000 // 2)
 
 
 @asynccontextmanager
-async def make_factory() -> AsyncIterator[ServiceFactory]:
-    """A factory of the fakes and the real script."""
+async def make_factory(extra: Sequence[ProviderSpec] = ()) -> AsyncIterator[ServiceFactory]:
+    """A factory of the fakes, the real script, and others."""
     script = real_catalog.find("llm", "script")
     assert script is not None
     async with aiohttp.ClientSession() as http:
-        yield ServiceFactory(fake_catalog([script]), load_settings(env={}), http)
+        yield ServiceFactory(fake_catalog([script, *extra]), load_settings(env={}), http)
 
 
 @dataclass
@@ -161,6 +164,7 @@ async def make_call(
     acks: bool = False,
     start: bool = True,
     heard_format: AudioFormat = MULAW_8K,
+    extra: Sequence[ProviderSpec] = (),
 ) -> AsyncIterator[Call]:
     """A call with ``agent``, stopped at the end of the block.
 
@@ -168,8 +172,9 @@ async def make_call(
         cached: Whether the agent's phrases are ready.
         acks: Whether the line confirms.
         start: Whether it has been answered.
+        extra: Providers besides the fakes.
     """
-    async with make_factory() as factory:
+    async with make_factory(extra) as factory:
         vad = VadEngine()
         await vad.start()
         phrases = PhraseCache(factory, folder, render=buzz)

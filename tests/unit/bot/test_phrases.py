@@ -8,7 +8,9 @@ from bot.rendering import render_phrase
 from config.agent import AgentConfig
 from config.errors import ProviderError
 from serializer.codecs import MULAW_8K, PCM_16K, PCM_24K
+from services.candidates import Candidate
 from services.factory import ServiceFactory
+from services.registry import catalog as real_catalog
 from tests.unit.bot.agents import make_agent, make_factory
 from tests.virtual_time import virtual_time
 
@@ -31,7 +33,12 @@ class Vendor:
         self.most_at_once = 0
 
     async def render(
-        self, _factory: ServiceFactory, _agent: AgentConfig, text: str, rate_hz: int
+        self,
+        _factory: ServiceFactory,
+        _agent: AgentConfig,
+        text: str,
+        rate_hz: int,
+        _voice: Candidate,
     ) -> bytes:
         """See :data:`bot.phrases.Render`."""
         self.at_once += 1
@@ -194,3 +201,76 @@ async def test_a_phrase_through_a_pipeline_of_one_service() -> None:
                 assert error.stage == "tts"
             else:
                 raise AssertionError("no audio is an error")
+
+
+class Choir(Vendor):
+    """Voices of several providers, of which some may be away."""
+
+    def __init__(self, *absent: str) -> None:
+        super().__init__()
+        self.absent = set(absent)
+
+    async def render(
+        self,
+        factory: ServiceFactory,
+        agent: AgentConfig,
+        text: str,
+        rate_hz: int,
+        voice: Candidate,
+    ) -> bytes:
+        """See :data:`bot.phrases.Render`."""
+        self.away = voice.provider in self.absent
+        pcm = await super().render(factory, agent, text, rate_hz, voice)
+        return pcm if voice.provider == "fake" else pcm[: len(pcm) // 2]
+
+
+ESPEAK = real_catalog.find("tts", "espeak")
+
+
+@virtual_time
+async def test_another_voice_speaks_until_the_preferred_one_can(tmp_path: Path) -> None:
+    assert ESPEAK is not None
+    async with make_factory([ESPEAK]) as factory:
+        agent, vendor = make_agent(greeting=GREETING), Choir("fake")
+        cache = PhraseCache(factory, tmp_path, vendor.render)
+        cache.prepare(agent)
+        await asyncio.sleep(20)
+        stood_in = cache.wire(agent, GREETING, MULAW_8K)
+        assert stood_in is not None and len(stood_in) == 4000
+        assert cache.speaker(agent, GREETING, MULAW_8K) == "espeak"
+        vendor.absent.clear()
+        await cache.prepared("tester")
+        preferred = cache.wire(agent, GREETING, MULAW_8K)
+        assert preferred is not None and len(preferred) == 8000
+        assert cache.speaker(agent, GREETING, MULAW_8K) == "fake"
+        await cache.close()
+
+
+@virtual_time
+async def test_what_stood_in_is_not_kept_in_the_preferred_voices_place(tmp_path: Path) -> None:
+    assert ESPEAK is not None
+    async with make_factory([ESPEAK]) as factory:
+        agent, vendor = make_agent(greeting=GREETING), Choir("fake")
+        first = PhraseCache(factory, tmp_path, vendor.render)
+        first.prepare(agent)
+        await asyncio.sleep(20)
+        await first.close()
+        vendor.absent.clear()
+        cache = PhraseCache(factory, tmp_path, vendor.render)
+        cache.prepare(agent)
+        await cache.prepared("tester")
+        assert cache.speaker(agent, GREETING, MULAW_8K) == "fake"
+        assert len(cache.wire(agent, GREETING, MULAW_8K) or b"") == 8000
+
+
+@virtual_time
+async def test_phrases_are_ready_in_every_language_of_the_agent(tmp_path: Path) -> None:
+    async with make_factory() as factory:
+        agent = make_agent(greeting=GREETING, languages=("hi", "ta"))
+        cache = PhraseCache(factory, tmp_path, Vendor().render)
+        cache.prepare(agent)
+        await cache.prepared("tester")
+        for language in agent.spoken_languages:
+            for name in ("apology", "no_input", "farewell", "hold_0"):
+                text = agent.phrases(language)[name]
+                assert cache.wire(agent, text, MULAW_8K, language) is not None, (language, name)
