@@ -65,7 +65,7 @@ class SttDeadlines(_Section):
         default=2.0, ge=0.1, le=30, description="To be ready to hear, in seconds."
     )
     result_seconds: float = Field(
-        default=2.0, ge=0.2, le=30, description="To give a text once the caller has stopped."
+        default=1.4, ge=0.2, le=30, description="To give a text once the caller has stopped."
     )
 
 

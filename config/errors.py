@@ -42,6 +42,7 @@ class ProviderError(VoiceServerError):
         provider: Registered name, such as ``deepgram``.
         stage: Which part of the call it served.
         retryable: Whether trying the same vendor again may help.
+        retry_after_seconds: How long it asked to be left alone; 0 where it did not.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class ProviderError(VoiceServerError):
         provider: str,
         stage: ProviderStage,
         retryable: bool,
+        retry_after_seconds: float = 0.0,
     ) -> None:
         super().__init__(code, message)
         self.provider = provider
         self.stage = stage
         self.retryable = retryable
+        self.retry_after_seconds = retry_after_seconds
 
 
 class WireError(VoiceServerError):

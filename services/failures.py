@@ -33,7 +33,13 @@ class Failures:
     title: str
 
     def failure(
-        self, stage: ProviderStage, kind: str, message: str, *, retryable: bool = True
+        self,
+        stage: ProviderStage,
+        kind: str,
+        message: str,
+        *,
+        retryable: bool = True,
+        retry_after_seconds: float = 0.0,
     ) -> ProviderError:
         """An error whose code is ``<stage>_<kind>``."""
         return ProviderError(
@@ -42,18 +48,39 @@ class Failures:
             provider=self.provider,
             stage=stage,
             retryable=retryable,
+            retry_after_seconds=retry_after_seconds,
         )
 
-    def refused(self, stage: ProviderStage, status: int, detail: str = "") -> ProviderError:
+    def refused(
+        self,
+        stage: ProviderStage,
+        status: int,
+        detail: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> ProviderError:
         """The error for an HTTP status that is none of success.
 
         Args:
             detail: What the server said about it, fit to be shown.
+            headers: Of its answer, for ``Retry-After``.
         """
         retryable = status in (408, 429) or status >= 500
         kind = _STATUS_KINDS.get(status, "failed" if retryable else "refused")
         message = f"the server answered {status}" + (f": {detail}" if detail else "")
-        return self.failure(stage, kind, message, retryable=retryable)
+        return self.failure(
+            stage,
+            kind,
+            message,
+            retryable=retryable,
+            retry_after_seconds=_seconds((headers or {}).get("Retry-After")),
+        )
+
+
+def _seconds(header: str | None) -> float:
+    """``Retry-After`` in seconds (RFC 9110, section 10.2.3); its dates are not read."""
+    text = (header or "").strip()
+    return float(text) if text.replace(".", "", 1).isdecimal() else 0.0
 
 
 def category(error: ProviderError) -> ErrorCategory:

@@ -38,6 +38,7 @@ _WORDS: Final[dict[str, FailureKind]] = {
     "auth": "auth",
     "refused": "rejected",
     "busy": "rate_limit",
+    "timeout": "no_result",
 }
 #: Nothing changes by trying again.
 _PERMANENT: Final = frozenset({"auth", "rejected", "config"})

@@ -7,6 +7,7 @@ for it. See ``docs/operations.md``, "When speech-to-text fails".
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from loguru import logger

@@ -80,7 +80,7 @@ class Synthesiser:
             limit = f"not reached in {self.connect_timeout_seconds:g} s"
             raise failure("tts", "timeout", limit) from error
         except aiohttp.WSServerHandshakeError as error:
-            raise refused("tts", error.status) from error
+            raise refused("tts", error.status, headers=error.headers) from error
         except (aiohttp.ClientError, ConnectionError) as error:
             raise failure("tts", "unreachable", type(error).__name__) from error
         return sentence

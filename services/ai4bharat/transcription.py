@@ -82,7 +82,7 @@ class Transcriber:
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:
-                    raise _refusal(response.status, await response.content.read(MAX_REFUSAL_BYTES))
+                    raise _refusal(response, await response.content.read(MAX_REFUSAL_BYTES))
                 answer = await response.read()
         except aiohttp.ClientError as error:
             raise failure("stt", "unreachable", type(error).__name__) from error
@@ -92,15 +92,15 @@ class Transcriber:
             raise failure("stt", "garbage", "the answer is not the documented one") from error
 
 
-def _refusal(status: int, body: bytes) -> ProviderError:
-    """The error for a status; a server without the Bhili model is not a busy one."""
-    if status == 503 and b"Bhili model" in body:
+def _refusal(response: aiohttp.ClientResponse, body: bytes) -> ProviderError:
+    """The error for its status; a server without the Bhili model is not a busy one."""
+    if response.status == 503 and b"Bhili model" in body:
         message = (
             "the server runs without its Bhili model; give it BHILI_NEMO_PATH, or use another "
             "provider for this agent"
         )
         return failure("stt", "no_model", message, retryable=False)
-    return refused("stt", status)
+    return refused("stt", response.status, headers=response.headers)
 
 
 def server_address(base_url: str | None) -> str:

@@ -141,7 +141,7 @@ class Pipeline:
                 timeout=aiohttp.ClientTimeout(total=None),
             ) as response:
                 if response.status != 200:
-                    raise refused(self.stage, response.status)
+                    raise refused(self.stage, response.status, headers=response.headers)
                 content = await self._read(response)
         except aiohttp.ClientError as error:
             raise failure(self.stage, "unreachable", type(error).__name__) from error

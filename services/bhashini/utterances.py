@@ -171,7 +171,7 @@ class Streamed(Utterance):
             limit = f"not reached in {server.connect_timeout_seconds:g} s"
             raise failure("stt", "timeout", limit) from None
         except aiohttp.WSServerHandshakeError as error:
-            raise refused("stt", error.status) from None
+            raise refused("stt", error.status, headers=error.headers) from None
         except (aiohttp.ClientError, ConnectionError) as error:
             raise failure("stt", "unreachable", type(error).__name__) from None
         return socket

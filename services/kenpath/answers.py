@@ -140,7 +140,7 @@ class Adviser(abc.ABC):
         if response.status in (401, 403) and self.tokens is not None:
             self.tokens.forget()
         if response.status != 200:
-            raise refused(response.status)
+            raise refused(response.status, headers=response.headers)
         if response.content_type == "text/html":
             raise failure("garbage", "the answer is a page for a browser")
 
