@@ -1,6 +1,6 @@
 """The list of a call's processors, top to bottom."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -70,6 +70,7 @@ def build_call(
     hold: HoldKeeper,
     on_action: OnAction,
     on_exhausted: OnExhausted,
+    on_unheard: Callable[[], Awaitable[None]],
     breakers: BreakerBoard,
     session_id: str,
     variables: Mapping[str, str],
@@ -92,6 +93,7 @@ def build_call(
         on_exhausted=on_exhausted,
         deadlines=agent.stt.deadlines,
         rate_hz=rate_in_hz,
+        on_unheard=on_unheard,
     )
     llm = LlmChain(
         vendors("llm", rate_hz=rate_in_hz),

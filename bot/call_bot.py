@@ -156,6 +156,7 @@ class CallBot:
             hold=self._hold,
             on_action=self._act,
             on_exhausted=self._give_up,
+            on_unheard=self._ask_for_words,
             breakers=self._breakers,
             session_id=self._session_id,
             variables=self._variables,
@@ -423,6 +424,11 @@ class CallBot:
             await self._connected()[0].user.queue_frame(SpokenFrame(self._apologise))
         else:
             await self._apologise()
+
+    async def _ask_for_words(self) -> None:
+        """Nobody has a text of what the caller said; a script asks them again by itself."""
+        if not (self._ending or isinstance(self._connected()[0].llm.service, AnswersSilence)):
+            self._announcer.say_ready(self._announcer.text("no_input"))
 
     async def _apologise(self) -> None:
         self._announcer.say_ready(self._announcer.text("apology"))

@@ -76,6 +76,7 @@ class SttChain(Chain):
         on_exhausted: Awaited when nobody is left to hear the caller.
         deadlines: How long a vendor may take.
         rate_hz: Of the caller's 16-bit mono audio, which stops here.
+        on_unheard: Awaited when the caller spoke, and two connections gave no text of it.
     """
 
     def __init__(
@@ -87,9 +88,11 @@ class SttChain(Chain):
         on_exhausted: OnExhausted,
         deadlines: SttDeadlines,
         rate_hz: int,
+        on_unheard: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(vendors, language=language, reporter=reporter, on_exhausted=on_exhausted)
         self._deadlines = deadlines
+        self._on_unheard = on_unheard
         self._ring = AudioRing(rate_hz)
         self._ledger = SpeechLedger(rate_hz)
         self._succession = Succession(
@@ -318,10 +321,13 @@ class SttChain(Chain):
             self.retire(member)
             await self._replace(Failure("no_result", f"no text within {seconds:g} s"))
         elif ledger.open and (self._asked_again or self._behind):
-            if self._asked_again:
+            twice = self._asked_again
+            if twice:
                 self.reporter.degraded("stt", "no_result", "nobody understood the caller", None)
             self._suspect = None
             await self._nothing_understood(UnrecognizedSpeechFrame())
+            if twice and self._on_unheard is not None:
+                await self._on_unheard()
         else:
             ledger.dismiss()
             await self._all_heard(at_once=True)
