@@ -64,14 +64,14 @@ async def test_an_utterance_that_two_connections_heard_is_one_turn(tmp_path: Pat
 
 
 @virtual_time
-@pytest.mark.parametrize("late_seconds", [1.0, 3.9])
+@pytest.mark.parametrize("late_seconds", [1.0, 2.7])
 async def test_a_late_text_is_still_one_turn(tmp_path: Path, late_seconds: float) -> None:
     async with make_call(make_agent(), tmp_path) as call:
         await asyncio.sleep(0.1)
         await call.user_starts()
         await hears(call, 1)
         await call.user_stops()
-        # A half-open socket: after two seconds a new connection is asked.
+        # A half-open socket: after 1.4 s a new connection is asked.
         await asyncio.sleep(late_seconds)
         await call.stt.heard("two tickets")
         await asyncio.sleep(10)
