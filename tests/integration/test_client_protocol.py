@@ -203,7 +203,17 @@ def signed(**changes: Any) -> Callable[[str], str]:
     return lambda secret: jwt.encode(claims(**changes), secret, algorithm=ALGORITHM)
 
 
-NOW = int(time.time())
+def timed(**offsets: int) -> Callable[[str], str]:
+    """Claims so many seconds from the moment at which the token is made."""
+
+    def make(secret: str) -> str:
+        now = int(time.time())
+        times = {name: now + offset for name, offset in offsets.items()}
+        return jwt.encode(claims(**times), secret, algorithm=ALGORITHM)
+
+    return make
+
+
 FORGERIES: dict[str, Callable[[str], str]] = {
     "no signature": unsigned,
     "RS256 in the header, HMAC below": signed_by_hand({"alg": "RS256", "typ": "JWT"}),
@@ -217,10 +227,10 @@ FORGERIES: dict[str, Callable[[str], str]] = {
     "no iss": signed(iss=None),
     "aud of another door": signed(aud="calls"),
     "another issuer": signed(iss="somebody"),
-    "not yet": signed(nbf=NOW + 3600),
-    "issued in the future": signed(iat=NOW + 3600, exp=NOW + 3700),
-    "good for a day": signed(exp=NOW + 86_400),
-    "good for sixteen minutes": signed(exp=NOW + 960),
+    "not yet": timed(nbf=3600),
+    "issued in the future": timed(iat=3600, exp=3700),
+    "good for a day": timed(exp=86_400),
+    "good for sixteen minutes": timed(exp=960),
     "exp is no number": signed(exp="never"),
     "agent is no name": signed(agent={"$ne": ""}),
     "sub is no name": signed(sub={"a": 1}),
