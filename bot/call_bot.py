@@ -25,6 +25,7 @@ from bot.speaker import Speaker
 from bot.tools import TOOL_REASON
 from bot.vad import VadEngine
 from config.agent import AgentConfig
+from config.languages import is_language, resolve_language
 from config.providers import ProviderKind
 from serializer.codecs import AudioFormat
 from services.actions import CallActionFrame
@@ -274,6 +275,21 @@ class CallBot:
         """Prompt a caller of whom nothing comes any more, not even silence."""
         if not (self._stopped or self._ending):
             await self._announcer.say(self._announcer.text("no_input"))
+
+    def choose_language(self, language: str) -> bool:
+        """As :meth:`switch_language`, without waiting for it.
+
+        Args:
+            language: A code or a name.
+
+        Returns:
+            Whether the agent speaks it.
+        """
+        code = resolve_language(language) if is_language(language) else None
+        if code not in self.agent.spoken_languages or self._stopped or self._built is None:
+            return False
+        self._built.languages.spawn(self._built.languages.request(code, "api"))
+        return True
 
     async def interrupt(self) -> None:
         """Silence the agent at once, as if the caller had spoken over it.

@@ -114,6 +114,9 @@ class Dialect(Protocol):
     def error(self, code: str, message: str, fatal: bool) -> str | None:
         """Tell what went wrong; after a fatal error the socket is closed."""
 
+    def language(self, language: str) -> str | None:
+        """Tell which language is spoken from now on; a code of ours."""
+
     def pong(self) -> str | None:
         """Answer a ``Ping``."""
 
@@ -184,6 +187,10 @@ class BaseDialect:
         return None
 
     def error(self, code: str, message: str, fatal: bool) -> str | None:
+        """See :class:`Dialect`."""
+        return None
+
+    def language(self, language: str) -> str | None:
         """See :class:`Dialect`."""
         return None
 

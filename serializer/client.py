@@ -16,6 +16,7 @@ from serializer.messages import (
     ControlAction,
     Dtmf,
     Ignored,
+    LanguageChoice,
     Media,
     Message,
     Ping,
@@ -74,6 +75,7 @@ _KEYS: Final = frozenset("0123456789*#ABCD")
 _LONGEST_TOKEN: Final = 8192
 _LONGEST_AGENT_ID: Final = 64
 _LONGEST_TEXT: Final = 4000
+_LONGEST_LANGUAGE: Final = 64
 
 
 class _ClientMessage(msgspec.Struct, gc=False):
@@ -89,6 +91,7 @@ class _ClientMessage(msgspec.Struct, gc=False):
     action: str | None = None
     text: str | None = None
     digit: str | None = None
+    language: str | None = None
 
 
 _DECODER: Final = msgspec.json.Decoder(_ClientMessage)
@@ -196,6 +199,10 @@ class ClientDialect(BaseDialect):
             code = "message_invalid" if not fatal else "internal"
         return self._say("error", code=code, message=_well_formed(message), fatal=fatal)
 
+    def language(self, language: str) -> str | None:
+        """See :class:`serializer.base.Dialect`."""
+        return self._say("language", language=language)
+
     def pong(self) -> str | None:
         """See :class:`serializer.base.Dialect`."""
         return self._say("pong")
@@ -235,6 +242,8 @@ class ClientDialect(BaseDialect):
         match message.type:
             case "auth":
                 return self._auth(message)
+            case "control" if message.action == "language":
+                return LanguageChoice(_language(message.language))
             case "control":
                 return Control(_action(message.action))
             case "text":
@@ -268,8 +277,14 @@ class ClientDialect(BaseDialect):
 
 def _action(action: str | None) -> ControlAction:
     if action is None or action not in _ACTIONS:
-        raise WireError("message_invalid", f"action is one of {', '.join(_ACTIONS)}")
+        raise WireError("message_invalid", f"action is one of {', '.join(_ACTIONS)}, language")
     return _ACTIONS[action]
+
+
+def _language(language: str | None) -> str:
+    if not language or len(language) > _LONGEST_LANGUAGE:
+        raise WireError("message_invalid", "action language needs the language")
+    return language
 
 
 def _typed(text: str | None) -> str:

@@ -100,6 +100,12 @@ class Control(msgspec.Struct, frozen=True):
     action: ControlAction
 
 
+class LanguageChoice(msgspec.Struct, frozen=True):
+    """A client program asks for another language of the agent: a code or a name."""
+
+    language: str
+
+
 class TextInput(msgspec.Struct, frozen=True):
     """Something a client typed instead of saying it."""
 
@@ -125,6 +131,7 @@ Message = (
     | StreamStopped
     | AuthRequest
     | Control
+    | LanguageChoice
     | TextInput
     | Ping
     | Ignored

@@ -15,6 +15,7 @@ from serializer.messages import (
     Control,
     ControlAction,
     Dtmf,
+    LanguageChoice,
     Media,
     Message,
     Ping,
@@ -140,6 +141,10 @@ class Intake:
                 await self._control(action)
             case TextInput(text=text):
                 await self._bot.read(text)
+            case LanguageChoice(language=language):
+                if not self._bot.choose_language(language):
+                    detail = "language is none that the agent speaks"
+                    await self._line.send(self._dialect.error("message_invalid", detail, False))
             case Ping():
                 await self._line.send(self._dialect.pong())
             case _:

@@ -14,6 +14,7 @@ from bot.events import (
     CallerTranscript,
     CallEvent,
     CallStarted,
+    LanguageChanged,
     TurnMetrics,
 )
 from sessions.metrics import LIVE_EVENTS_DROPPED
@@ -94,6 +95,8 @@ def _body(event: CallEvent) -> dict[str, Any] | None:
                 "final": True,
                 "interrupted": interrupted,
             }
+        case LanguageChanged(language=language, reason=reason):
+            return {"type": "language", "language": language, "reason": reason}
         case AgentStateChanged(state=state):
             return {"type": "agent_state", "state": state}
         case CallStarted():

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from bot.events import CallEvent, Degraded, TurnMetrics
+from bot.events import CallEvent, Degraded, LanguageChanged, TurnMetrics
 
 SESSIONS_ACTIVE = Gauge("sessions_active", "Calls that are live now")
 SESSIONS_TOTAL = Counter("sessions_total", "Calls admitted", ["dialect"])
@@ -39,6 +39,9 @@ PROVIDER_TROUBLED = Gauge(
     "provider_troubled", "Vendors that are left alone for a while", ["stage", "provider"]
 )
 CONFIG_REJECTS = Gauge("config_rejects", "Agent files that are refused as they are now", ["file"])
+LANGUAGE_CHANGES = Counter(
+    "language_changes_total", "Changes of a call's language, by what asked for them", ["reason"]
+)
 RESPONSE_SECONDS = Histogram(
     "response_seconds",
     "End of the caller's speech to first reply audio",
@@ -72,6 +75,8 @@ def credential_fetched(outcome: str, seconds: float) -> None:
 def count(event: CallEvent) -> None:
     """Count what happened in a call."""
     match event:
+        case LanguageChanged(reason=reason):
+            LANGUAGE_CHANGES.labels(reason).inc()
         case Degraded(stage=stage, kind=kind):
             ERRORS.labels(stage, kind).inc()
             if (stage, kind) == ("tts", "underrun"):

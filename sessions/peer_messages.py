@@ -8,6 +8,7 @@ from bot.events import (
     AgentText,
     CallerTranscript,
     CallEvent,
+    LanguageChanged,
     TurnMetrics,
 )
 from serializer.base import Dialect
@@ -68,6 +69,8 @@ def _message(dialect: Dialect, event: CallEvent) -> str | bytes | None:
             return dialect.transcript("agent", text, False)
         case AgentSpeech(heard_text=text):
             return dialect.transcript("agent", text, True) if text else None
+        case LanguageChanged(language=language):
+            return dialect.language(language)
         case AgentStateChanged(state=state):
             return dialect.status(state)
         case TurnMetrics():

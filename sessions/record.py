@@ -15,6 +15,7 @@ from bot.events import (
     CarrierNotice,
     Degraded,
     Interrupted,
+    LanguageChanged,
     TurnMetrics,
 )
 from sessions.journal_format import JournalHeader
@@ -42,6 +43,14 @@ class DegradedRecord(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     provider: str | None
     detail: str
+
+
+class LanguageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """From when on another language was spoken, and by whose wish."""
+
+    at_ms: float
+    language: str
+    reason: str
 
 
 class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +132,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     transcript: StoredFile | None = None
     transcript_text: StoredFile | None = None
     labels: dict[str, str] = {}
+    language_changes: list[LanguageRecord] = []
     version: int = 1
 
 
@@ -169,6 +179,11 @@ def make_record(
         ],
         recording=recording,
         labels=header.labels,
+        language_changes=[
+            LanguageRecord(at_ms=e.at_ms, language=e.language, reason=e.reason)
+            for e in events
+            if isinstance(e, LanguageChanged)
+        ],
     )
 
 

@@ -21,6 +21,7 @@ from bot.events import (
     CarrierNotice,
     DtmfReceived,
 )
+from bot.language import Outcome
 from config.agent import AgentConfig
 from config.errors import ConfigError, VoiceServerError
 from serializer.base import Dialect
@@ -201,6 +202,10 @@ class CallSession:
             self.gone("lost")
         elif 0 < call.silence_hangup_seconds <= now - self._last_activity_at:
             self.end("silence")
+
+    async def switch_language(self, language: str) -> Outcome:
+        """Have the agent go on in another of its languages; see :meth:`CallBot.switch_language`."""
+        return await self._bot.switch_language(language)
 
     def notice(self, name: str, detail: str) -> bool:
         """Keep something that the carrier told over a webhook; what it repeats is kept once.

@@ -15,6 +15,7 @@ from serializer.messages import (
     Control,
     Dtmf,
     Ignored,
+    LanguageChoice,
     Media,
     Ping,
     TextInput,
@@ -306,3 +307,14 @@ def test_a_lone_surrogate_cannot_break_a_frame() -> None:
     ):
         assert isinstance(frame, str)
         frame.encode()
+
+
+def test_another_language_is_asked_for_and_told() -> None:
+    dialect = running()
+    asked = json.dumps({"type": "control", "action": "language", "language": "ta"})
+    assert dialect.decode(asked) == LanguageChoice("ta")
+    for wrong in ({}, {"language": ""}, {"language": "x" * 65}):
+        with pytest.raises(WireError, match="needs the language"):
+            dialect.decode(json.dumps({"type": "control", "action": "language", **wrong}))
+    told = json.loads(str(dialect.language("ta")))
+    assert (told["type"], told["language"]) == ("language", "ta")

@@ -162,6 +162,7 @@ def test_what_the_specification_has_the_server_send_is_what_it_sends() -> None:
         dialect.ready("session-1"),
         dialect.audio(b"\x00\x00"),
         dialect.transcript("user", "what are your opening", False),
+        dialect.language("ta"),
         dialect.status("thinking"),
         dialect.interrupted(),
         dialect.metrics(3, response_ms=412.3, stt_ms=95, llm_ms=180.2, tts_ms=60.1),
