@@ -1,6 +1,7 @@
 """Whether the server lives, is ready, and how it fares."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -9,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from api.parts import Parts, ServerParts
-from config.errors import StorageError
+from config.errors import ConfigError, StorageError
 from config.providers import ProviderKind
 from sessions import metrics
 
@@ -34,6 +35,8 @@ class Health(BaseModel):
     Attributes:
         rejected_agents: File to what is wrong with it; its last good version serves, if any.
         degraded_providers: Vendors that fail and are left alone for a while, with the reason.
+        waiting_reports: Reports of calls that wait, by ``backend`` and ``webhook``.
+        untold_receivers: Who takes none of them at present, and why.
         agents_that_need_keys: File to the keys or packages that this installation lacks; no
             fault, or a fresh clone with examples for every vendor would never be healthy.
     """
@@ -45,6 +48,8 @@ class Health(BaseModel):
     agents: int
     rejected_agents: dict[str, str]
     degraded_providers: tuple[str, ...]
+    waiting_reports: dict[str, int]
+    untold_receivers: dict[str, str]
     agents_that_need_keys: dict[str, str]
     timestamp: str
 
@@ -68,10 +73,11 @@ async def health(parts: Parts) -> Health:
     """How everything fares; always 200, the word is in ``status``."""
     storage = await _storage(parts)
     draining = parts.manager.draining
-    rejects = parts.agents.rejects
+    rejects = {**parts.agents.rejects, **_backend_rejects(parts)}
     needs_keys = parts.agents.unequipped
     troubled = _troubled(parts)
-    healthy = not troubled and storage == "ok" and len(needs_keys) == len(rejects)
+    unheard = parts.reports.troubles()
+    healthy = not troubled and not unheard and storage == "ok" and len(needs_keys) == len(rejects)
     return Health(
         status="draining" if draining else "healthy" if healthy else "degraded",
         services=ServiceHealth(
@@ -86,6 +92,8 @@ async def health(parts: Parts) -> Health:
         agents=len(parts.agents.ids()),
         rejected_agents={n: e.message for n, e in rejects.items() if n not in needs_keys},
         degraded_providers=troubled,
+        waiting_reports={k: count for k, (count, _) in parts.reports.waiting_by_kind().items()},
+        untold_receivers=unheard,
         agents_that_need_keys={name: error.message for name, error in needs_keys.items()},
         timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
@@ -116,10 +124,20 @@ async def prometheus(parts: Parts) -> Response:
     metrics.PROVIDER_TROUBLED.clear()
     for stage, provider, _ in parts.breakers.troubled():
         metrics.PROVIDER_TROUBLED.labels(stage, provider).set(1)
+    for kind, (count, oldest_seconds) in parts.reports.waiting_by_kind().items():
+        metrics.OUTBOX_FILES.labels(kind).set(count)
+        metrics.OUTBOX_OLDEST_SECONDS.labels(kind).set(oldest_seconds)
+    metrics.OUTBOX_POSTPONED.set(parts.reports.dropped)
     metrics.CONFIG_REJECTS.clear()
     for name in parts.agents.rejects:
         metrics.CONFIG_REJECTS.labels(name).set(1)
+    if _backend_rejects(parts):
+        metrics.CONFIG_REJECTS.labels("backend").set(1)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _backend_rejects(parts: ServerParts) -> Mapping[str, ConfigError]:
+    return {} if parts.backend_agents is None else parts.backend_agents.rejects
 
 
 def _troubled(parts: ServerParts) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import aiohttp
 from fastapi import Depends
@@ -21,7 +21,9 @@ from config.settings import Settings
 from config.store import AgentChange, AgentStore
 from serializer.detect import DialectOptions
 from serializer.vobiz import VobizOptions
-from services.backend import connect_backend
+from services.agent_directory import AgentDirectory
+from services.backend import BackendClient, connect_backend
+from services.backend.agents import BackendAgents
 from services.breakers import BreakerBoard
 from services.clients import close_shared_clients
 from services.credentials import Credentials
@@ -38,6 +40,10 @@ from sessions.live import LiveEvents
 from sessions.load import LoadMeter
 from sessions.loop_watch import LoopWatch
 from sessions.manager import SessionManager
+from sessions.outbox.calls import CallReports
+from sessions.outbox.receiver import Receiver
+from sessions.outbox.voicera import VoiceraReceiver
+from sessions.outbox.webhooks import WebhookReceiver, webhook_session
 from sessions.reception import Reception
 from sessions.session import SessionParts
 from storage.base import Storage
@@ -75,6 +81,10 @@ class ServerParts:
         self.index = build_index(settings)
         self.journals = JournalWriter(settings.data_dir / "journal")
         self.credentials: Credentials
+        self.directory: AgentDirectory
+        self.backend_agents: BackendAgents | None = None
+        self.reports: CallReports
+        self._webhook_sessions: list[aiohttp.ClientSession] = []
         self.factory: ServiceFactory
         self.manager: SessionManager
         self.reception: Reception
@@ -105,10 +115,11 @@ class ServerParts:
         data = self.settings.data_dir.absolute()
         # No limit of its own: 100 connections, the default, is fewer than calls may need.
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        backend = connect_backend(self.settings.backend, self._http)
         self.credentials = Credentials(
             self.providers,
             self.settings,
-            connect_backend(self.settings.backend, self._http),
+            backend,
             on_fetch=metrics.credential_fetched,
         )
         self.factory = ServiceFactory(self.providers, self.settings, self._http, self.credentials)
@@ -117,6 +128,7 @@ class ServerParts:
         await self._vad.start()
         await self.disk.start()
         self.journals.start()
+        self._start_backend(backend, data)
         self._start_sessions(data)
         await self.indexer.start()
         await self.keeper.start()
@@ -140,13 +152,37 @@ class ServerParts:
         await self.phrases.close()
         await self.keeper.close()
         await self.journals.close()
+        await self.reports.close()
+        if self.backend_agents is not None:
+            await self.backend_agents.close()
         await self.indexer.close()
         await self.disk.stop()
         await self._vad.stop()
         await self.storage.close()
         await self.credentials.close()
         await close_shared_clients()
-        await self._http.close()
+        for session in (*self._webhook_sessions, self._http):
+            await session.close()
+
+    def _start_backend(self, backend: BackendClient | None, data: Path) -> None:
+        """Whom to ask for agents, and whom to tell of calls."""
+        receivers: list[Receiver] = []
+        if backend is not None:
+            self.backend_agents = BackendAgents(
+                self.providers,
+                self.settings,
+                backend,
+                data / "agents",
+                on_fetch=metrics.agent_fetched,
+                on_change=self._backend_agent_changed,
+            )
+            receivers.append(VoiceraReceiver(backend, self.settings.backend))
+        for webhook in self.settings.webhooks:
+            session = webhook_session(allow_private=webhook.allow_private)
+            self._webhook_sessions.append(session)
+            receivers.append(WebhookReceiver(webhook, session))
+        self.directory = AgentDirectory(self.agents, self.backend_agents)
+        self.reports = CallReports(data / "outbox", receivers, on_attempt=metrics.report_attempted)
 
     def _start_sessions(self, data: Path) -> None:
         settings = self.settings
@@ -158,10 +194,19 @@ class ServerParts:
             on_sent=self.load.frame_sent,
         )
         parts = SessionParts(
-            bot=bot, journals=self.journals, live=self.live, lead_ms=settings.vobiz.lead_ms
+            bot=bot,
+            journals=self.journals,
+            live=self.live,
+            lead_ms=settings.vobiz.lead_ms,
+            reports=self.reports,
         )
         self.indexer = CallIndexer(self.index, self.storage, data)
-        self.keeper = RecordKeeper(self.storage, data / "journal", on_stored=self._stored)
+        self.keeper = RecordKeeper(
+            self.storage,
+            data / "journal",
+            on_stored=self._stored,
+            report=self.reports.call_stored,
+        )
         lines = Lines(
             most=settings.server.max_connections, inbound_reserve=settings.server.inbound_reserve
         )
@@ -173,7 +218,7 @@ class ServerParts:
         )
         self.manager.index_with(self.indexer)
         self.reception = Reception(
-            self.agents,
+            self.directory,
             self.manager,
             self.expected,
             jwt_secret=self.jwt_secret,
@@ -190,9 +235,15 @@ class ServerParts:
     def _stored(self, call: StoredCall) -> None:
         self.indexer.stored(call)
         self.manager.ended.stored(call)
+        self.reports.call_safe(call)
 
     def _no_start(self, call: ExpectedCall) -> None:
         self.manager.record_no_start(call.agent, call.facts(), self.vobiz.expected_formats())
+
+    def _backend_agent_changed(self, agent_id: str, agent: AgentConfig | None) -> None:
+        if self.agents.find(agent_id) is None:  # Files win.
+            kind: Literal["changed", "removed"] = "removed" if agent is None else "changed"
+            self._agent_changed(AgentChange(kind, agent_id, agent))
 
     def _agent_changed(self, change: AgentChange) -> None:
         if change.agent is None:

@@ -1,6 +1,7 @@
 """What Vobiz asks and tells over HTTP: the answer, the end of a call, the state of its stream."""
 
 import re
+import time
 from urllib.parse import parse_qsl, urlsplit
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -42,7 +43,7 @@ async def answer(request: Request, parts: Parts, agent_id: str | None = None) ->
     if event in NEWS:
         parts.manager.carrier_notice(fields.get("CallUUID", ""), event, fields.get("Machine", ""))
         return Response(status_code=204)
-    agent = _agent(parts, agent_id, fields)
+    agent = await _agent(parts, agent_id, fields)
     if agent is None:
         metrics.SESSIONS_REFUSED.labels("agent_unknown").inc()
         logger.warning(f"answer: no agent for this call: {(agent_id or '')[:64]!r}")
@@ -52,6 +53,7 @@ async def answer(request: Request, parts: Parts, agent_id: str | None = None) ->
     if reason is not None:
         metrics.SESSIONS_REFUSED.labels("busy_at_answer").inc()
         count_refusal(reason)
+        parts.reports.busy(agent, _expected(agent, fields).facts(), time.time())
         return _xml(_busy(request, parts, agent))
     _announce(parts, agent, fields)
     return _xml(_stream(request, parts, agent))
@@ -60,7 +62,7 @@ async def answer(request: Request, parts: Parts, agent_id: str | None = None) ->
 @router.get("/phrases/{agent_id}/busy.wav", include_in_schema=False)
 async def busy_phrase(parts: Parts, agent_id: str) -> Response:
     """What ``<Play>`` names: an agent's words for callers who get no line to it."""
-    agent = parts.agents.find(agent_id)
+    agent = await parts.directory.find(agent_id)
     pcm = None if agent is None else _busy_pcm(parts, agent)
     if pcm is None:
         return Response(status_code=404)
@@ -103,28 +105,33 @@ def _first_fields(form: str) -> str:
     return "&".join(form.split("&", MAX_FIELDS)[:MAX_FIELDS])
 
 
-def _agent(parts: ServerParts, agent_id: str | None, fields: dict[str, str]) -> AgentConfig | None:
+async def _agent(
+    parts: ServerParts, agent_id: str | None, fields: dict[str, str]
+) -> AgentConfig | None:
     """The agent that the address names, else the one that answers the number, else the default."""
     if agent_id is not None:
-        return parts.agents.find(agent_id)
+        return await parts.directory.find(agent_id)
     called = fields.get("To") if fields.get("Direction") != "outbound" else fields.get("From")
-    by_number = parts.agents.by_number(called) if called else None
-    return by_number or parts.agents.find(parts.settings.default_agent)
+    by_number = await parts.directory.by_number(called) if called else None
+    return by_number or await parts.directory.find(parts.settings.default_agent)
 
 
 def _announce(parts: ServerParts, agent: AgentConfig, fields: dict[str, str]) -> None:
-    call_id = fields.get("CallUUID")
-    if not call_id:
-        return
-    call = ExpectedCall(
-        call_id=call_id,
+    call = _expected(agent, fields)
+    if call.call_id:
+        parts.expected.announce(call)
+        formats = parts.vobiz.expected_formats()
+        parts.manager.ringing.ring(call.call_id, agent, call.facts(), formats)
+
+
+def _expected(agent: AgentConfig, fields: dict[str, str]) -> ExpectedCall:
+    return ExpectedCall(
+        call_id=fields.get("CallUUID", ""),
         agent=agent,
         from_number=_number(fields.get("From")),
         to_number=_number(fields.get("To")),
         direction="outbound" if fields.get("Direction") == "outbound" else "inbound",
     )
-    parts.expected.announce(call)
-    parts.manager.ringing.ring(call_id, agent, call.facts(), parts.vobiz.expected_formats())
 
 
 def _number(text: str | None) -> str | None:

@@ -64,6 +64,31 @@ CREDENTIAL_FETCH_SECONDS = Histogram(
     "How long the backend took to say a key, or that it will not",
     buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
 )
+#: Reports of calls to others. The receiver is ``backend`` or ``webhook``; the outcome is
+#: ``delivered``, ``rejected`` (refused for good) or a word for why it is tried again.
+OUTBOX_FILES = Gauge("outbox_files", "Reports of calls that wait on disk", ["receiver"])
+OUTBOX_OLDEST_SECONDS = Gauge(
+    "outbox_oldest_seconds", "How long the first of them has waited", ["receiver"]
+)
+OUTBOX_DELIVERIES = Counter(
+    "outbox_deliveries_total", "Reports of calls that were sent", ["receiver", "outcome"]
+)
+OUTBOX_POSTPONED = Gauge(
+    "outbox_postponed", "Reports of live calls that were put off until the call was stored"
+)
+AGENT_FETCHES = Counter(
+    "agent_fetches_total", "Agents asked of the backend, and how that ended", ["outcome"]
+)
+
+
+def report_attempted(receiver: str, outcome: str) -> None:
+    """Count a report that was sent."""
+    OUTBOX_DELIVERIES.labels(receiver, outcome).inc()
+
+
+def agent_fetched(outcome: str) -> None:
+    """Count an agent that was asked of the backend."""
+    AGENT_FETCHES.labels(outcome).inc()
 
 
 def credential_fetched(outcome: str, seconds: float) -> None:

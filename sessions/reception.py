@@ -10,11 +10,11 @@ from pydantic import SecretStr
 
 from config.agent import AgentConfig
 from config.errors import AdmissionError, VoiceServerError, WireError
-from config.store import AgentStore
 from serializer.base import FATAL_WIRE_CODES, Dialect
 from serializer.client import CLOSE_CODES
 from serializer.detect import DialectOptions, detect_dialect
 from serializer.messages import AuthRequest, Dtmf, Media, Message, StreamStarted
+from services.agent_directory import AgentDirectory
 from sessions import metrics
 from sessions.channel import Channel
 from sessions.expected import ExpectedCalls
@@ -53,7 +53,7 @@ class Reception:
 
     def __init__(
         self,
-        agents: AgentStore,
+        agents: AgentDirectory,
         manager: SessionManager,
         expected: ExpectedCalls,
         *,
@@ -83,7 +83,7 @@ class Reception:
             if opening is None or greeting.dialect is None:
                 metrics.SESSIONS_REFUSED.labels("no_start").inc()
                 return
-            agent, facts = self._decide(opening, agent_id)
+            agent, facts = await self._decide(opening, agent_id)
             promised = self._expected.find(facts.carrier_call_id) is not None
             self._manager.admit(facts.direction, promised=promised)
         except VoiceServerError as error:
@@ -140,7 +140,7 @@ class Reception:
         elif isinstance(message, (Media, Dtmf)):
             greeting.held.append(message)
 
-    def _decide(
+    async def _decide(
         self, opening: StreamStarted | AuthRequest, agent_id: str | None
     ) -> tuple[AgentConfig, CallFacts]:
         if isinstance(opening, AuthRequest):
@@ -149,19 +149,20 @@ class Reception:
             # Before it is looked up: a token says nothing about which other agents there are.
             if not client.may_talk_to(wanted):
                 raise AdmissionError("auth_invalid", f"the token is not for agent {wanted!r}")
-            return self._agent(wanted), CallFacts(direction="client", subject=client.subject)
+            agent = await self._agent(wanted)
+            return agent, CallFacts(direction="client", subject=client.subject)
         announced = self._expected.find(opening.call_id)
         if announced is not None:
             wanted = agent_id or announced.agent.agent_id
-            return self._agent(wanted), announced.facts(opening.stream_id)
-        return self._agent(agent_id or self._default_agent), CallFacts(
+            return await self._agent(wanted), announced.facts(opening.stream_id)
+        return await self._agent(agent_id or self._default_agent), CallFacts(
             direction="inbound",
             carrier_call_id=opening.call_id,
             carrier_stream_id=opening.stream_id,
         )
 
-    def _agent(self, agent_id: str) -> AgentConfig:
-        agent = self._agents.find(agent_id)
+    async def _agent(self, agent_id: str) -> AgentConfig:
+        agent = await self._agents.find(agent_id)
         if agent is None:
             raise AdmissionError("agent_unknown", f"there is no agent {agent_id[:64]!r}")
         return agent

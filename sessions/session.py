@@ -5,7 +5,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from loguru import logger
@@ -32,6 +32,7 @@ from sessions.endings import CLOSE_CODES, DEPARTURES, FAILED, GRACEFUL, LAST_WOR
 from sessions.facts import CallFacts
 from sessions.intake import Intake
 from sessions.journal import CallJournal, JournalWriter
+from sessions.journal_format import JournalHeader
 from sessions.journal_header import journal_header
 from sessions.line import Line
 from sessions.live import LiveEvents
@@ -50,14 +51,27 @@ STUCK_SECONDS = 20.0
 State = Literal["admitted", "running", "ending", "closed"]
 
 
+class EventSink(Protocol):
+    """Hears what happens in calls; never blocks."""
+
+    def event(self, header: JournalHeader, event: CallEvent) -> None:
+        """Something happened in the call of that journal."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionParts:
-    """What all sessions of a process share."""
+    """What all sessions of a process share.
+
+    Attributes:
+        reports: Tells others of calls.
+    """
 
     bot: BotParts
     journals: JournalWriter
     live: LiveEvents
     lead_ms: int
+    reports: EventSink | None = None
 
 
 class CallSession:
@@ -89,6 +103,7 @@ class CallSession:
         self._channel = channel
         self._dialect = dialect
         self._live = parts.live
+        self._reports = parts.reports
         self._loop = asyncio.get_running_loop()
         self._started_at = self._loop.time()
         self._ended: asyncio.Future[str] = self._loop.create_future()
@@ -113,9 +128,8 @@ class CallSession:
                 lead_ms=parts.lead_ms,
             )
         )
-        self.journal: CallJournal = parts.journals.open(
-            journal_header(self, dialect.name, heard, spoken)
-        )
+        self._header = journal_header(self, dialect.name, heard, spoken)
+        self.journal: CallJournal = parts.journals.open(self._header)
         self._line = Line(
             channel, dialect, self.journal, self._to_session_ms, lambda: self.gone("lost")
         )
@@ -232,6 +246,8 @@ class CallSession:
             self._live.publish(self.keys, self.session_id, event)
             metrics.count(event)
             self._messages.offer(event)
+            if self._reports is not None:
+                self._reports.event(self._header, event)
         # A sink's mistake must neither end the call nor unsettle the pipeline that emitted.
         except Exception:
             logger.exception(f"call {self.session_id}: an event was lost")

@@ -1,0 +1,145 @@
+"""The reports of one receiver on disk. Everything here blocks: run it in a thread.
+
+<outbox>/<receiver>/<name>.json           waits
+<outbox>/<receiver>/rejected/<name>.json  refused for good; beside it why, as <name>.txt
+"""
+
+import contextlib
+import heapq
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from sessions.outbox.report import Report, lane_of
+
+REJECTED = "rejected"
+_PART = ".part-"
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What waits.
+
+    Attributes:
+        first: The names that come first, in order, and when each was written (wall clock,
+            seconds); not all where there are many.
+        count: All of them.
+    """
+
+    first: tuple[tuple[str, float], ...]
+    count: int
+
+
+class ReportFolder:
+    """Where one receiver's reports wait.
+
+    Args:
+        path: Made when it is first written to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, name: str, report: Report) -> bool:
+        """Put a report down so that it outlives the machine; one of that name is replaced.
+
+        Returns:
+            Whether there was none of that name.
+
+        Raises:
+            OSError: The disk would not have it.
+        """
+        make_folder(self.path)
+        target = self.path / name
+        is_new = not target.exists()
+        write_durably(target, msgspec.json.encode(report))
+        return is_new
+
+    def read(self, name: str) -> Report:
+        """A report that waits.
+
+        Raises:
+            FileNotFoundError: It waits no more.
+            msgspec.MsgspecError: It is no report.
+            OSError: It cannot be read.
+        """
+        return msgspec.json.decode((self.path / name).read_bytes(), type=Report)
+
+    def remove(self, name: str) -> None:
+        """It has been delivered."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.path / name).unlink()
+
+    def reject(self, name: str, reason: str) -> None:
+        """Put a report that nobody will take aside, with the reason, for a person to look at."""
+        aside = self.path / REJECTED
+        make_folder(aside)
+        with contextlib.suppress(FileNotFoundError):
+            write_durably((aside / name).with_suffix(".txt"), f"{reason}\n".encode())
+            os.replace(self.path / name, aside / name)
+
+    def rejected(self) -> int:
+        """How many lie aside."""
+        with contextlib.suppress(FileNotFoundError):
+            return sum(entry.name.endswith(".json") for entry in os.scandir(self.path / REJECTED))
+        return 0
+
+    def look(self, most: int) -> Inventory:
+        """What waits, at most so many names of it."""
+        count = 0
+
+        def waiting() -> Iterator[tuple[str, float]]:
+            nonlocal count
+            with contextlib.suppress(FileNotFoundError), os.scandir(self.path) as entries:
+                for entry in entries:
+                    if lane_of(entry.name) is not None:
+                        count += 1
+                        yield entry.name, entry.stat().st_mtime
+
+        first = tuple(heapq.nsmallest(most, waiting()))
+        return Inventory(first, count)
+
+    def clear_parts(self) -> None:
+        """Remove what an earlier process began to write and did not finish."""
+        for part in self.path.glob(f"{_PART}*"):
+            part.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """A folder that only its owner can look into."""
+    if not path.is_dir():
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_folder(path.parent)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file so that it is there wholly or not at all, also after the power fails.
+
+    Raises:
+        OSError: The disk would not have it; what was there before still is.
+    """
+    part = path.with_name(f"{_PART}{path.name}")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Have the names in a folder outlive the machine."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
