@@ -131,6 +131,7 @@ class ServerParts:
         self._start_backend(backend, data)
         self._start_sessions(data)
         await self.indexer.start()
+        await self.reports.start()
         await self.keeper.start()
         await self.manager.start()
         self.agents.subscribe(self._agent_changed)
