@@ -15,7 +15,7 @@ import msgspec
 from loguru import logger
 
 from bot.events import CallEvent, Degraded
-from sessions.journal_format import JournalHeader, read_events, read_header
+from sessions.journal_format import RECORDING_FAILED, JournalHeader, read_events, read_header
 from sessions.record import CallRecord, RecordingRecord, make_record
 from sessions.recording import Recording, make_recording
 from sessions.transcript import as_text, make_transcript
@@ -111,7 +111,7 @@ def _build(folder: Path, header: JournalHeader, events: Sequence[CallEvent]) -> 
             target / _JSON, f"{key}.json", "application/json", msgspec.json.encode(transcript)
         ),
         transcript_text=_write(target / _TEXT, f"{key}.txt", "text/plain; charset=utf-8", text),
-        salvage=sound.state == "failed",
+        salvage=recording is None and sound.state == "failed",
     )
 
 
@@ -130,8 +130,9 @@ def _sound(
         return None, RecordingRecord(state="failed", complete=False)
     if recording is None:
         return None, RecordingRecord(state="empty", complete=complete)
+    failed = any(isinstance(e, Degraded) and e.kind == RECORDING_FAILED for e in events)
     return recording, RecordingRecord(
-        state="stored",
+        state="failed" if failed else "stored",
         complete=complete,
         duration_ms=recording.duration_ms,
         caller_ms=recording.caller_ms,

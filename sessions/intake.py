@@ -90,6 +90,12 @@ class Intake:
         self.paused = False
         self.last_media_at = started_at
 
+    def move(self, channel: Channel, dialect: Dialect) -> None:
+        """Have the next :meth:`read` read another stream."""
+        self._channel = channel
+        self._dialect = dialect
+        self._bad_in_a_row = 0
+
     async def read(self, held: Sequence[Message]) -> None:
         """Act on ``held``, then on all that comes.
 

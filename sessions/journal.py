@@ -171,6 +171,8 @@ class CallJournal:
 #: Events that may wait for the disk, per call.
 _MAX_WAITING_EVENTS = 10_000
 _REOPEN_SECONDS = 1.0
+#: Calls that are over and still wait for the disk, with what they hold in memory.
+_MAX_UNWRITTEN = 200
 
 
 class _JournalFile:
@@ -236,7 +238,7 @@ class _JournalFile:
         waiting = len(media)
         if waiting:
             self._media_rest += b"".join([media.popleft() for _ in range(waiting)])
-        if rest := self._media_rest:
+        while rest := self._media_rest:
             # A short write (disk full) keeps its rest, so that frames stay whole.
             done = os.write(self._media_fd, rest)
             self._media_rest = rest[done:]
@@ -246,7 +248,7 @@ class _JournalFile:
         events = self.events
         if waiting := len(events):
             self._events_rest += b"".join([encode_event(events.popleft()) for _ in range(waiting)])
-        if rest := self._events_rest:
+        while rest := self._events_rest:
             self._events_rest = rest[os.write(self._events_fd, rest) :]
 
 
@@ -284,6 +286,7 @@ class JournalWriter:
         self._finished: deque[
             tuple[CallJournal, asyncio.AbstractEventLoop, asyncio.Future[None]]
         ] = deque()
+        self._unwritten: list[CallJournal] = []
         self._dropped_packets = 0
         self._longest_flush_seconds = 0.0
         self._thread: threading.Thread | None = None
@@ -352,15 +355,25 @@ class JournalWriter:
             call.file.close()
 
     def _close_finished(self) -> None:
+        for call in [call for call in self._unwritten if call.file.error is None]:
+            self._unwritten.remove(call)
+            self._let_go(call)
         while self._finished:
             call, loop, done = self._finished.popleft()
             call.file.flush(last=True)
-            call.file.close()
-            self._dropped_packets += call.dropped_packets
-            self._calls.pop(call.folder.name, None)
+            if call.file.error is not None and len(self._unwritten) < _MAX_UNWRITTEN:
+                # Its folder stays locked, so that nobody takes the half for the whole.
+                self._unwritten.append(call)
+            else:
+                self._let_go(call)
             # The loop may be closed by now; then nobody waits either.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_resolve, done)
+
+    def _let_go(self, call: CallJournal) -> None:
+        call.file.close()
+        self._dropped_packets += call.dropped_packets
+        self._calls.pop(call.folder.name, None)
 
 
 def _resolve(done: asyncio.Future[None]) -> None:

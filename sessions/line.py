@@ -37,6 +37,11 @@ class Line:
         self._on_lost = on_lost
         self._hushed = False
 
+    def move(self, channel: Channel, dialect: Dialect) -> None:
+        """Send over another stream from now on."""
+        self._channel = channel
+        self._dialect = dialect
+
     def hush(self) -> None:
         """Send no more audio: the peer is about to be told that the call is over."""
         self._hushed = True

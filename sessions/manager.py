@@ -103,6 +103,11 @@ class SessionManager:
         """Begin to watch deadlines."""
         self._watch = asyncio.create_task(self._check_for_ever(), name="session-watch")
 
+    def goes_on(self, agent: AgentConfig, facts: CallFacts, dialect: Dialect) -> bool:
+        """Whether a stream belongs to a live call, which needs no line of its own."""
+        live = self._streams_of(facts.carrier_call_id)
+        return any(session.can_move_to(agent, facts, dialect) for session in live)
+
     def admit(self, direction: Direction, *, promised: bool = False) -> None:
         """Refuse when there is no room.
 
@@ -131,13 +136,16 @@ class SessionManager:
     ) -> str:
         """Serve one call to its end.
 
-        A second stream of a carrier's call takes the place of the first, whose session ends;
-        each has a record of its own.
+        A second stream of a carrier's live call takes the place of the first in the same
+        session. Where it cannot (it is not like the first), that session ends, and each has a
+        record of its own.
 
         Returns:
             The end cause.
         """
         for replaced in self._streams_of(facts.carrier_call_id):
+            if replaced.can_move_to(agent, facts, dialect):
+                return await replaced.move_to(channel, dialect, facts, held)
             replaced.notice("stream_replaced", "the carrier opened another stream for this call")
             replaced.gone("lost")
         formats = (dialect.input_format, dialect.output_format)

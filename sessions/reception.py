@@ -84,8 +84,9 @@ class Reception:
                 metrics.SESSIONS_REFUSED.labels("no_start").inc()
                 return
             agent, facts = await self._decide(opening, agent_id)
-            promised = self._expected.find(facts.carrier_call_id) is not None
-            self._manager.admit(facts.direction, promised=promised)
+            if not self._manager.goes_on(agent, facts, greeting.dialect):
+                promised = self._expected.find(facts.carrier_call_id) is not None
+                self._manager.admit(facts.direction, promised=promised)
         except VoiceServerError as error:
             await self._refuse(channel, greeting.dialect, error)
             return

@@ -82,7 +82,8 @@ class RecordingRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         state: ``stored``; ``empty`` (no audio came or went); ``off`` (not wanted by the agent);
-            ``failed`` (there was audio, and no recording could be made of it).
+            ``failed`` (there was audio, and no recording could be made of it; or, where there
+            is a file, audio is missing in it because the disk failed).
         complete: False where audio was lost on its way to the disk.
     """
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from bot.events import (
     CallEvent,
     CallStarted,
     CarrierNotice,
+    Degraded,
     DtmfReceived,
 )
 from bot.language import Outcome
@@ -32,13 +33,15 @@ from sessions.endings import CLOSE_CODES, DEPARTURES, FAILED, GRACEFUL, LAST_WOR
 from sessions.facts import CallFacts
 from sessions.intake import Intake
 from sessions.journal import CallJournal, JournalWriter
-from sessions.journal_format import JournalHeader
+from sessions.journal_format import RECORDING_FAILED, JournalHeader
 from sessions.journal_header import journal_header
 from sessions.line import Line
 from sessions.live import LiveEvents
 from sessions.peer_messages import PeerMessages
 from sessions.ringing import PreparedBot
 
+#: A line on which nothing comes, not even silence: the caller is asked, then taken to be gone.
+ASK_SECONDS = 10.0
 NO_MEDIA_SECONDS = 30.0
 #: What a carrier may tell of one call before more of it is left out of the record.
 MAX_NOTICES = 500
@@ -113,6 +116,11 @@ class CallSession:
         self._over = False
         self._notices: set[tuple[str, str]] = set()
         self._last_activity_at = self._started_at
+        self._asked_at_media = 0.0
+        self._recording_failed = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reading: asyncio.Task[None] | None = None
+        self._closed: asyncio.Future[str] = self._loop.create_future()
         heard, spoken = dialect.input_format, dialect.output_format
         assert heard is not None and spoken is not None
         self._bot = (
@@ -168,12 +176,13 @@ class CallSession:
 
     async def _run(self, held: Sequence[Message]) -> str:
         cause = "internal_error"
-        tasks = [self._task(self._messages.send_for_ever(), "session-messages")]
+        tasks = self._tasks
+        tasks.append(self._task(self._messages.send_for_ever(), "session-messages"))
         try:
             self.state = "running"
             self._announce_start()
             await self._line.send(self._dialect.ready(self.session_id))
-            cause = await self._serve(held, tasks)
+            cause = await self._serve(held)
         except (VoiceServerError, OSError) as error:
             cause = self._cause_of(error)
         # Whatever went wrong in this call, it is recorded, its caller told, and no other harmed.
@@ -181,9 +190,50 @@ class CallSession:
             logger.exception(f"call {self.session_id} failed")
         finally:
             self.state = "ending"
-            await self._last_words(cause)
-            await self._close(cause, tasks)
+            try:
+                await self._last_words(cause)
+                await self._close(cause, tasks)
+            finally:
+                self._closed.set_result(cause)
         return cause
+
+    def can_move_to(self, agent: AgentConfig, facts: CallFacts, dialect: Dialect) -> bool:
+        """Whether another stream of the same carrier's call may take this one's place."""
+        formats = (self._dialect.input_format, self._dialect.output_format)
+        return (
+            self._reading is not None
+            and not self._ended.done()
+            and agent.agent_id == self.agent.agent_id
+            and facts.carrier_stream_id != self.facts.carrier_stream_id
+            and dialect.name == self._dialect.name
+            and (dialect.input_format, dialect.output_format) == formats
+        )
+
+    async def move_to(
+        self, channel: Channel, dialect: Dialect, facts: CallFacts, held: Sequence[Message] = ()
+    ) -> str:
+        """Go on over another stream: the same conversation, recording and record.
+
+        Returns:
+            The end cause, once the call is over.
+        """
+        old, self._channel, self._dialect = self._channel, channel, dialect
+        self.facts = replace(self.facts, carrier_stream_id=facts.carrier_stream_id)
+        self.notice("stream_replaced", f"the call goes on as stream {facts.carrier_stream_id}")
+        logger.info(f"call {self.session_id}: goes on over another stream")
+        if self._reading is not None:
+            self._reading.cancel()
+        self._line.move(channel, dialect)
+        self._intake.move(channel, dialect)
+        # The old line will not confirm any more that its buffer is empty.
+        self._bot.playout.cleared()
+        self._read(held)
+        await old.close(1000, "stream_replaced")
+        return await asyncio.shield(self._closed)
+
+    async def say(self, text: str) -> None:
+        """Have the agent speak ``text`` as it is, after what is being said."""
+        await self._bot.say(text)
 
     def end(self, cause: str) -> None:
         """Have the call end; the first cause given counts."""
@@ -210,12 +260,39 @@ class CallSession:
         if self._bot.playout.playing and not intake.paused:
             self._last_activity_at = now
         call = self.agent.call
+        self._check_recording()
         if now - self._started_at >= call.max_duration_seconds:
             self.end("max_duration")
-        elif self.facts.direction != "client" and now - intake.last_media_at >= NO_MEDIA_SECONDS:
-            self.gone("lost")
+        elif self.facts.direction != "client" and now - intake.last_media_at >= ASK_SECONDS:
+            self._miss_media(now - intake.last_media_at)
         elif 0 < call.silence_hangup_seconds <= now - self._last_activity_at:
             self.end("silence")
+
+    def _miss_media(self, seconds: float) -> None:
+        """Nothing comes from the caller: ask once, and later take them to be gone."""
+        if seconds >= NO_MEDIA_SECONDS:
+            self.gone("lost")
+            return
+        last_media_at = self._intake.last_media_at
+        if self._asked_at_media == last_media_at:
+            return
+        self._asked_at_media = last_media_at
+        self._degraded("wire", "no_media", f"nothing has come from the caller for {seconds:.0f} s")
+        # Where the agent has spoken meanwhile, the caller has been asked something already.
+        if self._bot.playout.play_end <= last_media_at:
+            self._tasks.append(self._task(self._bot.ask_who_is_there(), "session-ask"))
+
+    def _check_recording(self) -> None:
+        if self.journal.dropped_packets and not self._recording_failed:
+            self._recording_failed = True
+            error = self.journal.status.error or "the disk does not keep up"
+            self._degraded("journal", RECORDING_FAILED, f"audio is not recorded: {error}")
+
+    def _degraded(self, stage: str, kind: str, detail: str) -> None:
+        logger.warning(f"call {self.session_id}: {kind}: {detail}")
+        self.emit(
+            Degraded(at_ms=self._now_ms(), stage=stage, kind=kind, provider=None, detail=detail)
+        )
 
     async def switch_language(self, language: str) -> Outcome:
         """Have the agent go on in another of its languages; see :meth:`CallBot.switch_language`."""
@@ -252,12 +329,16 @@ class CallSession:
         except Exception:
             logger.exception(f"call {self.session_id}: an event was lost")
 
-    async def _serve(self, held: Sequence[Message], tasks: list[asyncio.Task[None]]) -> str:
+    async def _serve(self, held: Sequence[Message]) -> str:
         await self._bot.start(
             self._line, emit=self.emit, on_end=self._bot_wants_end, started_at=self._started_at
         )
-        tasks.append(self._task(self._intake.read(held), "session-intake"))
+        self._read(held)
         return await self._ended
+
+    def _read(self, held: Sequence[Message]) -> None:
+        self._reading = self._task(self._intake.read(held), "session-intake")
+        self._tasks.append(self._reading)
 
     def _task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run ``work`` beside the call; its failure ends the call and goes no further."""

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import psutil
 import pytest
 
@@ -147,4 +148,45 @@ async def test_a_second_signal_does_not_wait(tmp_path: Path, speech: Speech) -> 
         (record,) = server.records()
         assert record["end_cause"] in ("crash", "drained")
         assert record["recording"]["agent_ms"] > 500
+    assert os.listdir(tmp_path / "s" / "data" / "journal") == []
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_closes_every_door_and_loses_nothing(
+    tmp_path: Path, speech: Speech, sent: signal.Signals
+) -> None:
+    env = {"DRAIN_TIMEOUT": "30"}
+    async with (
+        server_process(tmp_path / "s", {"chatty": CHATTY}, env) as server,
+        aiohttp.ClientSession(server.http) as http,
+    ):
+        live, client, told = phone(server, speech), program(server, speech), "told-to-come"
+        await asyncio.gather(live.place(), client.place())
+        await asyncio.gather(live.wait_for_speech(), client.wait_for_speech())
+        async with http.post("/answer", data={"CallUUID": told, "Event": "StartApp"}) as answer:
+            assert "<Stream" in await answer.text()
+        server.process.send_signal(sent)
+        async with asyncio.timeout(10):
+            while (await http.get("/health/ready")).status != 503:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+        async with http.get("/health/ready") as answer:
+            assert (await answer.json())["reason"] == "draining"
+        async with http.post("/answer", data={"CallUUID": "new", "Event": "StartApp"}) as answer:
+            text = await answer.text()
+            assert "<Stream" not in text and ("<Play" in text or "<Speak" in text)
+        # Whoever was told to come before is still served.
+        late = VobizCaller(stream_url=f"{server.ws}/voice/chatty", speech=speech, call_id=told)
+        await late.place()
+        await late.wait_for_speech()
+        with pytest.raises(WireRefused) as refusal:
+            await program(server, speech).place()
+        assert refusal.value.status == 503
+        assert live.live and client.live
+        await asyncio.gather(live.hang_up(), client.hang_up(), late.hang_up())
+        assert await server.exit_code() == 0
+    assert live.violations == client.violations == late.violations == []
+    records = server.records()
+    assert len(records) == 3
+    assert {r["end_cause"] for r in records} <= {"caller_hangup", "client_end"}
+    assert {r["recording"]["state"] for r in records} == {"stored"}
     assert os.listdir(tmp_path / "s" / "data" / "journal") == []

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from bot.phrases import PhraseCache
+from simulators.caller.codec import l16
 from simulators.caller.vobiz import VobizCaller
 from simulators.caller.vobiz_answer import AnswerRejected
 from simulators.caller.vobiz_line import VobizLine
@@ -159,19 +160,51 @@ async def test_starts_that_repeat_and_contradict(server: RunningServer, speech: 
     assert (await server.one_record())["end_cause"] == "wire_error"
 
 
-async def test_a_second_stream_of_a_call_gets_a_record_of_its_own(
+async def test_a_live_call_goes_on_over_a_second_stream(
     server: RunningServer, speech: Speech
 ) -> None:
     caller = server.phone(speech)
     async with caller:
         await caller.listen_until_quiet(300, 10_000)
-        first_stream = caller.stream_id
         await caller.reconnect(close_old=False)
-        second_stream = caller.stream_id
-        await server.until(lambda: server.parts.manager.active == 1)
-        await caller.listen_until_quiet(300, 10_000)
         await caller.say("what are your opening hours")
         await caller.listen_until_quiet(400, 10_000)
+        assert caller.live and server.parts.manager.active == 1
+        await caller.reconnect(close_old=False)
+        last_stream = caller.stream_id
+        await caller.say("goodbye")
+        await caller.wait_ended(15)
+    assert caller.violations == []
+    record = await server.one_record()
+    assert record["end_cause"] == "agent_hangup"
+    replaced = [n["detail"] for n in record["notices"] if n["name"] == "stream_replaced"]
+    assert len(replaced) == 2 and last_stream in replaced[1]
+    text = server.stored(record["transcript_text"]).decode()
+    # One conversation: the greeting once, and all that was said on all three streams.
+    assert text.count("Welcome") == 1
+    assert "We open at nine." in text and "Goodbye, and thank you." in text
+    assert record["recording"]["agent_ms"] > 3000
+
+
+async def test_a_stream_that_is_not_like_the_first_gets_a_record_of_its_own(
+    server: RunningServer, speech: Speech
+) -> None:
+    caller = VobizCaller(stream_url=f"{server.ws}/voice/brisk", speech=speech)
+    async with caller:
+        await caller.listen_until_quiet(300, 10_000)
+        first_stream = caller.stream_id
+        other = VobizCaller(
+            stream_url=f"{server.ws}/voice/brisk",
+            speech=speech,
+            call_id=caller.call_id,
+            wire_format=l16(16000, "big"),
+        )
+        async with other:
+            second_stream = other.stream_id
+            await server.until(lambda: server.parts.manager.active == 1)
+            await other.listen_until_quiet(300, 10_000)
+            await other.say("what are your opening hours")
+            await other.listen_until_quiet(400, 10_000)
     await server.parts.manager.settled()
     first, second = server.records()
     assert first["session_id"] != second["session_id"]

@@ -1,0 +1,105 @@
+"""Lines, disks and clocks that do what they should not, in the middle of a call."""
+
+import errno
+import os
+import threading
+import time
+
+import pytest
+
+from sessions import session
+from simulators.speech import Speech
+from tests.integration.server import RunningServer
+
+
+async def test_a_line_on_which_nothing_comes(
+    server: RunningServer, speech: Speech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "ASK_SECONDS", 1.0)
+    monkeypatch.setattr(session, "NO_MEDIA_SECONDS", 5.0)
+    caller, other = server.phone(speech), server.phone(speech)
+    async with caller, other:
+        await caller.listen_until_quiet(300, 10_000)
+        caller.mute()
+        await caller.until(lambda: len(caller.replies()) == 2, 10_000, "the prompt")
+        await caller.wait_ended(15)
+        assert other.live
+    assert caller.violations == []
+    await server.parts.manager.settled()
+    records = {r["carrier_call_id"]: r for r in server.records()}
+    record = records[caller.call_id]
+    assert record["end_cause"] == "peer_lost"
+    assert [(d["stage"], d["kind"]) for d in record["degraded"]] == [("wire", "no_media")]
+    assert "Are you still there?" in server.stored(record["transcript_text"]).decode()
+    assert records[other.call_id]["degraded"] == []
+
+
+async def test_a_line_that_comes_back_after_the_prompt(
+    server: RunningServer, speech: Speech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "ASK_SECONDS", 1.0)
+    async with server.phone(speech) as caller:
+        await caller.listen_until_quiet(300, 10_000)
+        for replies in (2, 3):
+            caller.mute()
+            await caller.until(lambda n=replies: len(caller.replies()) == n, 10_000, "the prompt")
+            caller.mute(False)
+            await caller.listen_until_quiet(300, 10_000)
+        await caller.say("what are your opening hours")
+        await caller.listen_until_quiet(400, 10_000)
+    record = await server.one_record()
+    assert [d["kind"] for d in record["degraded"]] == ["no_media"] * 2
+    assert "We open at nine." in server.stored(record["transcript_text"]).decode()
+
+
+async def test_a_disk_that_fails_in_a_call(
+    server: RunningServer, speech: Speech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+
+    def no_room(handle: int, data: bytes) -> int:
+        if threading.current_thread().name == "journal":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(handle, data)
+
+    server.parts.journals._limit_bytes = 4000
+    async with server.phone(speech) as caller:
+        await caller.listen_until_quiet(300, 10_000)
+        (call,) = server.parts.manager
+        monkeypatch.setattr(os, "write", no_room)
+        await server.until(lambda: call.journal.dropped_packets)
+        await caller.say("what are your opening hours")
+        await caller.listen_until_quiet(400, 10_000)
+        assert caller.live and len(caller.replies()) == 2
+    assert caller.violations == []
+    await server.until(lambda: server.parts.manager.active == 0)
+    assert server.records() == []
+    # What the full disk would not take is written as soon as there is room.
+    monkeypatch.undo()
+    await server.until(lambda: server.records(), 60)
+    record = await server.one_record()
+    assert record["end_cause"] == "caller_hangup"
+    assert (record["recording"]["state"], record["recording"]["complete"]) == ("failed", False)
+    assert record["recording"]["file"]["size_bytes"] > 8000
+    assert ("journal", "recording_failed") in {(d["stage"], d["kind"]) for d in record["degraded"]}
+    assert "We open at nine." in server.stored(record["transcript_text"]).decode()
+
+
+@pytest.mark.parametrize("jump_seconds", [7200.0, -7200.0])
+async def test_a_clock_that_jumps_in_a_call(
+    server: RunningServer, speech: Speech, monkeypatch: pytest.MonkeyPatch, jump_seconds: float
+) -> None:
+    real = time.time
+    async with server.phone(speech) as caller:
+        await caller.listen_until_quiet(300, 10_000)
+        monkeypatch.setattr(time, "time", lambda: real() + jump_seconds)
+        await caller.say("what are your opening hours")
+        await caller.listen_until_quiet(400, 10_000)
+        assert caller.live
+    record = await server.one_record()
+    monkeypatch.undo()
+    assert record["end_cause"] == "caller_hangup"
+    assert 1 < record["duration_seconds"] < 60
+    assert record["recording"]["duration_ms"] < 60_000
+    assert record["degraded"] == []
+    assert "We open at nine." in server.stored(record["transcript_text"]).decode()
