@@ -1,35 +1,68 @@
-"""What Pipecat's services over a WebSocket owe a call when their socket fails.
+"""WebSockets to vendors, for services that stand on Pipecat's: bounded, and failing aloud.
 
 Pipecat 1.14 leaves the cause of a lost connection unknown, reads certificates for each
 connection, goes on after what it cannot read, and forgets to listen on a connection that it
-opened anew. The mixin here puts that right for every vendor at once.
+opened anew. The mixins here put that right for every vendor at once: whoever holds a service
+throws it away when it fails, and must be told at once that its connection is gone, and why.
 """
 
 import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pipecat.frames.frames import ErrorFrame, Frame, TTSStoppedFrame
 from pipecat.services.websocket_service import ReportErrorCallback, WebsocketService
 from pipecat.utils.errors import ErrorCategory
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.protocol import State
 
 from config.errors import ProviderError, ProviderStage
 from services.failures import Failures
 
-#: Longest wait for a handshake.
-OPEN_SECONDS = 5.0
-#: Read once, when an agent that needs it is loaded: 20 to 40 ms that no call should pay for.
-_TLS = ssl.create_default_context()
-_CATEGORIES = {
+#: Longest wait for a connection, handshake included.
+CONNECT_SECONDS: Final = 3.0
+#: A peer that answers no ping for so long is gone.
+PING_SECONDS: Final = 10.0
+#: Read once: 20 to 40 ms. This module is imported in a thread, before any call.
+CERTIFICATES: Final = ssl.create_default_context()
+_CATEGORIES: Final = {
     "auth": ErrorCategory.AUTHENTICATION,
+    "forbidden": ErrorCategory.AUTHORIZATION,
     "refused": ErrorCategory.INVALID_REQUEST,
     "busy": ErrorCategory.RATE_LIMIT,
+    "quota": ErrorCategory.QUOTA,
     "dropped": ErrorCategory.CONNECTIVITY,
     "timeout": ErrorCategory.CONNECTIVITY,
 }
+
+
+def connect_options(url: str) -> dict[str, Any]:
+    """Keyword arguments of ``websockets.connect`` for a vendor."""
+    options: dict[str, Any] = {
+        "open_timeout": CONNECT_SECONDS,
+        "ping_interval": PING_SECONDS,
+        "ping_timeout": PING_SECONDS,
+        "compression": None,
+    }
+    return {**options, "ssl": CERTIFICATES} if url.startswith("wss:") else options
+
+
+def category_of(error: BaseException) -> ErrorCategory | None:
+    """Pipecat's word for what went wrong with a WebSocket; None where Pipecat knows itself."""
+    if isinstance(error, ProviderError):
+        kind = error.code.removeprefix(f"{error.stage}_")
+        return _CATEGORIES.get(kind, ErrorCategory.SERVER)
+    if isinstance(error, InvalidStatus):
+        return None
+    if isinstance(error, ConnectionClosed):
+        # Torn, or hung up in due form; anything else the server says of itself.
+        is_servers = error.rcvd is not None and error.rcvd.code not in (1000, 1001)
+        return ErrorCategory.SERVER if is_servers else ErrorCategory.CONNECTIVITY
+    if isinstance(error, WebSocketException | OSError):
+        return ErrorCategory.CONNECTIVITY
+    is_garbage = isinstance(error, ValueError | KeyError | TypeError | AttributeError)
+    return ErrorCategory.SERVER if is_garbage else None
 
 
 class SocketFailures(WebsocketService):
@@ -40,9 +73,12 @@ class SocketFailures(WebsocketService):
 
     Attributes:
         failures: Makes the vendor's errors.
+        binary_is_audio: Whether the server's binary messages are sound, and no messages to read.
     """
 
     failures: ClassVar[Failures]
+    binary_is_audio: ClassVar[bool] = False
+    _receive_task: Any = None
 
     def check(self, message: dict[str, Any]) -> None:
         """Look at a message of the server's before Pipecat does.
@@ -51,11 +87,18 @@ class SocketFailures(WebsocketService):
             ProviderError: It tells of an error.
         """
 
+    def wanted(self, message: dict[str, Any]) -> bool:
+        """Whether Pipecat is to see a message."""
+        return True
+
     async def handled(self) -> None:
         """Do what is to be done when Pipecat is through with a message."""
 
-    def checked(self, text: str | bytes) -> None:
+    def checked(self, text: str | bytes) -> dict[str, Any]:
         """Have one message looked at.
+
+        Returns:
+            The message.
 
         Raises:
             ProviderError: It tells of an error, or is none of the protocol's messages.
@@ -67,12 +110,16 @@ class SocketFailures(WebsocketService):
         if not isinstance(message, dict):
             raise self._failure("failed", "what came is no message")
         self.check(message)
+        return message
 
-    async def _websocket_connect(self, uri: str, **kwargs: Any) -> Any:
-        kwargs.setdefault("open_timeout", OPEN_SECONDS)
-        if uri.startswith("wss://"):
-            kwargs.setdefault("ssl", _TLS)
-        return await super()._websocket_connect(uri, **kwargs)
+    async def _connect(self) -> None:
+        """A receive loop that has ended with its connection is none: begin another."""
+        if self._receive_task is not None and self._receive_task.done():
+            self._receive_task = None
+        await super()._connect()  # type: ignore[no-untyped-call]
+
+    async def _websocket_connect(self, uri: str, **arguments: Any) -> Any:
+        return await super()._websocket_connect(uri, **{**connect_options(uri), **arguments})
 
     def _get_websocket(self) -> "CheckedSocket":
         if self._websocket is None:
@@ -92,19 +139,11 @@ class SocketFailures(WebsocketService):
         await super()._report_error(error, force_treat_as_permanent)  # type: ignore[misc]
 
     def _classify_error(self, exception: Exception) -> ErrorCategory | None:
-        if isinstance(exception, ProviderError):
-            kind = exception.code.removeprefix(f"{exception.stage}_")
-            return _CATEGORIES.get(kind, ErrorCategory.SERVER)
-        if isinstance(exception, InvalidStatus):
-            return None
-        if isinstance(exception, WebSocketException | OSError):
-            return ErrorCategory.CONNECTIVITY
-        is_garbage = isinstance(exception, ValueError | KeyError | TypeError | AttributeError)
-        return ErrorCategory.SERVER if is_garbage else None
+        return category_of(exception)
 
     def _failure(self, kind: str, message: str) -> ProviderError:
         stage: ProviderStage = "stt" if hasattr(self, "run_stt") else "tts"
-        permanent = kind in ("auth", "refused")
+        permanent = kind in ("auth", "forbidden", "refused")
         return self.failures.failure(stage, kind, message, retryable=not permanent)
 
 
@@ -113,8 +152,6 @@ class SpeakingSocketFailures(SocketFailures):
 
     Pipecat opens one where the old is closed, but leaves nobody listening on it.
     """
-
-    _receive_task: Any
 
     async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
         """Have a sentence spoken; audio comes from another task."""
@@ -152,9 +189,11 @@ class CheckedSocket:
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         async for message in self._socket:
-            self._service.checked(message)
-            yield message
-            await self._service.handled()
+            if isinstance(message, bytes) and self._service.binary_is_audio:
+                yield message
+            elif self._service.wanted(self._service.checked(message)):
+                yield message
+                await self._service.handled()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)

@@ -1,9 +1,7 @@
 """Where Bhashini's doors are, from what people write."""
 
-from urllib.parse import urlsplit, urlunsplit
-
-from config.errors import ConfigError
 from config.providers import ProviderKind
+from services.addresses import http_root, socket_root
 
 _PIPELINE = "/services/inference/pipeline"
 _STREAM = "/ws/v1/asr/stream"
@@ -18,7 +16,7 @@ def pipeline_address(base_url: str | None, kind: ProviderKind) -> str:
     Raises:
         ConfigError: It is no address.
     """
-    return _door(base_url, kind, _PIPELINE, secure="https", plain="http")
+    return f"{http_root(f'{kind}.bhashini.base_url', base_url, _PIPELINE, _STREAM)}{_PIPELINE}"
 
 
 def stream_address(base_url: str | None) -> str:
@@ -30,15 +28,4 @@ def stream_address(base_url: str | None) -> str:
     Raises:
         ConfigError: It is no address.
     """
-    return _door(base_url, "stt", _STREAM, secure="wss", plain="ws")
-
-
-def _door(base_url: str | None, kind: ProviderKind, path: str, *, secure: str, plain: str) -> str:
-    parts = urlsplit((base_url or "").strip())
-    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
-        raise ConfigError(
-            f"{kind}.bhashini.base_url must begin with https:// or wss://: {base_url}"
-        )
-    scheme = secure if parts.scheme in ("https", "wss") else plain
-    root = parts.path.rstrip("/").removesuffix(_PIPELINE).removesuffix(_STREAM)
-    return urlunsplit((scheme, parts.netloc, f"{root}{path}", "", ""))
+    return f"{socket_root('stt.bhashini.base_url', base_url, _PIPELINE, _STREAM)}{_STREAM}"

@@ -5,12 +5,12 @@ five minutes.
 """
 
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from cartesia import APIConnectionError, APIError, APIStatusError, AsyncCartesia
 from pipecat.services.cartesia.tts import CartesiaTTSService, GenerationConfig
 
-from config.errors import ConfigError, ProviderError
+from config.errors import ProviderError
+from services.addresses import http_root, socket_root
 from services.cartesia import CartesiaTTSOptions
 from services.clients import SharedClients
 from services.context import ServiceContext
@@ -19,6 +19,8 @@ from services.sockets import SpeakingSocketFailures, kind_of_status
 
 RENDER_SECONDS = 15.0
 FAILURES = Failures("cartesia", "Cartesia")
+_SETTING = "tts.cartesia.base_url"
+_PATH = "/tts/websocket"
 _MAX_CHARS = 200
 
 
@@ -47,11 +49,11 @@ class PromptCartesiaTTSService(SpeakingSocketFailures, CartesiaTTSService):
 
     async def _receive_messages(self) -> None:
         while True:
-            await self._process_messages()
+            await self._process_messages()  # type: ignore[no-untyped-call]
             if self.has_active_audio_context():
                 raise self._failure("dropped", "the server closed the connection")
             # Nothing was said for long.
-            await self._connect_websocket()
+            await self._connect_websocket()  # type: ignore[no-untyped-call]
             if self._websocket is None:
                 return
 
@@ -97,7 +99,7 @@ async def render(options: CartesiaTTSOptions, context: ServiceContext, text: str
     if generation := _generation(options):
         request["generation_config"] = generation
     client = clients.get(
-        _address(context.base_url, secure="https", plain="http"),
+        http_root(_SETTING, context.base_url, _PATH),
         context.api_key.get_secret_value() if context.api_key else "",
     )
     try:
@@ -117,16 +119,7 @@ def websocket_url(base_url: str | None) -> str:
     Raises:
         ConfigError: It is no address.
     """
-    return f"{_address(base_url, secure='wss', plain='ws')}/tts/websocket"
-
-
-def _address(base_url: str | None, *, secure: str, plain: str) -> str:
-    parts = urlsplit((base_url or "").strip())
-    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
-        raise ConfigError(f"tts.cartesia.base_url must begin with https:// or wss://: {base_url}")
-    scheme = secure if parts.scheme in ("https", "wss") else plain
-    path = parts.path.rstrip("/").removesuffix("/tts/websocket")
-    return urlunsplit((scheme, parts.netloc, path, "", ""))
+    return f"{socket_root(_SETTING, base_url, _PATH)}{_PATH}"
 
 
 def _generation(options: CartesiaTTSOptions) -> dict[str, Any]:

@@ -17,15 +17,17 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.errors import ErrorCategory
 
 from config.errors import ConfigError
-from services.connections import CONNECT_SECONDS, FailsAloud, socket_root
+from services.addresses import socket_root
 from services.context import ServiceContext
 from services.deepgram import DeepgramFluxSTTOptions
+from services.deepgram.failures import FAILURES
+from services.sockets import CONNECT_SECONDS, SocketFailures
 from services.unheard import Unheard
 
 _PROPOSALS = (ProposedUserStartedSpeakingFrame, ProposedUserStoppedSpeakingFrame)
 
 
-class FluxSTTService(FailsAloud, DeepgramFluxSTTService):
+class FluxSTTService(SocketFailures, DeepgramFluxSTTService):
     """Flux as a recogniser only: who speaks when is for the call's own strategies to say.
 
     Pipecat's own service proposes the beginnings and ends of turns that Flux hears, takes an
@@ -36,6 +38,7 @@ class FluxSTTService(FailsAloud, DeepgramFluxSTTService):
         arguments: Of Pipecat's service.
     """
 
+    failures = FAILURES
     _CONNECTION_TIMEOUT = CONNECT_SECONDS
 
     def __init__(self, *, force_end_of_turn: bool, **arguments: Any) -> None:
@@ -100,10 +103,8 @@ class FluxSTTService(FailsAloud, DeepgramFluxSTTService):
         await self._unheard.final(transcript.strip(), is_answer=True)
 
     async def _process_message(self, message: str | bytes) -> None:
-        """One message; what is no JSON object ends the connection as any other failure does."""
-        text = message if isinstance(message, str) else ""
-        if not (text.lstrip().startswith("{") and text.rstrip().endswith("}")):
-            raise ConnectionError("Deepgram sent what is no message")
+        """One message; what is none ends the connection as any other failure does."""
+        self.checked(message)
         self._unheard.alive()
         await super()._process_message(message)
 

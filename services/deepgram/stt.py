@@ -24,10 +24,11 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.errors import ErrorCategory
 from websockets.asyncio.client import ClientConnection, connect
 
+from services.addresses import socket_root
 from services.clients import SharedClients
-from services.connections import category_of, connect_options, socket_root
 from services.context import ServiceContext
 from services.deepgram import DeepgramSTTOptions
+from services.sockets import category_of, connect_options
 from services.unheard import Unheard
 
 #: Deepgram closes a connection on which nothing comes for ten seconds, and asks for this.
@@ -167,8 +168,6 @@ class OneConnectionDeepgramSTTService(DeepgramSTTService):
         self._unheard.forget()
         if error is not None:
             category = category_of(error)
-            if isinstance(error, ValueError):
-                category = ErrorCategory.SERVER
             response = getattr(error, "response", None)
             reason = response.headers.get("dg-error") if response is not None else None
             what = f"{what}: {reason or error or type(error).__name__}"

@@ -10,20 +10,32 @@ from pipecat.frames.frames import TTSAudioRawFrame, TTSStoppedFrame
 from pipecat.services.deepgram.flux.tts import DeepgramFluxTTSService
 from pipecat.services.deepgram.tts import DeepgramTTSService
 from pipecat.services.tts_service import TextAggregationMode
-from pipecat.utils.errors import ErrorCategory
 
-from services.connections import FailsAloud, socket_root
+from services.addresses import socket_root
 from services.context import ServiceContext
 from services.deepgram import DeepgramTTSOptions
-from services.failures import Failures
+from services.deepgram.failures import FAILURES, failure_in, words_of
+from services.sockets import SocketFailures
 
-FAILURES: Final = Failures("deepgram", "Deepgram")
 RENDER_SECONDS: Final = 15.0
 #: Warnings that what was to be interrupted goes on.
 _NOT_INTERRUPTED: Final = frozenset({"NO_AUDIO_GENERATED", "INTERRUPT_IN_PROGRESS"})
 
 
-class AuraTTSService(FailsAloud, DeepgramTTSService):
+class _Speaks(SocketFailures):
+    """Either of Deepgram's interfaces for voices."""
+
+    failures = FAILURES
+    binary_is_audio = True
+
+    def check(self, message: dict[str, Any]) -> None:
+        """Let Deepgram's errors end the listening."""
+        failed = failure_in(message)
+        if failed is not None:
+            raise self._failure(*failed)
+
+
+class AuraTTSService(_Speaks, DeepgramTTSService):
     """Pipecat's service for Aura voices.
 
     Pipecat's own plays what was on its way when the caller interrupted as the beginning of the
@@ -45,14 +57,14 @@ class AuraTTSService(FailsAloud, DeepgramTTSService):
         await super()._connect_websocket()  # type: ignore[no-untyped-call]
 
     async def _receive_messages(self) -> None:
-        async for message in self._get_websocket():  # type: ignore[no-untyped-call]
+        async for message in self._get_websocket():
             if isinstance(message, bytes):
                 if not self._clearing:
                     context_id = self.get_active_audio_context_id()
                     frame = TTSAudioRawFrame(message, self.sample_rate, 1, context_id=context_id)
                     await self.append_to_audio_context(context_id, frame)
             else:
-                await self._take(read(message))
+                await self._take(json.loads(message))
 
     async def _take(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -62,14 +74,9 @@ class AuraTTSService(FailsAloud, DeepgramTTSService):
             context_id = self.get_active_audio_context_id()
             await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
             await self.remove_audio_context(context_id)
-        elif kind == "Warning" and "flush" in refusal(message).casefold():
-            # More than twenty in a minute: the rest of this sentence will never be said.
-            await self.push_error(refusal(message), category=ErrorCategory.RATE_LIMIT)
-        elif kind == "Error":
-            await self.push_error(refusal(message), category=ErrorCategory.SERVER)
 
 
-class FluxTTSService(FailsAloud, DeepgramFluxTTSService):
+class FluxTTSService(_Speaks, DeepgramFluxTTSService):
     """Pipecat's service for Flux voices.
 
     As with :class:`AuraTTSService`, what was on its way at an interruption is not heard.
@@ -102,9 +109,9 @@ class FluxTTSService(FailsAloud, DeepgramFluxTTSService):
         await super()._connect_websocket()  # type: ignore[no-untyped-call]
 
     async def _receive_messages(self) -> None:
-        async for message in self._get_websocket():  # type: ignore[no-untyped-call]
+        async for message in self._get_websocket():
             if isinstance(message, str):
-                await self._handle_message(read(message))
+                await self._handle_message(json.loads(message))
                 continue
             self._has_sounded = True
             if not self._clearing:
@@ -113,31 +120,10 @@ class FluxTTSService(FailsAloud, DeepgramFluxTTSService):
     async def _handle_message(self, msg: dict[str, Any]) -> None:
         if msg["type"] == "SpeechInterrupted" or msg.get("code") == "NO_ACTIVE_SPEECH":
             self._clearing = max(0, self._clearing - 1)
-        elif msg["type"] == "Error" or (self._clearing and msg.get("code") in _NOT_INTERRUPTED):
-            await self.push_error(refusal(msg), category=ErrorCategory.SERVER)
+        elif self._clearing and msg.get("code") in _NOT_INTERRUPTED:
+            raise self._failure("failed", words_of(msg))
         elif msg["type"] != "SpeechMetadata" or not self._clearing:
             await super()._handle_message(msg)
-
-
-def read(message: str) -> dict[str, Any]:
-    """A message of Deepgram's.
-
-    Raises:
-        ConnectionError: It is none; nothing that follows can be trusted.
-    """
-    try:
-        data = json.loads(message)
-    except ValueError as error:
-        raise ConnectionError("Deepgram sent what is no message") from error
-    if not isinstance(data, dict) or not isinstance(data.get("type"), str):
-        raise ConnectionError("Deepgram sent what is no message")
-    return data
-
-
-def refusal(message: dict[str, Any]) -> str:
-    """What an error message says."""
-    code = message.get("code") or message.get("err_code")
-    return f"Deepgram tts: {code}: {message.get('description') or message.get('err_msg')}"
 
 
 def build_tts(
@@ -191,7 +177,7 @@ async def render(options: DeepgramTTSOptions, context: ServiceContext, text: str
         ):
             return await _rendered(socket, text, end)
     except aiohttp.WSServerHandshakeError as error:
-        raise FAILURES.refused("tts", error.status) from error
+        raise FAILURES.refused("tts", error.status, headers=error.headers) from error
     except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
         raise FAILURES.failure("tts", "unreachable", type(error).__name__) from error
 
@@ -205,13 +191,22 @@ async def _rendered(socket: aiohttp.ClientWebSocketResponse, text: str, end: str
         if message.type is aiohttp.WSMsgType.BINARY:
             pcm += message.data
         elif message.type is aiohttp.WSMsgType.TEXT:
-            told = read(message.data)
+            told = _read(message.data)
             if told["type"] == end:
                 await socket.send_json({"type": "Close"})
                 return bytes(pcm[: len(pcm) & ~1])
-            if told["type"] == "Error":
-                raise FAILURES.failure("tts", "failed", refusal(told))
     raise FAILURES.failure("tts", "dropped", "Deepgram hung up")
+
+
+def _read(text: str) -> dict[str, Any]:
+    try:
+        told = json.loads(text)
+        failed = failure_in(told)
+    except (ValueError, AttributeError) as error:
+        raise FAILURES.failure("tts", "garbage", "what came is no message") from error
+    if failed is not None:
+        raise FAILURES.failure("tts", *failed)
+    return dict(told)
 
 
 def is_flux(options: DeepgramTTSOptions) -> bool:

@@ -1,38 +1,25 @@
 """What goes wrong with ElevenLabs, as this server's own errors."""
 
-import json
-from typing import Any, Final
-
-from pipecat.utils.errors import ErrorCategory
+from typing import Final
 
 from services.failures import Failures
 
 FAILURES: Final = Failures("elevenlabs", "ElevenLabs")
 #: What its messages call an error; anything else is a failure of the server's.
-CATEGORIES: Final = {
-    "auth_error": ErrorCategory.AUTHENTICATION,
-    "invalid_api_key": ErrorCategory.AUTHENTICATION,
-    "unaccepted_terms": ErrorCategory.AUTHORIZATION,
-    "quota_exceeded": ErrorCategory.QUOTA,
-    "rate_limited": ErrorCategory.RATE_LIMIT,
-    "queue_overflow": ErrorCategory.RATE_LIMIT,
-    "resource_exhausted": ErrorCategory.RATE_LIMIT,
-    "input_error": ErrorCategory.INVALID_REQUEST,
-    "invalid_request": ErrorCategory.INVALID_REQUEST,
-    "chunk_size_exceeded": ErrorCategory.INVALID_REQUEST,
+_KINDS: Final = {
+    "auth_error": "auth",
+    "invalid_api_key": "auth",
+    "unaccepted_terms": "forbidden",
+    "quota_exceeded": "quota",
+    "rate_limited": "busy",
+    "queue_overflow": "busy",
+    "resource_exhausted": "busy",
+    "input_error": "refused",
+    "invalid_request": "refused",
+    "chunk_size_exceeded": "refused",
 }
 
 
-def read(message: str | bytes) -> dict[str, Any]:
-    """A message of ElevenLabs'.
-
-    Raises:
-        ConnectionError: It is none; nothing that follows can be trusted.
-    """
-    try:
-        data = json.loads(message)
-    except ValueError as error:
-        raise ConnectionError("ElevenLabs sent what is no message") from error
-    if not isinstance(data, dict):
-        raise ConnectionError("ElevenLabs sent what is no message")
-    return data
+def kind_of(word: object) -> str:
+    """The kind of failure that ElevenLabs' own word for it means."""
+    return _KINDS.get(str(word), "failed")

@@ -1,17 +1,18 @@
 """ElevenLabs speech-to-text through Pipecat's own realtime service."""
 
 import asyncio
+import json
 from typing import Any, Final
 
 from pipecat.frames.frames import Frame, VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.elevenlabs.stt import CommitStrategy, ElevenLabsRealtimeSTTService
-from pipecat.utils.errors import ErrorCategory
 
-from services.connections import FailsAloud, socket_root
+from services.addresses import socket_root
 from services.context import ServiceContext
 from services.elevenlabs import ElevenLabsSTTOptions
-from services.elevenlabs.failures import CATEGORIES, read
+from services.elevenlabs.failures import FAILURES, kind_of
+from services.sockets import SocketFailures
 from services.unheard import Unheard
 
 _TRANSCRIPTS: Final = {
@@ -22,7 +23,7 @@ _KNOWN: Final = frozenset({"session_started", "partial_transcript", *_TRANSCRIPT
 _PIPECATS_HOST: Final = "api.elevenlabs.io"
 
 
-class ElevenLabsSTTService(FailsAloud, ElevenLabsRealtimeSTTService):
+class ElevenLabsSTTService(SocketFailures, ElevenLabsRealtimeSTTService):
     """Pipecat's service, which commits what was said when voice activity notices a pause.
 
     Pipecat's own speaks TLS only, so that no server of one's own or simulator can be reached,
@@ -32,6 +33,8 @@ class ElevenLabsSTTService(FailsAloud, ElevenLabsRealtimeSTTService):
         root: Of ElevenLabs' WebSockets.
         arguments: Of Pipecat's service.
     """
+
+    failures = FAILURES
 
     def __init__(self, *, root: str, **arguments: Any) -> None:
         super().__init__(
@@ -65,8 +68,14 @@ class ElevenLabsSTTService(FailsAloud, ElevenLabsRealtimeSTTService):
         await super()._disconnect()  # type: ignore[no-untyped-call]
 
     async def _receive_messages(self) -> None:
-        async for message in self._get_websocket():  # type: ignore[no-untyped-call]
-            await self._take(read(message))
+        async for message in self._get_websocket():
+            await self._take(json.loads(message))
+
+    def check(self, message: dict[str, Any]) -> None:
+        """Let ElevenLabs' errors end the listening."""
+        kind = str(message.get("message_type"))
+        if "error" in message and kind != "commit_throttled" and kind not in _KNOWN:
+            raise self._failure(kind_of(kind), f"{kind}: {message['error']}")
 
     async def _take(self, message: dict[str, Any]) -> None:
         kind = str(message.get("message_type"))
@@ -80,10 +89,6 @@ class ElevenLabsSTTService(FailsAloud, ElevenLabsRealtimeSTTService):
             if kind == _TRANSCRIPTS[self._include_timestamps]:
                 text = str(message.get("text") or "").strip()
                 await self._unheard.final(text, is_answer=True)
-        elif "error" in message:
-            category = CATEGORIES.get(kind, ErrorCategory.SERVER)
-            reason = f"{kind}: {message['error']}"
-            await self.push_error(f"ElevenLabs stt: {reason}", category=category)
 
 
 def build_stt(options: ElevenLabsSTTOptions, context: ServiceContext) -> ElevenLabsSTTService:

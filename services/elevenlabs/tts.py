@@ -1,61 +1,41 @@
 """ElevenLabs text-to-speech: Pipecat's streaming service in a call, one request outside one."""
 
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import aiohttp
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 from pipecat.services.elevenlabs.tts_base import ELEVENLABS_MODEL_LANGUAGES
-from pipecat.utils.errors import ErrorCategory
 
 from config.errors import ConfigError
-from services.connections import CONNECT_SECONDS, FailsAloud, socket_root
+from services.addresses import http_root, socket_root
 from services.context import ServiceContext
 from services.elevenlabs import ElevenLabsTTSOptions
-from services.elevenlabs.failures import CATEGORIES, FAILURES, read
+from services.elevenlabs.failures import FAILURES, kind_of
+from services.sockets import CONNECT_SECONDS, SocketFailures
 
 #: Best first: the quickest on the telephone.
 _PREFERRED: Final = ("eleven_flash_v2_5", "eleven_v3_conversational", "eleven_v4_turbo")
 _LIMITS: Final = aiohttp.ClientTimeout(total=20, sock_connect=CONNECT_SECONDS, sock_read=10)
 
 
-class StreamingTTSService(FailsAloud, ElevenLabsTTSService):
+class StreamingTTSService(SocketFailures, ElevenLabsTTSService):
     """Pipecat's service, with word times.
 
     Pipecat's own passes over ElevenLabs' errors, and lets what still comes of an interrupted
     sentence move the clock of the next one's words.
     """
 
-    def _get_websocket(self) -> "_Checked":
-        socket = super()._get_websocket()  # type: ignore[no-untyped-call]
-        return _Checked(socket, self)
+    failures = FAILURES
 
-    async def wanted(self, message: dict[str, Any]) -> bool:
-        """Whether Pipecat should see a message; an error is reported."""
-        if message.get("error"):
-            category = CATEGORIES.get(str(message["error"]), ErrorCategory.SERVER)
-            reason = f"{message['error']}: {message.get('message')}"
-            await self.push_error(f"ElevenLabs tts: {reason}", category=category)
-            return False
+    def check(self, message: dict[str, Any]) -> None:
+        """Let ElevenLabs' errors end the listening."""
+        if word := message.get("error"):
+            raise self._failure(kind_of(word), f"{word}: {message.get('message')}")
+
+    def wanted(self, message: dict[str, Any]) -> bool:
+        """Whether it belongs to what is being spoken."""
         context_id = message.get("contextId")
         return isinstance(context_id, str) and self.audio_context_available(context_id)
-
-
-class _Checked:
-    """A socket whose messages are looked at before Pipecat sees them."""
-
-    def __init__(self, socket: Any, service: StreamingTTSService) -> None:
-        self._socket = socket
-        self._service = service
-
-    async def __aiter__(self) -> AsyncIterator[str | bytes]:
-        async for message in self._socket:
-            if await self._service.wanted(read(message)):
-                yield message
-
-    async def send(self, message: str) -> None:
-        """Hand a message on."""
-        await self._socket.send(message)
 
 
 def build_tts(options: ElevenLabsTTSOptions, context: ServiceContext) -> StreamingTTSService:
@@ -95,7 +75,7 @@ async def render(options: ElevenLabsTTSOptions, context: ServiceContext, text: s
     }
     if voice_settings := _voice_settings(options):
         body["voice_settings"] = voice_settings
-    root = _root(context).replace("ws", "http", 1)
+    root = http_root("tts.elevenlabs.base_url", context.base_url, "/v1")
     try:
         async with context.http.post(
             f"{root}/v1/text-to-speech/{options.voice}",
@@ -106,7 +86,7 @@ async def render(options: ElevenLabsTTSOptions, context: ServiceContext, text: s
             allow_redirects=False,
         ) as answer:
             if answer.status != 200:
-                raise FAILURES.refused("tts", answer.status)
+                raise FAILURES.refused("tts", answer.status, headers=answer.headers)
             pcm = await answer.read()
     except (aiohttp.ClientError, TimeoutError) as error:
         raise FAILURES.failure("tts", "unreachable", type(error).__name__) from error

@@ -1,8 +1,6 @@
 """Where a server that speaks OpenAI's protocol is, from what people write."""
 
-from urllib.parse import urlsplit, urlunsplit
-
-from config.errors import ConfigError
+from services.addresses import socket_root
 
 _REALTIME = "/realtime"
 
@@ -33,12 +31,6 @@ def realtime_address(base_url: str | None) -> str:
     Raises:
         ConfigError: It is no address.
     """
-    parts = urlsplit((base_url or "").strip())
-    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
-        raise ConfigError(
-            f"stt.openai_realtime.base_url must begin with https:// or wss://: {base_url}"
-        )
-    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
-    path = parts.path.rstrip("/").removesuffix(_REALTIME)
-    path = path if path.endswith("/v1") else f"{path}/v1"
-    return urlunsplit((scheme, parts.netloc, f"{path}{_REALTIME}", "intent=transcription", ""))
+    root = socket_root("stt.openai_realtime.base_url", base_url, _REALTIME)
+    root = root if root.endswith("/v1") else f"{root}/v1"
+    return f"{root}{_REALTIME}?intent=transcription"

@@ -1,30 +1,27 @@
 """Where Smallest AI is, from what people write."""
 
-from urllib.parse import urlsplit, urlunsplit
+from services.addresses import http_root, socket_root
 
-from config.errors import ConfigError
+_SETTING = "tts.smallest.base_url"
+_ENDS = ("/live", "/tts", "/waves/v1")
 
-_PATHS = ("/waves/v1/tts/live", "/waves/v1/tts", "/waves/v1")
+
+def socket_address(base_url: str | None) -> str:
+    """The server's root for WebSockets.
+
+    Raises:
+        ConfigError: It is no address.
+    """
+    return socket_root(_SETTING, base_url, *_ENDS)
 
 
-def server_address(base_url: str | None, *, secure: str, plain: str) -> str:
-    """The server's root.
+def http_address(base_url: str | None) -> str:
+    """The server's root for requests.
 
-    Args:
-        secure: Scheme to give an encrypted address.
-        plain: Scheme to give any other.
-
-    >>> server_address("wss://api.smallest.ai/waves/v1/tts/live", secure="https", plain="http")
+    >>> http_address("wss://api.smallest.ai/waves/v1/tts/live")
     'https://api.smallest.ai'
 
     Raises:
         ConfigError: It is no address.
     """
-    parts = urlsplit((base_url or "").strip())
-    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
-        raise ConfigError(f"tts.smallest.base_url must begin with https:// or wss://: {base_url}")
-    path = parts.path.rstrip("/")
-    for known in _PATHS:
-        path = path.removesuffix(known)
-    scheme = secure if parts.scheme in ("https", "wss") else plain
-    return urlunsplit((scheme, parts.netloc, path, "", ""))
+    return http_root(_SETTING, base_url, *_ENDS)

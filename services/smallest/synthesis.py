@@ -8,7 +8,7 @@ import aiohttp
 from config.errors import ProviderError
 from services.context import ServiceContext
 from services.smallest import SmallestTTSOptions
-from services.smallest.addresses import server_address
+from services.smallest.addresses import http_address
 from services.smallest.tts import DEFAULT_VOICES, FAILURES
 
 LIMITS = aiohttp.ClientTimeout(total=15, connect=5)
@@ -24,7 +24,7 @@ async def render(options: SmallestTTSOptions, context: ServiceContext, text: str
         ConfigError: The address is none.
         ProviderError: Smallest refused, could not be reached, or sent something else.
     """
-    address = server_address(context.base_url, secure="https", plain="http")
+    address = http_address(context.base_url)
     key = context.api_key.get_secret_value() if context.api_key else ""
     wanted = {
         "text": text,
@@ -44,7 +44,7 @@ async def render(options: SmallestTTSOptions, context: ServiceContext, text: str
             allow_redirects=False,
         ) as answer:
             if answer.status != 200:
-                raise FAILURES.refused("tts", answer.status)
+                raise FAILURES.refused("tts", answer.status, headers=answer.headers)
             return _samples(await answer.read(), context.rate_hz)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise FAILURES.failure("tts", "unreachable", type(error).__name__) from error

@@ -16,7 +16,7 @@ from pipecat.services.websocket_service import ReportErrorCallback
 from services.context import ServiceContext
 from services.failures import Failures
 from services.smallest import SmallestTTSOptions
-from services.smallest.addresses import server_address
+from services.smallest.addresses import socket_address
 from services.sockets import SpeakingSocketFailures
 
 FAILURES = Failures("smallest", "Smallest AI")
@@ -95,7 +95,7 @@ def build_tts(options: SmallestTTSOptions, context: ServiceContext) -> SmallestT
     }
     return PromptSmallestTTSService(
         api_key=context.api_key.get_secret_value() if context.api_key else "",
-        base_url=server_address(context.base_url, secure="wss", plain="ws"),
+        base_url=socket_address(context.base_url),
         sample_rate=context.rate_hz,
         # With it, what is said in a voice without word times would never reach the context.
         word_timestamps=False,

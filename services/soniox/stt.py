@@ -6,12 +6,12 @@ final, which ``<fin>`` confirms; errors come as ``error_code`` (an HTTP status) 
 """
 
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from pipecat.services.soniox.stt import SonioxContextObject, SonioxSTTService
 from pipecat.transcriptions.language import Language
 
 from config.errors import ConfigError
+from services.addresses import socket_root
 from services.context import ServiceContext
 from services.failures import Failures
 from services.sockets import SocketFailures, kind_of_status
@@ -91,9 +91,4 @@ def websocket_url(base_url: str | None) -> str:
     Raises:
         ConfigError: It is no address.
     """
-    parts = urlsplit((base_url or "").strip())
-    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
-        raise ConfigError(f"stt.soniox.base_url must begin with https:// or wss://: {base_url}")
-    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
-    path = parts.path.rstrip("/").removesuffix(_PATH)
-    return urlunsplit((scheme, parts.netloc, f"{path}{_PATH}", "", ""))
+    return f"{socket_root('stt.soniox.base_url', base_url, _PATH)}{_PATH}"

@@ -1,144 +1,55 @@
 """What every registered provider owes the rest of the server, whoever the vendor is."""
 
 import json
-import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import numpy as np
 import pytest
-from pipecat.frames.frames import (
-    InputAudioRawFrame,
-    LLMContextFrame,
-    TTSSpeakFrame,
-    VADUserStartedSpeakingFrame,
-    VADUserStoppedSpeakingFrame,
-)
-from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.frame_processor import FrameProcessor
-from pipecat.services.llm_service import LLMService
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pydantic import ValidationError
 
-from config.agent import PROVIDER_KINDS, AgentConfig
-from config.agent_file import build_agent
-from config.documents import parse_document, read_document
+from config.agent import PROVIDER_KINDS
 from config.errors import ConfigError
 from config.languages import LANGUAGES
-from config.providers import ProviderKind, ProviderSpec, option_spellings
+from config.providers import ProviderSpec, option_spellings
 from config.resolve import provider_language
 from config.settings import Settings, load_settings
-from services.clients import close_shared_clients
-from services.factory import ServiceFactory
 from services.registry import VENDORS, catalog
-from simulators.base import Simulator
-from tests.contract.vendors import LEAST, SIMULATORS
-from tests.unit.services.calls import Line, on_the_line
-from tests.unit.services.kenpath.keys import write_key
+from tests.contract.providers import (
+    ALL,
+    BASES,
+    KEY_FILES,
+    RATES_HZ,
+    REMOTE,
+    ROOT,
+    SPEAKERS,
+    TEXTS,
+    address,
+    agent_with,
+    every,
+    factory_for,
+    keys,
+    least,
+    name_of,
+    simulated,
+    use,
+)
+from tests.contract.vendors import SIMULATORS
+from tests.unit.services.calls import on_the_line
 
 #: Deepgram's SDK 7.17 imports names that websockets has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:websockets:DeprecationWarning")
 
-ROOT = Path(__file__).parents[2]
-RATES_HZ = (8_000, 16_000)
-TEXTS = {"hi": "नमस्ते, आपका स्वागत है।"}
-BASES: Mapping[ProviderKind, type[FrameProcessor]] = {
-    "stt": STTService,
-    "llm": LLMService,
-    "tts": TTSService,
-}
-_DEFAULT_AGENT = read_document(ROOT / "agent_configs/default_agent.json").data
-
-#: Variables whose value is no key but the path of a file that holds one.
-KEY_FILES: dict[str, str] = {}
-
-ALL = list(catalog)
-REMOTE = [spec for spec in ALL if (spec.kind, spec.name) in SIMULATORS]
-SPEAKERS = [spec for spec in ALL if spec.render is not None]
-
-
-def name_of(spec: ProviderSpec) -> str:
-    return f"{spec.kind}-{spec.name}"
-
-
-every = pytest.mark.parametrize("spec", ALL, ids=name_of)
-
-
-def least(spec: ProviderSpec) -> dict[str, Any]:
-    return LEAST.get((spec.kind, spec.name), {})
-
-
-def language_for(spec: ProviderSpec) -> str:
-    return "hi" if spec.supports("hi") else next(iter(spec.languages or ("en-IN",)))
-
 
 @pytest.fixture(scope="module", autouse=True)
-def key_files(tmp_path_factory: pytest.TempPathFactory) -> None:
-    private, _ = write_key(tmp_path_factory.mktemp("keys"))
-    KEY_FILES["KENPATH_JWT_PRIVATE_KEY_PATH"] = str(private)
-
-
-def keys() -> dict[str, str]:
-    """A key for every provider that wants one, made for this test."""
-    made = {spec.secret_env: secrets.token_hex(16) for spec in ALL if spec.secret_env}
-    return {**made, **KEY_FILES}
-
-
-def agent_with(spec: ProviderSpec, settings: Settings, **options: object) -> AgentConfig:
-    """The agent of the least words that uses ``spec``; keyless providers do the rest.
-
-    Args:
-        options: Of that provider; None leaves one out that the least words hold.
-    """
-    if not spec.supports("hi"):
-        options.setdefault("language", language_for(spec))
-    data: dict[str, Any] = {
-        "agent_id": "tester",
-        "language": "hi",
-        "stt": {"provider": "offline", "offline": {"phrases": ["हाँ"]}},
-        "llm": {"provider": "script", "script": LEAST[("llm", "script")]},
-        "tts": {"provider": "espeak"},
-        "call": _DEFAULT_AGENT.get("call", {}),
-        "variables": _DEFAULT_AGENT.get("variables", {}),
-    }
-    if spec.name != data[spec.kind]["provider"]:
-        given = {key: v for key, v in {**least(spec), **options}.items() if v is not None}
-        data[spec.kind] = {"provider": spec.name, spec.name: given}
-    document = parse_document(json.dumps(data), Path("tester.json"))
-    # Keys and addresses are given where a test needs them.
-    return build_agent(document, catalog, settings, check_installation=False)
-
-
-@asynccontextmanager
-async def factory_for(settings: Settings) -> AsyncIterator[ServiceFactory]:
-    async with aiohttp.ClientSession() as http:
-        yield ServiceFactory(catalog, settings, http)
-    await close_shared_clients()
-
-
-async def use(kind: ProviderKind, line: Line, rate_hz: int) -> None:
-    """Give a service of that kind some work."""
-    if kind == "llm":
-        context = LLMContext(messages=[{"role": "user", "content": TEXTS["hi"]}])
-        await line.send(LLMContextFrame(context))
-    elif kind == "tts":
-        await line.send(TTSSpeakFrame(TEXTS["hi"]))
-    else:
-        times = np.arange(rate_hz) / rate_hz
-        pcm = (np.sin(2 * np.pi * 300 * times) * 8_000).astype("<i2").tobytes()
-        await line.send(VADUserStartedSpeakingFrame(start_secs=0.2))
-        for start in range(0, len(pcm), rate_hz // 25 * 2):
-            piece = pcm[start : start + rate_hz // 25 * 2]
-            await line.send(InputAudioRawFrame(piece, rate_hz, 1))
-        await line.send(VADUserStoppedSpeakingFrame(stop_secs=0.2))
+def keys_at_hand(key_files: dict[str, str]) -> None:
+    KEY_FILES.update(key_files)
 
 
 # -- registration --------------------------------------------------------------------------
@@ -331,18 +242,3 @@ async def test_it_speaks_outside_a_call(spec: ProviderSpec, rate_hz: int) -> Non
     samples = np.frombuffer(pcm, dtype="<i2")
     assert 0.5 < len(samples) / rate_hz < 10
     assert np.abs(samples).max() > 1_000
-
-
-@asynccontextmanager
-async def simulated(spec: ProviderSpec) -> AsyncIterator[Simulator | None]:
-    """The vendor's simulator, listening; None where the provider needs no server."""
-    make = SIMULATORS.get((spec.kind, spec.name))
-    if make is None:
-        yield None
-        return
-    async with make() as simulator:
-        yield simulator
-
-
-def address(simulator: Simulator | None) -> dict[str, object]:
-    return {} if simulator is None else {"base_url": simulator.base_url}

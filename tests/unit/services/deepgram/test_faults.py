@@ -6,7 +6,7 @@ from pipecat.frames.frames import ErrorFrame
 from pipecat.utils.errors import ErrorCategory
 
 from bot.chains.failures import failure_of
-from services import connections
+from services import sockets
 from services.deepgram.stt import http_clients
 from simulators.behaviour import Behaviour
 from simulators.deepgram import DeepgramSimulator
@@ -65,7 +65,7 @@ async def test_nobody_listens_there(http: aiohttp.ClientSession, key: str, name:
 async def test_a_handshake_that_hangs(
     http: aiohttp.ClientSession, key: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(sockets, "CONNECT_SECONDS", 0.1)
     async with DeepgramSimulator(behaviour=Behaviour(accept_delay_ms=60_000)) as simulator:
         service = BUILDERS[name](context(http, simulator.base_url, key=key))
         async with on_the_line(service) as line:

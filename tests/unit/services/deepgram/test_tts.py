@@ -152,7 +152,7 @@ async def test_a_phrase_outside_a_call(http: aiohttp.ClientSession, key: str, vo
         (Behaviour(refuse_status=429), "tts_busy", True),
         (Behaviour(drop_after_bytes=3_000), "tts_dropped", True),
         (Behaviour(error_after_bytes=3_000), "tts_failed", True),
-        (Behaviour(garbage_frames=1), "tts_unreachable", True),
+        (Behaviour(garbage_frames=1), "tts_garbage", True),
     ],
     ids=["401", "429", "torn", "error", "garbage"],
 )

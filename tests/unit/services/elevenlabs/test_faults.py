@@ -9,7 +9,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.errors import ErrorCategory
 
 from bot.chains.failures import failure_of
-from services import connections
+from services import sockets
 from services.context import ServiceContext
 from services.elevenlabs import ElevenLabsSTTOptions, ElevenLabsTTSOptions
 from services.elevenlabs.stt import build_stt
@@ -70,7 +70,7 @@ async def test_nobody_listens_there(http: aiohttp.ClientSession, key: str, kind:
 async def test_a_handshake_that_hangs(
     http: aiohttp.ClientSession, key: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(sockets, "CONNECT_SECONDS", 0.1)
     hanging = Behaviour(accept_delay_ms=60_000)
     async with (
         ElevenLabsSimulator(behaviour=hanging) as simulator,
@@ -88,7 +88,7 @@ async def test_a_handshake_that_hangs(
         (Behaviour(drop_after_bytes=3_000, drop_code=1011), ErrorCategory.SERVER),
         (Behaviour(drop_after_bytes=3_000, drop_code=1000), ErrorCategory.CONNECTIVITY),
         (Behaviour(error_after_bytes=1_500), ErrorCategory.SERVER),
-        (Behaviour(garbage_frames=1), ErrorCategory.CONNECTIVITY),
+        (Behaviour(garbage_frames=1), ErrorCategory.SERVER),
     ],
     ids=["torn", "1011", "1000", "error", "garbage"],
 )

@@ -24,7 +24,7 @@ from config.errors import ConfigError, ProviderError
 from config.settings import load_settings
 from services.registry import catalog
 from services.smallest import SmallestTTSOptions
-from services.smallest.addresses import server_address
+from services.smallest.addresses import socket_address
 from services.smallest.synthesis import render
 from services.smallest.tts import build_tts
 from simulators import tone
@@ -178,13 +178,13 @@ async def test_a_phrase_that_cannot_be_rendered(
     "written", ["https://h", "wss://h/waves/v1/tts/live", "https://h/waves/v1/"]
 )
 def test_addresses_as_people_write_them(written: str) -> None:
-    assert server_address(written, secure="wss", plain="ws") == "wss://h"
+    assert socket_address(written) == "wss://h"
 
 
 @pytest.mark.parametrize("written", [None, "", "api.smallest.ai", "https://"])
 def test_addresses_that_are_none(written: str | None) -> None:
     with pytest.raises(ConfigError, match=r"tts\.smallest\.base_url"):
-        server_address(written, secure="wss", plain="ws")
+        socket_address(written)
 
 
 def test_the_example_is_good() -> None:

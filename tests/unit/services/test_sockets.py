@@ -8,7 +8,8 @@ from websockets.frames import Close
 from websockets.http11 import Response
 
 from config.errors import ConfigError
-from services.connections import CERTIFICATES, category_of, connect_options, socket_root
+from services.addresses import socket_root
+from services.sockets import CERTIFICATES, category_of, connect_options
 
 
 def test_certificates_are_read_once_for_all() -> None:
@@ -25,7 +26,9 @@ def test_certificates_are_read_once_for_all() -> None:
         (OSError("no route"), ErrorCategory.CONNECTIVITY),
         (TimeoutError(), ErrorCategory.CONNECTIVITY),
         (InvalidStatus(Response(429, "", Headers())), None),
-        (KeyError("x"), None),
+        (KeyError("x"), ErrorCategory.SERVER),
+        (ConnectionClosedError(Close(1000, ""), None), ErrorCategory.CONNECTIVITY),
+        (RuntimeError(), None),
     ],
 )
 def test_categories(error: Exception, category: ErrorCategory | None) -> None:
