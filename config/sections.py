@@ -196,6 +196,28 @@ class StorageSettings(SettingsSection):
     minio_secure: Annotated[bool, Env("MINIO_SECURE")] = Field(
         default=False, description="Use TLS."
     )
+    minio_region: Annotated[str, Env("MINIO_REGION")] = Field(
+        default="us-east-1",
+        pattern=r"^[a-z0-9-]{1,64}$",
+        description="Region of the buckets, such as ap-south-1; MinIO takes the default.",
+    )
+    public_endpoint: Annotated[HttpUrl | None, Env("MINIO_PUBLIC_ENDPOINT")] = Field(
+        default=None,
+        description="Address by which browsers reach it, such as https://files.example.in, for "
+        "links to recordings; by default minio_endpoint.",
+    )
+    encryption: Literal["none", "sse-s3", "sse-kms", "sse-c"] = Field(
+        default="none",
+        description="How the service encrypts what is stored: none (as the bucket says), sse-s3, "
+        "sse-kms (with kms_key_id) or sse-c (with customer_key, over TLS only).",
+    )
+    kms_key_id: str | None = Field(
+        default=None, pattern=r"^[\x21-\x7e]{1,512}$", description="Key for sse-kms."
+    )
+    customer_key: Annotated[SecretStr | None, Env("MINIO_SSE_CUSTOMER_KEY")] = Field(
+        default=None,
+        description="Key for sse-c: 32 bytes in base64. Whoever loses it loses the recordings.",
+    )
     recordings_bucket: str = Field(default="recordings", description="Bucket of the recordings.")
     transcripts_bucket: str = Field(
         default="transcripts", description="Bucket of the transcripts and call records."
@@ -206,6 +228,17 @@ class StorageSettings(SettingsSection):
         keys = (self.minio_access_key, self.minio_secret_key)
         if self.kind == "minio" and None in keys:
             raise ValueError("kind minio needs MINIO_ACCESS_KEY and MINIO_SECRET_KEY")
+        if self.encryption == "sse-c" and not self.minio_secure:
+            raise ValueError(
+                "encryption sse-c sends its key with every request, so it needs TLS: set "
+                "MINIO_SECURE=true, or choose sse-s3 or sse-kms"
+            )
+        if self.encryption == "sse-kms" and not self.kms_key_id:
+            raise ValueError("encryption sse-kms needs kms_key_id")
+        if self.encryption == "sse-c" and self.customer_key is None:
+            raise ValueError("encryption sse-c needs MINIO_SSE_CUSTOMER_KEY")
+        if self.public_endpoint and urlsplit(self.public_endpoint).path:
+            raise ValueError("public_endpoint has no path: a signed link would not work below one")
         return self
 
 

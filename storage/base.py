@@ -11,6 +11,7 @@ Error codes of :class:`~config.errors.StorageError`:
     storage_invalid        a key, range or piece of metadata that no store accepts
     storage_unavailable    cannot be reached, is slow or is full; trying again may help
     storage_denied         credentials or permissions are wrong; an operator must act
+    storage_not_offered    this store cannot do that at all, as it is set up
     storage_failed         anything else that the store answered
 """
 
@@ -29,10 +30,15 @@ STORAGE_KINDS: tuple[StorageKind, ...] = ("recordings", "transcripts")
 
 #: How much a reader is handed at a time, in bytes.
 BLOCK_BYTES = 256 * 1024
+#: Longest life of a link that opens an object without a key; S3 itself would allow a week.
+MAX_LINK_SECONDS = 24 * 3600
+#: Most objects in one page of a listing.
+MAX_PAGE_OBJECTS = 1000
 
 _MAX_KEY_CHARS = 512
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _PREFIX = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*/)*(?:[A-Za-z0-9][A-Za-z0-9._-]*)?")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _METADATA_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _METADATA_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,1022}[\x21-\x7e])?")
 
@@ -114,8 +120,10 @@ class Storage(ABC):
         """Remove an object; nothing happens where there is none."""
 
     @abstractmethod
-    def list_objects(self, kind: StorageKind, prefix: str = "") -> AsyncIterator[ObjectInfo]:
-        """Objects whose key begins with ``prefix``, in the order of their keys."""
+    def list_objects(
+        self, kind: StorageKind, prefix: str = "", *, after: str = ""
+    ) -> AsyncIterator[ObjectInfo]:
+        """Objects whose key begins with ``prefix`` and comes after ``after``, in order of keys."""
 
     @abstractmethod
     async def health(self) -> None:
@@ -128,6 +136,46 @@ class Storage(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Let go of threads and connections; the store is not used afterwards."""
+
+    async def page(
+        self, kind: StorageKind, prefix: str = "", *, after: str = "", limit: int = 100
+    ) -> list[ObjectInfo]:
+        """The first ``limit`` objects of a listing; the next page is ``after`` the last's key.
+
+        Raises:
+            StorageError: ``storage_invalid`` for a limit below 1 or over ``MAX_PAGE_OBJECTS``.
+        """
+        if not 1 <= limit <= MAX_PAGE_OBJECTS:
+            raise StorageError("storage_invalid", f"a page has 1 to {MAX_PAGE_OBJECTS} objects")
+        found: list[ObjectInfo] = []
+        listing = self.list_objects(kind, prefix, after=after)
+        async for info in listing:
+            found.append(info)
+            if len(found) == limit:
+                break
+        return found
+
+    async def link(
+        self,
+        kind: StorageKind,
+        key: str,
+        *,
+        seconds: float,
+        download_name: str | None = None,
+    ) -> str:
+        """An address that opens one object for whoever has it, for a short time.
+
+        Args:
+            seconds: How long it works, 1 to ``MAX_LINK_SECONDS``.
+            download_name: Name of the file that a browser is told to save.
+
+        Raises:
+            StorageError: ``storage_not_offered``: this store makes no such links, and the
+                object has to be passed on; ``storage_not_found``; ``storage_invalid``.
+        """
+        raise StorageError(
+            "storage_not_offered", f"the store {self.name} gives no links to what it keeps"
+        )
 
     async def read(
         self, kind: StorageKind, key: str, *, start: int = 0, length: int | None = None
@@ -170,6 +218,18 @@ def check_range(start: int, length: int | None) -> None:
     """
     if start < 0 or (length is not None and length < 1):
         raise StorageError("storage_invalid", f"no such range: {start}+{length}")
+
+
+def check_link(seconds: float, download_name: str | None) -> None:
+    """Refuse links that live too long and names that no header can hold.
+
+    Raises:
+        StorageError: ``storage_invalid``.
+    """
+    if not 1 <= seconds <= MAX_LINK_SECONDS:
+        raise StorageError("storage_invalid", f"a link lives 1 to {MAX_LINK_SECONDS} seconds")
+    if download_name is not None and not _FILE_NAME.fullmatch(download_name):
+        raise StorageError("storage_invalid", f"not a file name: {download_name[:80]!r}")
 
 
 def not_found(what: str) -> StorageError:

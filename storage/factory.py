@@ -5,7 +5,8 @@ from config.settings import Settings
 from storage.base import Storage
 from storage.filesystem import FilesystemStorage
 from storage.index.calls import CallIndex
-from storage.minio import MinioOptions, MinioStorage
+from storage.minio import MinioStorage
+from storage.minio_options import Encryption, MinioOptions
 
 
 def build_index(settings: Settings) -> CallIndex:
@@ -21,7 +22,7 @@ def build_storage(settings: Settings) -> Storage:
     """The store for recordings, transcripts and call records; nothing is touched yet.
 
     Raises:
-        ConfigError: MinIO is asked for without keys.
+        ConfigError: MinIO is asked for without keys, or with an encryption that cannot be.
     """
     chosen = settings.storage
     if chosen.kind == "filesystem":
@@ -34,6 +35,13 @@ def build_storage(settings: Settings) -> Storage:
             access_key=chosen.minio_access_key,
             secret_key=chosen.minio_secret_key,
             secure=chosen.minio_secure,
+            region=chosen.minio_region,
+            public_endpoint=chosen.public_endpoint,
+            encryption=Encryption(
+                kind=chosen.encryption,
+                kms_key_id=chosen.kms_key_id,
+                customer_key=chosen.customer_key,
+            ),
             buckets={
                 "recordings": chosen.recordings_bucket,
                 "transcripts": chosen.transcripts_bucket,

@@ -115,8 +115,10 @@ class FilesystemStorage(Storage):
     async def delete(self, kind: StorageKind, key: str) -> None:
         await self._threads.run(_CALL_SECONDS, self._delete, kind, check_key(key))
 
-    async def list_objects(self, kind: StorageKind, prefix: str = "") -> AsyncIterator[ObjectInfo]:
-        found = self._found(kind, check_prefix(prefix))
+    async def list_objects(
+        self, kind: StorageKind, prefix: str = "", *, after: str = ""
+    ) -> AsyncIterator[ObjectInfo]:
+        found = self._found(kind, check_prefix(prefix), check_prefix(after))
         while page := await self._threads.run(_CALL_SECONDS, _page, found):
             for info in page:
                 yield info
@@ -187,9 +189,9 @@ class FilesystemStorage(Storage):
             self._path(kind, key).unlink(missing_ok=True)
             self._meta_path(kind, key).unlink(missing_ok=True)
 
-    def _found(self, kind: StorageKind, prefix: str) -> Iterator[ObjectInfo]:
+    def _found(self, kind: StorageKind, prefix: str, after: str) -> Iterator[ObjectInfo]:
         root = self._root / kind
-        for key in _walk(root, root, prefix):
+        for key in _walk(root, root, prefix, after):
             try:
                 facts = (root / key).stat()
             except FileNotFoundError:
@@ -263,8 +265,8 @@ def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
         os.close(folder)
 
 
-def _walk(root: Path, folder: Path, prefix: str) -> Iterator[str]:
-    """Keys under ``folder`` that begin with ``prefix``, in their own order."""
+def _walk(root: Path, folder: Path, prefix: str, after: str) -> Iterator[str]:
+    """Keys under ``folder`` that begin with ``prefix`` and follow ``after``, in order."""
     try:
         # Sorted as keys sort: a folder counts with its slash ("a/" is after "a-b" and "a.b").
         entries = sorted(folder.iterdir(), key=lambda p: p.name + "/" * p.is_dir())
@@ -275,7 +277,10 @@ def _walk(root: Path, folder: Path, prefix: str) -> Iterator[str]:
         if entry.name.startswith(_PART):
             continue
         if entry.is_dir():
-            if f"{key}/".startswith(prefix) or prefix.startswith(f"{key}/"):
-                yield from _walk(root, entry, prefix)
-        elif key.startswith(prefix):
+            inside = f"{key}/"
+            # A folder whose every key comes before ``after`` is not even looked into.
+            passed = inside < after and not after.startswith(inside)
+            if not passed and (inside.startswith(prefix) or prefix.startswith(inside)):
+                yield from _walk(root, entry, prefix, after)
+        elif key.startswith(prefix) and key > after:
             yield key

@@ -5,23 +5,27 @@ few threads of its own with short time limits, since :mod:`sessions.keeper` retr
 Nothing is connected before first use, so a server starts while MinIO is down.
 """
 
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import SEEK_END, BytesIO
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, TypeVar
-from xml.etree.ElementTree import ParseError
+from urllib.parse import urlsplit
 
 from minio import Minio, S3Error
+from minio.commonconfig import ENABLED, Filter
 from minio.datatypes import Object
-from minio.error import InvalidResponseError, MinioException
-from pydantic import SecretStr
+from minio.error import MinioException
+from minio.lifecycleconfig import (
+    AbortIncompleteMultipartUpload,
+    LifecycleConfig,
+    Rule,
+)
+from minio.sse import SseCustomerKey
 from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
-from urllib3.exceptions import HTTPError
 
 from config.errors import StorageError
 from storage.base import (
@@ -30,58 +34,40 @@ from storage.base import (
     Storage,
     StorageKind,
     check_key,
+    check_link,
     check_metadata,
     check_prefix,
     check_range,
-    not_found,
     open_source,
 )
+from storage.minio_errors import MinioErrors
+from storage.minio_options import MinioOptions
 from storage.threads import StoreThreads
 
 T = TypeVar("T")
 
 _META = "x-amz-meta-"
 _PAGE_OBJECTS = 500
-_DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
-_MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
-_BUSY = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "XMinioStorageFull"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MinioOptions:
-    """Where the service is and how long it may take.
-
-    Attributes:
-        endpoint: ``host:port``, without a scheme.
-        buckets: Bucket of each kind of object.
-        connect_seconds: Longest wait for a connection.
-        read_seconds: Longest silence of the service.
-        call_seconds: Longest whole operation; an upload or download has in addition the time
-            that its bytes take at ``least_bytes_per_second``.
-        threads: Operations at once.
-    """
-
-    endpoint: str
-    access_key: SecretStr
-    secret_key: SecretStr
-    buckets: Mapping[StorageKind, str]
-    secure: bool = False
-    region: str = "us-east-1"
-    connect_seconds: float = 3.0
-    read_seconds: float = 15.0
-    call_seconds: float = 40.0
-    health_seconds: float = 5.0
-    least_bytes_per_second: int = 100_000
-    threads: int = 4
+_MAX_PARTS = 10_000
 
 
 class MinioStorage(Storage):
-    """A store in buckets, which are made when first written to."""
+    """A store in buckets, which are made when first written to.
+
+    Args:
+        options: Where it is, and how it is used.
+
+    Raises:
+        ConfigError: The encryption that is asked for cannot be used.
+    """
 
     name = "minio"
 
     def __init__(self, options: MinioOptions) -> None:
         self._options = options
+        self._sse = options.encryption.headers(options.secure)
+        #: The key that has to go with every reading too.
+        self._read_key = self._sse if isinstance(self._sse, SseCustomerKey) else None
         self._http = PoolManager(
             maxsize=options.threads,
             timeout=Timeout(connect=options.connect_seconds, read=options.read_seconds),
@@ -97,6 +83,7 @@ class MinioStorage(Storage):
             region=options.region,
             http_client=self._http,
         )
+        self._links = self._link_client()
         self._made: set[str] = set()
         self._threads = StoreThreads("minio", options.threads)
         # Uploads that hang must not make the health page wait for a free thread.
@@ -161,9 +148,41 @@ class MinioStorage(Storage):
         check_key(key)
         await self._threads.run(self._options.call_seconds, self._delete, kind, key)
 
-    async def list_objects(self, kind: StorageKind, prefix: str = "") -> AsyncIterator[ObjectInfo]:
+    async def link(
+        self,
+        kind: StorageKind,
+        key: str,
+        *,
+        seconds: float,
+        download_name: str | None = None,
+    ) -> str:
+        check_link(seconds, download_name)
+        check_key(key)
+        if self._read_key is not None:
+            raise StorageError(
+                "storage_not_offered", "what is encrypted with a key of ours opens by no link"
+            )
+        await self.stat(kind, key)
+        # Signing is arithmetic only: the region is known, so nothing is asked.
+        return self._links.presigned_get_object(
+            self._bucket(kind),
+            key,
+            expires=timedelta(seconds=seconds),
+            response_headers=(
+                {"response-content-disposition": f'attachment; filename="{download_name}"'}
+                if download_name
+                else None
+            ),
+        )
+
+    async def list_objects(
+        self, kind: StorageKind, prefix: str = "", *, after: str = ""
+    ) -> AsyncIterator[ObjectInfo]:
         found = self._client.list_objects(
-            self._bucket(kind), prefix=check_prefix(prefix), recursive=True
+            self._bucket(kind),
+            prefix=check_prefix(prefix),
+            recursive=True,
+            start_after=check_prefix(after) or None,
         )
         seconds = self._options.call_seconds
         while page := await self._threads.run(seconds, self._page, kind, found):
@@ -177,6 +196,21 @@ class MinioStorage(Storage):
         self._threads.close()
         self._health_thread.close()
         self._http.clear()
+
+    def _link_client(self) -> Minio:
+        """Signs links for the address that browsers see: the signature covers the host."""
+        public = self._options.public_endpoint
+        if public is None:
+            return self._client
+        parts = urlsplit(public)
+        return Minio(
+            parts.netloc,
+            access_key=self._options.access_key.get_secret_value(),
+            secret_key=self._options.secret_key.get_secret_value(),
+            secure=parts.scheme == "https",
+            region=self._options.region,
+            http_client=self._http,
+        )
 
     def _bucket(self, kind: StorageKind) -> str:
         return self._options.buckets[kind]
@@ -206,6 +240,8 @@ class MinioStorage(Storage):
         metadata: dict[str, str],
     ) -> ObjectInfo:
         bucket = self._bucket(kind)
+        # The client takes parts away again after a failure, and 10,000 parts at most.
+        part_bytes = max(self._options.part_bytes, -(-size_bytes // _MAX_PARTS))
 
         def put() -> None:
             data.seek(0)
@@ -216,10 +252,12 @@ class MinioStorage(Storage):
                 size_bytes,
                 content_type,
                 metadata=dict(metadata),
+                sse=self._sse,
+                part_size=part_bytes,
                 num_parallel_uploads=1,
             )
 
-        with _MinioErrors(f"{kind}/{key}"):
+        with MinioErrors(f"{kind}/{key}"):
             self._in_bucket(bucket, put)
         info = self._stat(kind, key)
         if info.size_bytes != size_bytes:
@@ -244,19 +282,37 @@ class MinioStorage(Storage):
         try:
             if not self._client.bucket_exists(bucket):
                 self._client.make_bucket(bucket)
+                self._forget_broken_uploads(bucket)
         except S3Error as error:
             # Someone else made it, or our key may write to buckets but not look at them:
             # the write itself tells.
             if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists", "AccessDenied"}:
                 raise
 
+    def _forget_broken_uploads(self, bucket: str) -> None:
+        """Have the parts of uploads removed that a crash left behind, in a bucket of our own.
+
+        MinIO does so by itself after a day; S3 keeps (and bills) them for ever without a rule.
+        """
+        rule = Rule(
+            ENABLED,
+            rule_filter=Filter(prefix=""),
+            rule_id="abort-incomplete-uploads",
+            abort_incomplete_multipart_upload=AbortIncompleteMultipartUpload(
+                days_after_initiation=1
+            ),
+        )
+        # A service that has no such rules, or a key that may not set them, stores as well.
+        with contextlib.suppress(MinioException, ValueError):
+            self._client.set_bucket_lifecycle(bucket, LifecycleConfig([rule]))
+
     def _get(
         self, kind: StorageKind, key: str, start: int, length: int | None
     ) -> BaseHTTPResponse | None:
-        with _MinioErrors(f"{kind}/{key}"):
+        with MinioErrors(f"{kind}/{key}"):
             try:
                 return self._client.get_object(
-                    self._bucket(kind), key, offset=start, length=length or 0
+                    self._bucket(kind), key, offset=start, length=length or 0, ssec=self._read_key
                 )
             except S3Error as error:
                 if error.code == "InvalidRange" and start == 0:
@@ -264,12 +320,13 @@ class MinioStorage(Storage):
                 raise
 
     def _read(self, what: str, response: BaseHTTPResponse) -> bytes:
-        with _MinioErrors(what):
+        with MinioErrors(what):
             return response.read(BLOCK_BYTES)
 
     def _stat(self, kind: StorageKind, key: str) -> ObjectInfo:
-        with _MinioErrors(f"{kind}/{key}"):
-            return self._info(kind, key, self._client.stat_object(self._bucket(kind), key))
+        with MinioErrors(f"{kind}/{key}"):
+            found = self._client.stat_object(self._bucket(kind), key, ssec=self._read_key)
+            return self._info(kind, key, found)
 
     def _digest(self, kind: StorageKind, key: str) -> str:
         digest = hashlib.sha256()
@@ -284,7 +341,7 @@ class MinioStorage(Storage):
 
     def _delete(self, kind: StorageKind, key: str) -> None:
         try:
-            with _MinioErrors(f"{kind}/{key}"):
+            with MinioErrors(f"{kind}/{key}"):
                 self._client.remove_object(self._bucket(kind), key)
         except StorageError as error:
             if error.code != "storage_not_found":
@@ -292,7 +349,7 @@ class MinioStorage(Storage):
 
     def _page(self, kind: StorageKind, found: Iterator[Object]) -> list[ObjectInfo]:
         try:
-            with _MinioErrors(f"listing {kind}"):
+            with MinioErrors(f"listing {kind}"):
                 page = list(islice(found, _PAGE_OBJECTS))
         except StorageError as error:
             if error.code != "storage_not_found":
@@ -302,7 +359,7 @@ class MinioStorage(Storage):
 
     def _probe(self) -> None:
         for bucket in self._options.buckets.values():
-            with _MinioErrors(f"bucket {bucket}"):
+            with MinioErrors(f"bucket {bucket}"):
                 self._make_bucket(bucket)
                 # A key that may not look at buckets is shown by this answer, not by the other.
                 self._client.bucket_exists(bucket)
@@ -311,39 +368,3 @@ class MinioStorage(Storage):
 def _size(path: Path) -> int:
     with open_source(path) as file:
         return file.seek(0, SEEK_END)
-
-
-class _MinioErrors:
-    """Maps every error of the client and its transport, once."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        if isinstance(error, S3Error):
-            raise self._from_s3(error) from error
-        if isinstance(error, InvalidResponseError | HTTPError | OSError):
-            message = f"{self._what}: no usable answer from MinIO ({type(error).__name__})"
-            raise StorageError("storage_unavailable", message) from error
-        if isinstance(error, MinioException | ParseError | ValueError):
-            message = f"{self._what}: {type(error).__name__}: {error}"
-            raise StorageError("storage_failed", message) from error
-
-    def _from_s3(self, error: S3Error) -> StorageError:
-        code = error.code or ""
-        if code in _MISSING:
-            return not_found(self._what)
-        if code in _DENIED:
-            return StorageError("storage_denied", f"{self._what}: MinIO refused: {code}")
-        if code == "InvalidRange":
-            return StorageError("storage_invalid", f"{self._what}: no such range")
-        name = "storage_unavailable" if code in _BUSY else "storage_failed"
-        return StorageError(name, f"{self._what}: MinIO said {code}: {error.message}")

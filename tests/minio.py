@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
-from storage.minio import MinioOptions
+from storage.minio_options import MinioOptions
 
 _INSTALLER = Path(__file__).parent.parent / "scripts" / "install_minio.sh"
 _START_SECONDS = 60.0

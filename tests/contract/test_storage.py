@@ -1,5 +1,6 @@
 """Every store keeps the same promises; MinIO is the real one where ``make minio`` built it."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
@@ -8,9 +9,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import urllib3
 
 from config.errors import StorageError
-from storage.base import BLOCK_BYTES, Storage
+from storage.base import BLOCK_BYTES, MAX_LINK_SECONDS, Storage
 from storage.filesystem import FilesystemStorage
 from storage.minio import MinioStorage
 from tests.minio import S3Server, s3_server
@@ -154,6 +156,48 @@ async def test_listing_by_prefix_in_order_of_keys(store: Storage) -> None:
     assert [x async for x in store.list_objects("recordings")] == []
     sizes = {i.key: i.size_bytes async for i in store.list_objects("transcripts")}
     assert sizes == {key: len(key) for key in keys}
+
+
+async def test_listing_by_pages(store: Storage) -> None:
+    keys = sorted(f"2026/11/{day:02}/{name}" for day in (1, 2, 3) for name in "abc")
+    for key in keys:
+        await store.put_bytes("transcripts", key, b"1", "text/plain")
+    found: list[str] = []
+    while page := await store.page(
+        "transcripts", "2026/", after=found[-1] if found else "", limit=4
+    ):
+        assert len(page) <= 4
+        found += [info.key for info in page]
+    assert found == keys
+    later = await store.page("transcripts", "2026/11/02/", after="2026/11/02/a")
+    assert [info.key for info in later] == ["2026/11/02/b", "2026/11/02/c"]
+    assert await store.page("transcripts", "2026/", after="2027") == []
+    for limit in (0, 1001):
+        assert await code_of(lambda limit=limit: store.page("transcripts", limit=limit)) == (  # type: ignore[misc]
+            "storage_invalid"
+        )
+
+
+async def test_a_link_opens_one_object_or_is_not_offered(store: Storage) -> None:
+    await store.put_bytes("recordings", "2026/a.wav", b"RIFF....", "audio/wav")
+    if store.name == "filesystem":
+        link = lambda: store.link("recordings", "2026/a.wav", seconds=60)  # noqa: E731
+        assert await code_of(link) == "storage_not_offered"
+        return
+    url = await store.link("recordings", "2026/a.wav", seconds=60, download_name="call-1.wav")
+    answer = await asyncio.to_thread(urllib3.request, "GET", url)
+    assert (answer.status, answer.data) == (200, b"RIFF....")
+    assert answer.headers["content-disposition"] == 'attachment; filename="call-1.wav"'
+    assert answer.headers["content-type"] == "audio/wav"
+    for seconds in (0, MAX_LINK_SECONDS + 1):
+        late = lambda s=seconds: store.link("recordings", "2026/a.wav", seconds=s)  # noqa: E731
+        assert await code_of(late) == "storage_invalid"
+    assert await code_of(lambda: store.link("recordings", "no", seconds=60)) == "storage_not_found"
+    for name in ("a\r\nb", 'a"b', "../a", "x" * 200, ""):
+        named = lambda n=name: store.link(  # noqa: E731
+            "recordings", "2026/a.wav", seconds=60, download_name=n
+        )
+        assert await code_of(named) == "storage_invalid"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,159 @@
+"""Parts, encryption and links of MinIO."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from config.errors import ConfigError, StorageError
+from config.sections import StorageSettings
+from config.settings import Settings
+from storage import minio as minio_module
+from storage.factory import build_storage
+from storage.minio import MinioStorage
+from storage.minio_options import Encryption
+from tests.minio import S3Server, s3_server
+
+KEYS = {"minio_access_key": SecretStr("user"), "minio_secret_key": SecretStr("password")}
+CUSTOMER_KEY = SecretStr(base64.b64encode(bytes(range(32))).decode())
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@asynccontextmanager
+async def store(server: S3Server, **changes: object) -> AsyncIterator[MinioStorage]:
+    buckets = {kind: f"{kind}-{uuid4().hex[:8]}" for kind in ("recordings", "transcripts")}
+    made = MinioStorage(server.options(buckets=buckets, **changes))
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def test_an_upload_that_breaks_off_leaves_no_parts(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "call.wav"
+    source.write_bytes(bytes(12 * 1024 * 1024))
+    async with store(s3, part_bytes=5 * 1024 * 1024) as made:
+        # The file is shorter than it was said to be: the third part does not come.
+        monkeypatch.setattr(minio_module, "_size", lambda path: 14 * 1024 * 1024)
+        with pytest.raises(StorageError) as caught:
+            await made.put_file("recordings", "call.wav", source, "audio/wav")
+        assert caught.value.code == "storage_unavailable"
+        bucket = made._options.buckets["recordings"]
+        left = await asyncio.to_thread(made._client._list_multipart_uploads, bucket)
+        assert left.uploads == []
+        with pytest.raises(StorageError, match="nothing is stored"):
+            await made.stat("recordings", "call.wav")
+
+
+async def test_a_bucket_of_ours_forgets_broken_uploads(s3: S3Server) -> None:
+    if s3.real:
+        pytest.skip("MinIO removes them by itself")
+    async with store(s3) as made:
+        await made.put_bytes("recordings", "a", b"1", "text/plain")
+        bucket = made._options.buckets["recordings"]
+        rules = await asyncio.to_thread(made._client.get_bucket_lifecycle, bucket)
+        assert rules is not None
+        abort = rules.rules[0].abort_incomplete_multipart_upload
+        assert abort is not None and abort.days_after_initiation == 1
+        assert rules.rules[0].expiration is None
+
+
+@pytest.mark.parametrize(
+    ("encryption", "header"),
+    [
+        (Encryption(), None),
+        (Encryption(kind="sse-s3"), "AES256"),
+        (Encryption(kind="sse-kms", kms_key_id="alias/calls"), "aws:kms"),
+    ],
+)
+async def test_encryption_is_asked_for(
+    s3: S3Server, encryption: Encryption, header: str | None
+) -> None:
+    if s3.real and header:
+        pytest.skip("needs a MinIO with a key server")
+    async with store(s3, encryption=encryption) as made:
+        await made.put_bytes("recordings", "a", b"1", "text/plain")
+        bucket = made._options.buckets["recordings"]
+        found = await asyncio.to_thread(made._client.stat_object, bucket, "a")
+        assert found.metadata is not None
+        assert found.metadata.get("x-amz-server-side-encryption") == header
+        assert await made.read("recordings", "a") == b"1"
+
+
+def test_the_key_of_sse_c_never_goes_over_plain_http(s3: S3Server) -> None:
+    encryption = Encryption(kind="sse-c", customer_key=CUSTOMER_KEY)
+    with pytest.raises(ConfigError, match="needs TLS: set MINIO_SECURE=true"):
+        MinioStorage(s3.options(encryption=encryption))
+    with pytest.raises(ValidationError, match="so it needs TLS"):
+        StorageSettings(kind="minio", encryption="sse-c", customer_key=CUSTOMER_KEY, **KEYS)  # type: ignore[arg-type]
+
+
+async def test_the_key_of_sse_c_goes_with_every_reading_and_opens_by_no_link(s3: S3Server) -> None:
+    encryption = Encryption(kind="sse-c", customer_key=CUSTOMER_KEY)
+    async with store(s3, encryption=encryption, secure=True) as made:
+        assert made._read_key is not None
+        assert CUSTOMER_KEY.get_secret_value() in made._read_key.headers().values()
+        assert CUSTOMER_KEY.get_secret_value() not in repr(made._options)
+        with pytest.raises(StorageError) as caught:
+            await made.link("recordings", "a", seconds=60)
+        assert caught.value.code == "storage_not_offered"
+
+
+@pytest.mark.parametrize("key", ["", "short", base64.b64encode(b"x" * 16).decode(), "%%%"])
+def test_a_malformed_key_is_not_shown(key: str) -> None:
+    with pytest.raises(ConfigError, match="32 bytes in base64") as caught:
+        Encryption(kind="sse-c", customer_key=SecretStr(key)).headers(secure=True)
+    assert not key or key not in caught.value.message
+
+
+def test_kms_needs_the_name_of_its_key() -> None:
+    with pytest.raises(ConfigError, match="kms_key_id"):
+        Encryption(kind="sse-kms").headers(secure=True)
+    with pytest.raises(ValidationError, match="kms_key_id"):
+        StorageSettings(kind="minio", encryption="sse-kms", **KEYS)  # type: ignore[arg-type]
+
+
+async def test_a_link_is_signed_for_the_address_that_browsers_see(s3: S3Server) -> None:
+    async with store(s3, public_endpoint="https://files.example.in") as made:
+        await made.put_bytes("recordings", "2026/a.wav", b"1", "audio/wav")
+        url = urlsplit(await made.link("recordings", "2026/a.wav", seconds=90))
+        bucket = made._options.buckets["recordings"]
+    assert (url.scheme, url.netloc) == ("https", "files.example.in")
+    assert url.path == f"/{bucket}/2026/a.wav"
+    query = parse_qs(url.query)
+    assert query["X-Amz-Expires"] == ["90"]
+    assert query["X-Amz-SignedHeaders"] == ["host"]
+    assert s3.secret_key not in url.query
+
+
+async def test_the_settings_reach_the_store(tmp_path: Path) -> None:
+    settings = StorageSettings(
+        kind="minio",
+        minio_region="ap-south-1",
+        minio_secure=True,
+        public_endpoint="https://files.example.in/",
+        encryption="sse-c",
+        customer_key=CUSTOMER_KEY,
+        **KEYS,  # type: ignore[arg-type]
+    )
+    made = build_storage(Settings(data_dir=tmp_path, storage=settings))
+    assert isinstance(made, MinioStorage)
+    assert made._options.region == "ap-south-1"
+    assert made._options.public_endpoint == "https://files.example.in"
+    assert made._options.encryption.kind == "sse-c"
+    await made.close()
+    with pytest.raises(ValidationError, match="has no path"):
+        StorageSettings(public_endpoint="https://example.in/files")
