@@ -113,7 +113,7 @@ class CallBot:
         self._wire = spoken_format
         self._session_id = session_id
         self._variables = dict(variables)
-        self.reporter = reporter = CallReporter(agent.language)
+        self.reporter = reporter = CallReporter(agent.language, session_id)
         self.playout = Playout(
             bytes_per_ms=spoken_format.bytes_per_ms,
             silence=spoken_format.silence_byte,
@@ -461,6 +461,5 @@ class CallBot:
 
     async def _note_error(self, frame: ErrorFrame) -> None:
         """Vendors' errors are their chain's affair; this one is of a processor of ours."""
-        logger.warning(f"pipeline error in a call: {frame.error}")
         kind = frame.category.value if frame.category is not None else "error"
         self.reporter.degraded("pipeline", kind, frame.error)

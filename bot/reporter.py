@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from loguru import logger
+
 from bot.events import (
     AgentSpeech,
     AgentStateChanged,
@@ -31,10 +33,12 @@ class CallReporter:
 
     Args:
         language: The call's language, for transcripts.
+        call: Its id, for log lines.
     """
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, call: str = "") -> None:
         self.language = language
+        self._call = call
         self._sink: Emit | None = None
         self._early: list[CallEvent] = []
         self._started_at = asyncio.get_running_loop().time()
@@ -234,6 +238,8 @@ class CallReporter:
 
     def degraded(self, stage: str, kind: str, detail: str, provider: str | None = None) -> None:
         """Something failed and the call goes on."""
+        with logger.contextualize(call=self._call):
+            logger.warning(" ".join(filter(None, (stage, provider, f"{kind}:", detail))))
         self._emit(
             Degraded(at_ms=self.now_ms(), stage=stage, kind=kind, provider=provider, detail=detail)
         )

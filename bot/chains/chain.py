@@ -215,7 +215,6 @@ class Chain(FrameProcessor):
         self.lineup.failed(candidate, failure)
         if failure.kind == "auth":
             self._vendors.rejected(candidate)
-        logger.warning(f"{self.kind} {candidate.provider} failed: {failure.kind}: {failure.detail}")
         self.reporter.degraded(self.kind, failure.kind, failure.detail, candidate.provider)
 
     def serves(self, candidate: Candidate) -> None:

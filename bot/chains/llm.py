@@ -279,10 +279,14 @@ class LlmChain(Chain):
         await member.send(frame)
 
     def _first_token_seconds(self, turn: _Turn) -> float:
-        """The whole wait is twice the deadline, from the caller's last word, whoever is asked."""
+        """The wait for the first vendor, and twice as long for all, are from the caller's last
+        word."""
         deadline = self._deadlines.first_token_seconds
-        left = turn.began_at + 2 * deadline - TURN_END_SECONDS - self._now()
-        return deadline if turn.said else max(deadline / 4, min(deadline, left))
+        if turn.said:
+            return deadline
+        waited = self._now() - turn.began_at + TURN_END_SECONDS
+        first = sum(turn.asks.values()) == 1
+        return max(deadline / 4, deadline - waited if first else min(deadline, 2 * deadline - waited))
 
     async def _take(self, turn: _Turn, member: Member, frame: Frame) -> None:
         match frame:

@@ -379,7 +379,10 @@ class TtsChain(Chain):
         self._voice.excuse()
         await self._pump()
         same = member.candidate
-        mendable = failure.kind in _MENDABLE and (idle or had_spoken or not self._has_other(same))
+        alone = not self._has_other(same)
+        mendable = (failure.kind in _MENDABLE and (idle or had_spoken or alone)) or (
+            failure.kind == "server" and alone
+        )
         if mendable and not self._reopened:
             self._reopened = not idle
             self._need_member(again=same)
