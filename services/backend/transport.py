@@ -29,6 +29,8 @@ ATTEMPT_SECONDS: Final = 3.0
 #: All tries and the pauses between them.
 DEADLINE_SECONDS: Final = 10.0
 ATTEMPTS: Final = 3
+#: Nobody waits for a report, and a backend that is only slow must be able to take it.
+REPORT_SECONDS: Final = 30.0
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 2.0
 MAX_ANSWER_BYTES: Final = 1024 * 1024
@@ -109,7 +111,7 @@ class BackendTransport:
         Raises:
             BackendError: It has not taken it.
         """
-        await self._try(method, path, body, headers)
+        await self._try(method, path, body, headers, seconds=REPORT_SECONDS)
 
     async def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
         tries = AsyncRetrying(
@@ -130,11 +132,18 @@ class BackendTransport:
         return content
 
     async def _try(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        seconds: float | None = None,
     ) -> bytes:
+        seconds = self._attempt_seconds if seconds is None else seconds
         try:
             async with (
-                asyncio.timeout(self._attempt_seconds),
+                asyncio.timeout(seconds),
                 self._http.request(
                     method,
                     # The path is quoted already; quoting it twice would ask for another.
@@ -155,7 +164,7 @@ class BackendTransport:
                     raise _refused(path, response.status)
                 return await _read(response, path)
         except TimeoutError as error:
-            raise _timeout(path, self._attempt_seconds, retryable=True) from error
+            raise _timeout(path, seconds, retryable=True) from error
         except (aiohttp.ClientError, OSError) as error:
             message = f"the backend cannot be reached for {path}: {type(error).__name__}"
             raise BackendError("backend_unreachable", message, retryable=True) from error

@@ -59,7 +59,7 @@ class CourierOptions:
     """
 
     parallel: int = 4
-    attempt_seconds: float = 10.0
+    attempt_seconds: float = 30.0
     first_pause_seconds: float = 1.0
     longest_pause_seconds: float = 60.0
     rescan_seconds: float = 300.0
