@@ -149,9 +149,8 @@ async def _hear_out(caller: VobizCaller, asked_ms: float) -> None:
         if caller.now_ms - last_ms < _LOOK_MS:
             continue
         parts = parts_from(caller, asked_ms)
-        is_over = words.first(parts, "apology") or words.ANSWER_WORDS[-1] in words.answer_heard(
-            parts
-        )
+        said_to_end = words.ANSWER_WORDS[-1] in words.answer_heard(parts)
+        is_over = said_to_end or words.first(parts, "apology") or words.first(parts, "prompt")
         if caller.now_ms - last_ms >= (_TAIL_MS if is_over else _PATIENCE_MS):
             return
 

@@ -34,6 +34,10 @@ def _wrong_sound(outcome: Outcome, margin: float) -> Iterator[str]:
             yield f"a silence of {outcome.silence_seconds:.1f} s"
         if outcome.ended_ms is not None:
             yield "the call was ended"
+    elif expected == "prompt":
+        asked = words.first(outcome.parts, "prompt")
+        if asked is None or (asked.start_ms - outcome.asked_ms) / 1000 > APOLOGY_SECONDS + margin:
+            yield "the caller was not asked again"
     elif apology is None:
         yield "no apology"
     elif apology > APOLOGY_SECONDS + margin:
@@ -69,10 +73,12 @@ def _wrong_books(outcome: Outcome) -> Iterator[str]:
     recorded = [
         each["kind"]
         for each in outcome.record.get("degraded", ())
-        if each["stage"] == scenario.stage and each["provider"] == scenario.provider
+        if each["stage"] == scenario.stage and each["provider"] in (scenario.provider, None)
     ]
     if fault.kinds and not set(fault.kinds) & set(recorded):
         yield f"none of {', '.join(fault.kinds)} in the record"
+    if scenario.expected == "prompt":
+        return
     exhausted = "exhausted" in outcome.recorded(scenario.stage)
     if exhausted != (outcome.apology_seconds is not None):
         yield "the apology and the record do not agree"

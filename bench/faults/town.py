@@ -27,7 +27,7 @@ BYSTANDER: Final = "bystander"
 #: Who serves where nobody fails.
 WELL: Final = {"stt": "deepgram", "llm": "openai", "tts": "cartesia"}
 #: Each phrase is made at two rates.
-_PHRASES: Final = 2 * len({words.GREETING, words.APOLOGY, words.HOLD, words.OTHER})
+_PHRASES: Final = 2 * len({words.GREETING, words.APOLOGY, words.HOLD, words.PROMPT})
 _PREPARE_SECONDS: Final = 180.0
 _RECORD_SECONDS: Final = 60.0
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
@@ -219,8 +219,8 @@ def _agent(
         "language": "hi",
         "greeting": words.GREETING,
         "system_prompt": "आप एक सहायक हैं।",
-        "turns": {"hold_messages": [words.HOLD], "no_input_prompt": words.OTHER},
-        "call": {"apology": words.APOLOGY, "farewell": words.OTHER, "busy": words.OTHER},
+        "turns": {"hold_messages": [words.HOLD], "no_input_prompt": words.PROMPT},
+        "call": {"apology": words.APOLOGY, "farewell": words.PROMPT, "busy": words.PROMPT},
     }
     for stage, usual in WELL.items():
         chain = [(usual, well[stage, usual])]

@@ -18,19 +18,19 @@ ANSWER: Final = "गेहूँ सरसों मक्का बाजरा
 GREETING: Final = "नमस्ते"
 APOLOGY: Final = "क्षमा कीजिए"
 HOLD: Final = "कृपया ठहरिए"
-#: Said to silent callers, and at the end; not heard in these calls.
-OTHER: Final = "सुनिए"
+#: Said to callers who are silent or were not understood.
+PROMPT: Final = "सुनिए"
 
 ANSWER_WORDS: Final = tuple(bare(word) for word in ANSWER.split())
 SPEAKERS: Final = ("cartesia", "sarvam", "ai4bharat", "bhashini")
 
-Kind = Literal["answer", "apology", "hold", "greeting", "other", "noise"]
+Kind = Literal["answer", "apology", "hold", "greeting", "prompt", "noise"]
 _KINDS: Final[dict[str, Kind]] = {
     **dict.fromkeys(ANSWER_WORDS, "answer"),
     **dict.fromkeys(APOLOGY.split(), "apology"),
     **dict.fromkeys(HOLD.split(), "hold"),
     **dict.fromkeys(GREETING.split(), "greeting"),
-    **dict.fromkeys(OTHER.split(), "other"),
+    **dict.fromkeys(PROMPT.split(), "prompt"),
 }
 TONES: Final = WordTones(tuple(_KINDS), SPEAKERS)
 #: A shorter silence is a pause between two sentences.

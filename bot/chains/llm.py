@@ -285,8 +285,8 @@ class LlmChain(Chain):
         if turn.said:
             return deadline
         waited = self._now() - turn.began_at + TURN_END_SECONDS
-        first = sum(turn.asks.values()) == 1
-        return max(deadline / 4, deadline - waited if first else min(deadline, 2 * deadline - waited))
+        of_all = deadline if sum(turn.asks.values()) == 1 else 2 * deadline
+        return max(deadline / 4, min(deadline, of_all - waited))
 
     async def _take(self, turn: _Turn, member: Member, frame: Frame) -> None:
         match frame:

@@ -18,7 +18,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from bot.chains.chain import Vendors
 from bot.chains.continuation import GO_ON
-from bot.chains.llm import LlmChain
+from bot.chains.llm import TURN_END_SECONDS, LlmChain
 from bot.reporter import CallReporter
 from config.agent import LlmDeadlines
 from tests.unit.bot.chains.rig import Do, Rig, Vendor, rig
@@ -101,7 +101,9 @@ async def test_four_seconds_without_a_word_and_the_next_is_asked() -> None:
         await ask(running)
         await asyncio.sleep(6)
         assert said(running) == ANSWER and running.degraded == [("asha", "no_result")]
-        assert running.times(LLMTextFrame)[0] - began == pytest.approx(4.0, abs=0.1)
+        assert running.times(LLMTextFrame)[0] - began == pytest.approx(
+            4.0 - TURN_END_SECONDS, abs=0.1
+        )
 
 
 @virtual_time
