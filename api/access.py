@@ -9,7 +9,7 @@ from api.origin import is_allowed_origin
 from api.parts import Parts, ServerParts
 from config.errors import AdmissionError
 from config.settings import is_loopback
-from sessions.tokens import OPERATOR_AUDIENCE, verify_token
+from sessions.tokens import ANY_AGENT, OPERATOR_AUDIENCE, Client, verify_token
 
 
 def is_local_development(connection: HTTPConnection, parts: ServerParts) -> bool:
@@ -29,23 +29,37 @@ def is_local_development(connection: HTTPConnection, parts: ServerParts) -> bool
     )
 
 
-def may_see_calls(connection: HTTPConnection, parts: ServerParts) -> bool:
-    """Whether a request may read what was said and who called."""
+def call_viewer(connection: HTTPConnection, parts: ServerParts) -> Client | None:
+    """Who asks to read what was said and who called; None for whoever may not.
+
+    A token that names one agent is good for that agent's calls only.
+    """
     if is_local_development(connection, parts):
-        return True
+        return Client(subject="development", agent=ANY_AGENT)
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        return False
+        return None
     try:
-        verify_token(parts.jwt_secret, token, audience=OPERATOR_AUDIENCE)
+        return verify_token(parts.jwt_secret, token, audience=OPERATOR_AUDIENCE)
     except AdmissionError:
-        return False
-    return True
+        return None
 
 
-def _require_operator(connection: HTTPConnection, parts: Parts) -> None:
-    if not may_see_calls(connection, parts):
-        raise HTTPException(401, "a token is needed: main.py token --for calls")
+def may_watch(viewer: Client, call_id: str, parts: ServerParts) -> bool:
+    """Whether a call's events may be shown; of a call to come it is not known whose it is."""
+    session = parts.manager.find(call_id)
+    return viewer.may_talk_to(session.agent.agent_id) if session else viewer.agent == ANY_AGENT
 
 
-Operator = Annotated[None, Depends(_require_operator)]
+def _require_operator(connection: HTTPConnection, parts: Parts) -> Client:
+    viewer = call_viewer(connection, parts)
+    if viewer is None:
+        raise HTTPException(
+            401,
+            "a token is needed: main.py token --for calls",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return viewer
+
+
+Operator = Annotated[Client, Depends(_require_operator)]

@@ -5,7 +5,17 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import agents, calls, health, live, page, telephony, voice
+from api import (
+    agents,
+    call_control,
+    call_files,
+    calls,
+    health,
+    live,
+    page,
+    telephony,
+    voice,
+)
 from api.parts import ServerParts
 from config.providers import ProviderCatalog
 from config.settings import Settings
@@ -30,7 +40,8 @@ def create_app(settings: Settings, providers: ProviderCatalog = catalog) -> Fast
         title="Indic voice server", version=VERSION, lifespan=lifespan, openapi_url="/openapi.json"
     )
     app.state.parts = parts
-    for door in (page, voice, telephony, health, agents, calls, live):
+    doors = (page, voice, telephony, health, agents, calls, call_files, call_control, live)
+    for door in doors:
         app.include_router(door.router)
     app.mount("/static", page.PageFiles(directory=parts.web_folder), name="static")
     return app

@@ -1,118 +1,179 @@
-"""Calls that are live or were stored lately."""
+"""``/api/v1/calls``: which calls there were and are, and each one's record."""
 
-from typing import Any, Literal
+from datetime import datetime
+from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, HTTPException, Query
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from api.access import Operator
+from api.call_models import CallDetails, CallPage, CallStatus, CallSummary, summary
+from api.cursors import MAX_CHARS, CursorError, Cursors
+from api.found_calls import ERRORS, Found, told_as_http
 from api.parts import Parts
-from config.errors import ConfigError
-from config.languages import resolve_language
-from sessions.keeper import StoredCall
-from sessions.session import CallSession
+from bot.events import END_CAUSES
+from config.errors import StorageError
+from sessions.index_entries import indexed_number
+from sessions.record import StoredFile
+from sessions.tokens import ANY_AGENT
+from storage.index.entry import CallFilter, CallState, plain
 
 router = APIRouter(prefix="/api/v1/calls", tags=["calls"])
 
-
-class CallStatus(BaseModel):
-    """A live call."""
-
-    call_id: str
-    carrier_call_id: str | None
-    agent_id: str
-    state: str
-    seconds: float
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+_LIST_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"description": "Not a cursor of this list"},
+    401: ERRORS[401],
+    503: ERRORS[503],
+}
 
 
-class CallPlaces(BaseModel):
-    """A call that ended, and where its parts lie."""
-
-    call_id: str
-    carrier_call_id: str | None
-    state: str
-    recording: str | None
-    transcript: str | None
-    record: str
-    details: dict[str, Any]
+def _cause(value: str) -> str:
+    if value not in END_CAUSES:
+        raise ValueError(f"must be one of {', '.join(END_CAUSES)}")
+    return value
 
 
-class WantedLanguage(BaseModel):
-    """What a call is to go on in: a code or a name."""
+class Wanted(BaseModel):
+    """Which calls are asked for; all of what is given must hold."""
 
-    language: str = Field(max_length=64)
+    model_config = {"extra": "forbid"}
+
+    agent_id: str | None = Field(default=None, max_length=256, description="Of this agent.")
+    number: str | None = Field(
+        default=None,
+        max_length=64,
+        description="From or to this number. Indian numbers may be written as they are dialled: "
+        "098…, 98…, 91 98…; others in E.164, with + as %2B.",
+    )
+    started_from: AwareDatetime | None = Field(
+        default=None, description="Begun then or later; ISO 8601 with Z or an offset (+ as %2B)."
+    )
+    started_before: AwareDatetime | None = Field(default=None, description="Begun before then.")
+    status: CallState | None = Field(default=None, description="That have come so far.")
+    end_cause: Annotated[str, AfterValidator(_cause)] | None = Field(
+        default=None,
+        description="That ended for this cause.",
+        json_schema_extra={"enum": [*END_CAUSES, None]},
+    )
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="Calls in a page.")
+    cursor: str | None = Field(
+        default=None,
+        max_length=MAX_CHARS,
+        description="next_cursor of the page before, with the same filter.",
+    )
+
+    def filter(self, agent_id: str | None) -> CallFilter:
+        """What is asked of the index; ``agent_id`` is the only agent that may be seen."""
+        return CallFilter(
+            agent_id=plain(self.agent_id) or agent_id,
+            number=_number(self.number),
+            started_from_ms=_ms(self.started_from),
+            started_before_ms=_ms(self.started_before),
+            status=self.status,
+            end_cause=self.end_cause,
+        )
 
 
-class LanguageAnswer(BaseModel):
-    """``ready``: from the end of what is being said; ``already``: it is spoken as it is."""
+@router.get("", responses=_LIST_ERRORS)
+async def list_calls(
+    parts: Parts, viewer: Operator, wanted: Annotated[Wanted, Query()]
+) -> CallPage:
+    """Calls that are live, were live or were stored, the latest first.
 
-    language: str
-    state: Literal["ready", "already"]
-
-
-@router.get("")
-async def live_calls(parts: Parts, _operator: Operator) -> list[CallStatus]:
-    """The calls that are live now."""
-    return [_status(session) for session in parts.manager]
-
-
-@router.get("/{call_id}")
-async def call(call_id: str, parts: Parts, _operator: Operator) -> CallStatus | CallPlaces:
-    """A live call's state, or where an ended call was stored; by our id or the carrier's."""
-    session = parts.manager.find(call_id)
-    if session is not None:
-        return _status(session)
-    stored = parts.manager.stored(call_id)
-    if stored is None:
-        raise HTTPException(404, "no call of that id is live or was stored lately")
-    return _places(stored)
-
-
-@router.post("/{call_id}/language", status_code=202)
-async def change_language(
-    call_id: str, wanted: WantedLanguage, parts: Parts, _operator: Operator
-) -> LanguageAnswer:
-    """Have the agent of a live call go on in another of its languages, after what is being said.
-
-    409 where the agent does not speak it, 503 where nobody who does can be reached now; the
-    call stays as it is then.
+    A token for one agent sees that agent's calls. Calls that begin while pages are turned come
+    before the first page and move no other.
     """
-    session = parts.manager.find(call_id)
-    if session is None:
-        raise HTTPException(404, "no call of that id is live")
+    if wanted.agent_id is not None and not viewer.may_talk_to(wanted.agent_id):
+        return CallPage(calls=[], next_cursor=None)
+    wanted_calls = wanted.filter(None if viewer.agent == ANY_AGENT else viewer.agent)
+    cursors = Cursors(parts.jwt_secret)
+    before = None
+    if wanted.cursor is not None:
+        try:
+            before = cursors.read(wanted.cursor, wanted_calls)
+        except CursorError as error:
+            raise HTTPException(400, str(error)) from error
+    with told_as_http():
+        found = await parts.index.page(wanted_calls, wanted.limit + 1, before)
+    shown = found[: wanted.limit]
+    return CallPage(
+        calls=[CallSummary.of(call) for call in shown],
+        next_cursor=cursors.make(shown[-1].place, wanted_calls)
+        if len(found) > len(shown)
+        else None,
+    )
+
+
+@router.get("/{call_id}", responses=ERRORS)
+async def one_call(found: Found) -> CallDetails:
+    """A call and its record; of a live call what is known so far.
+
+    By the carrier's id it is the latest call that has it; ``same_carrier_call_id`` names others.
+    """
+    call, fields = found.call, summary(found.call)
+    places: dict[str, Any] = {"recording": None, "transcript": None, "record": None}
     try:
-        language = resolve_language(wanted.language)
-    except ConfigError as error:
-        raise HTTPException(422, error.message) from error
-    outcome = await session.switch_language(language)
-    if outcome == "not_spoken":
-        spoken = ", ".join(session.agent.spoken_languages)
-        raise HTTPException(409, f"the agent does not speak {language}; it speaks {spoken}")
-    if outcome == "unavailable":
-        raise HTTPException(503, f"nobody who serves {language} can be reached now")
-    return LanguageAnswer(language=language, state=outcome)
+        with told_as_http():
+            record = await found.lookup.record(call)
+    except HTTPException as error:
+        cause = error.__cause__
+        # What is known of a call is shown also where its record is somewhere else, or nowhere.
+        known = ("nothing_kept", "call_not_ready", "call_elsewhere", "storage_not_found")
+        if not (isinstance(cause, StorageError) and cause.code in known):
+            raise
+        details = None
+    else:
+        details = msgspec.to_builtins(record)
+        if call.status == "live":
+            details |= {"ended_at": None, "end_cause": None}
+        sound, words = record.recording.file, record.transcript
+        places = {
+            "recording": sound.url if sound else None,
+            "transcript": words.url if words else None,
+            "record": _beside(words, call.record_key),
+        }
+    return CallDetails(
+        **fields,
+        **places,
+        state=found.state,
+        details=details,
+        same_carrier_call_id=[other.session_id for other in found.others],
+    )
 
 
-def _status(session: CallSession) -> CallStatus:
+@router.get("/{call_id}/status", responses=ERRORS)
+async def call_status(found: Found) -> CallStatus:
+    """How far a call has come: quick, and needs no store."""
+    call, session = found.call, found.session
+    if session is not None:
+        seconds: float | None = round(session.seconds(), 1)
+    else:
+        seconds = summary(call)["duration_seconds"]
     return CallStatus(
-        call_id=session.session_id,
-        carrier_call_id=session.facts.carrier_call_id,
-        agent_id=session.agent.agent_id,
-        state=session.state,
-        seconds=round(session.seconds(), 1),
+        call_id=call.session_id,
+        carrier_call_id=call.carrier_call_id,
+        agent_id=call.agent_id,
+        status=call.status,
+        state=found.state,
+        end_cause=call.end_cause,
+        seconds=seconds,
     )
 
 
-def _places(stored: StoredCall) -> CallPlaces:
-    record = stored.record
-    sound, words = record.recording.file, record.transcript
-    return CallPlaces(
-        call_id=record.session_id,
-        carrier_call_id=record.carrier_call_id,
-        state="stored",
-        recording=sound.url if sound else None,
-        transcript=words.url if words else None,
-        record=stored.record_url,
-        details=msgspec.to_builtins(record),
-    )
+def _beside(file: StoredFile | None, key: str | None) -> str | None:
+    """The place of another object of the store that a file is in."""
+    return f"{file.url.removesuffix(file.key)}{key}" if file and key else None
+
+
+def _number(text: str | None) -> str | None:
+    """As the index has it; a ``+`` that was not written as %2B has become a space."""
+    if text is None:
+        return None
+    return indexed_number(f"+{text[1:]}" if text.startswith(" ") else text)
+
+
+def _ms(instant: datetime | None) -> int | None:
+    return None if instant is None else round(instant.timestamp() * 1000)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, WebSocket, WebSocketDisconnect
 
-from api.access import may_see_calls
+from api.access import call_viewer, may_watch
 from api.origin import is_allowed_origin
 from api.parts import server_parts
 
@@ -21,12 +21,14 @@ CallId = Annotated[str, Path(min_length=1, max_length=128)]
 async def transcription(websocket: WebSocket, call_id: CallId) -> None:
     """Send ``transcription``, ``call_status``, ``agent_state`` and ``metrics`` as they happen.
 
-    The call may still be to come: whoever dials can listen before it is answered. A page of
-    another host may not, and neither may whoever could not read the call's record.
+    The call may still be to come: whoever dials can listen before it is answered, unless their
+    token is for one agent alone. A page of another host may not, and neither may whoever could
+    not read the call's record.
     """
     parts = server_parts(websocket)
     settings = parts.settings.server
-    if not (is_allowed_origin(websocket, settings) and may_see_calls(websocket, parts)):
+    viewer = call_viewer(websocket, parts) if is_allowed_origin(websocket, settings) else None
+    if viewer is None or not may_watch(viewer, call_id, parts):
         await websocket.close(1008)  # Before it is accepted: an HTTP 403.
         return
     await websocket.accept()

@@ -38,6 +38,7 @@ from sessions.journal import JournalWriter
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.live import LiveEvents
 from sessions.load import LoadMeter
+from sessions.lookup import CallLookup, CallPlaces
 from sessions.loop_watch import LoopWatch
 from sessions.manager import SessionManager
 from sessions.outbox.calls import CallReports
@@ -94,6 +95,7 @@ class ServerParts:
         self._vad: VadEngine
         self.keeper: RecordKeeper
         self.indexer: CallIndexer
+        self.lookup: CallLookup
         server = settings.server
         self.load = LoadMeter(
             max_loop_lag_ms=server.max_loop_lag_ms,
@@ -131,6 +133,15 @@ class ServerParts:
         self._start_backend(backend, data)
         self._start_sessions(data)
         await self.indexer.start()
+        self.lookup = CallLookup(
+            CallPlaces(
+                index=self.index,
+                storage=self.storage,
+                manager=self.manager,
+                root=data / "journal",
+                server_id=self.indexer.server_id,
+            )
+        )
         await self.reports.start()
         await self.keeper.start()
         await self.manager.start()

@@ -57,7 +57,7 @@ class CallIndexer:
         self._root = data / "journal"
         self._incomplete = data / _INCOMPLETE
         self._data = data
-        self._server_id: str | None = None
+        self.server_id = ""
         self._first_pause_seconds = first_pause_seconds
         self._waiting: OrderedDict[str, IndexedCall | Path] = OrderedDict()
         self._begun: dict[str, IndexedCall] = {}
@@ -71,12 +71,12 @@ class CallIndexer:
 
     async def start(self) -> None:
         """Begin to write; the database need not be there."""
-        self._server_id = await asyncio.to_thread(server_id, self._data)
+        self.server_id = await asyncio.to_thread(server_id, self._data)
         self._tasks.append(asyncio.create_task(self._write_for_ever(), name="call-indexer"))
 
     def begun(self, session: Begun) -> None:
         """A call has begun."""
-        entry = live_entry(session, self._server_id)
+        entry = live_entry(session, self.server_id)
         self._begun[entry.session_id] = entry
         self._put(entry.session_id, entry)
 
@@ -161,7 +161,7 @@ class CallIndexer:
         """Open the index and have what it lacks found again, beside everything else."""
         is_new = await self.index.open()
         incomplete = await asyncio.to_thread(self._incomplete.exists)
-        left = [] if is_new else await self.index.held_by(self._server_id or "")
+        left = [] if is_new else await self.index.held_by(self.server_id)
         self._open = True
         if is_new or incomplete or self._lost_some:
             self._restoring = True
@@ -206,7 +206,7 @@ class CallIndexer:
             entry: IndexedCall | None
             if isinstance(each, Path):
                 # Gone where it was stored in between, which is told of by itself.
-                entry = await asyncio.to_thread(journal_entry, each, self._server_id)
+                entry = await asyncio.to_thread(journal_entry, each, self.server_id)
             else:
                 entry = each
             if entry is not None:
@@ -225,7 +225,7 @@ class CallIndexer:
         """Put everything in that is stored or waits, again and again until it is done."""
 
         async def rebuild() -> None:
-            found = await rebuild_index(self.index, self._storage, self._root, self._server_id)
+            found = await rebuild_index(self.index, self._storage, self._root, self.server_id)
             self._lost_some = self._restoring = False
             await asyncio.to_thread(self._incomplete.unlink, missing_ok=True)
             if found.stored or found.removed:
@@ -249,7 +249,7 @@ class CallIndexer:
         """The row of a call now; None where its journal waits and the keeper will tell."""
         folder = self._root / call.session_id
         if await asyncio.to_thread(folder.exists):
-            return await asyncio.to_thread(journal_entry, folder, self._server_id)
+            return await asyncio.to_thread(journal_entry, folder, self.server_id)
         stored = await stored_row(self._storage, call)
         if stored is not None:
             return stored

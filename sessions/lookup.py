@@ -1,0 +1,180 @@
+"""Finds a call and what is kept of it, wherever that lies now: in a live session, in a journal
+on disk, or in the store.
+
+Error codes of the :class:`~config.errors.StorageError` raised here, besides the store's and the
+index's own:
+
+    call_live         the call goes on: its parts are made when it has ended
+    call_not_ready    it has ended, and its parts are being made; ask again in a moment
+    call_elsewhere    another server has it, until it is stored
+    nothing_kept      there never was such a part, or it is not kept any more
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from config.errors import StorageError
+from sessions.index_entries import entry_of, live_entry
+from sessions.index_rebuild import journal_entry, stored_row
+from sessions.kept_sound import KeptSound, SpooledSound, StoredSound
+from sessions.manager import SessionManager
+from sessions.record import CallRecord
+from sessions.session import CallSession
+from sessions.spooled import SpooledCall, find_spooled
+from sessions.transcript import Transcript
+from storage.base import Storage
+from storage.index.calls import CallIndex
+from storage.index.entry import IndexedCall, plain
+
+#: Calls with the same carrier's id that are told of.
+MAX_SAME_ID = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlaces:
+    """Where calls are looked for.
+
+    Attributes:
+        root: Folder of the journals.
+        server_id: Of this server, as rows of the index name it.
+    """
+
+    index: CallIndex
+    storage: Storage
+    manager: SessionManager
+    root: Path
+    server_id: str
+
+
+class CallLookup:
+    """Looks calls up; holds nothing itself."""
+
+    def __init__(self, places: CallPlaces) -> None:
+        self._places = places
+
+    async def find(self, call_id: str) -> list[IndexedCall]:
+        """The call of our id, or those of the carrier's, the latest first.
+
+        What this server knows by itself is found without the index too.
+
+        Raises:
+            StorageError: Nothing was found, and the index does not answer.
+        """
+        found: dict[str, IndexedCall] = {}
+        trouble: StorageError | None = None
+        try:
+            for row in await self._indexed(call_id):
+                found[row.session_id] = row
+        except StorageError as error:
+            trouble = error
+        for known in await self._known_here(call_id):
+            row = found.get(known.session_id, known)
+            found[known.session_id] = known if known.version >= row.version else row
+        if not found and trouble is not None:
+            raise trouble
+        return sorted(found.values(), key=lambda row: row.place, reverse=True)
+
+    def session(self, call: IndexedCall) -> CallSession | None:
+        """The live session of a call, if it has one here."""
+        return self._places.manager.find(call.session_id)
+
+    async def record(self, call: IndexedCall) -> CallRecord:
+        """A call's record: as it is stored, or so far.
+
+        Raises:
+            StorageError: See the module.
+        """
+        spooled = None if call.record_key else await self._spooled(call)
+        if spooled is not None:
+            return spooled.record()
+        return await self._stored_record(call)
+
+    async def transcript(self, call: IndexedCall) -> Transcript:
+        """What was said and heard in a call, or so far.
+
+        Raises:
+            StorageError: See the module.
+        """
+        spooled = None if call.record_key else await self._spooled(call)
+        if spooled is not None:
+            return spooled.transcript()
+        file = (await self._stored_record(call)).transcript
+        if file is None:
+            raise StorageError("nothing_kept", "there is no transcript of this call")
+        data = await self._places.storage.read(file.kind, file.key)
+        return msgspec.json.decode(data, type=Transcript)
+
+    async def recording(self, call: IndexedCall) -> KeptSound:
+        """A call's sound, ready to be read; its ``close`` must be called.
+
+        Raises:
+            StorageError: See the module.
+        """
+        if self.session(call) is not None:
+            raise StorageError("call_live", "the call goes on; its recording is made at its end")
+        spooled = None if call.record_key else await self._spooled(call)
+        if spooled is None:
+            record = await self._stored_record(call)
+            if record.recording.file is None:
+                raise _no_sound(record)
+            return StoredSound(self._places.storage, record.recording.file)
+        if spooled.built is None:
+            raise StorageError("call_not_ready", "the recording of this call is being made")
+        if spooled.built.recording is None:
+            raise _no_sound(spooled.built.record)
+        try:
+            return await SpooledSound.open(spooled.folder, spooled.built.recording)
+        except FileNotFoundError:  # Stored in this very moment.
+            raise StorageError("call_not_ready", "the recording is being stored") from None
+
+    async def _indexed(self, call_id: str) -> list[IndexedCall]:
+        index, wanted = self._places.index, plain(call_id)
+        if wanted is None:
+            return []
+        own = await index.find(wanted)
+        return [own] if own is not None else await index.of_carrier(wanted, MAX_SAME_ID)
+
+    async def _known_here(self, call_id: str) -> list[IndexedCall]:
+        """What needs no index: live calls, those stored lately, and journals."""
+        places = self._places
+        live = [live_entry(s, places.server_id) for s in places.manager if call_id in s.keys]
+        stored = places.manager.stored(call_id)
+        if stored is not None:
+            return [*live, entry_of(stored)]
+        if live:
+            return live
+        journal = await asyncio.to_thread(self._journal, call_id)
+        return [] if journal is None else [journal]
+
+    def _journal(self, call_id: str) -> IndexedCall | None:
+        spooled = find_spooled(self._places.root, call_id)
+        return journal_entry(spooled.folder, self._places.server_id) if spooled else None
+
+    async def _spooled(self, call: IndexedCall) -> SpooledCall | None:
+        return await asyncio.to_thread(find_spooled, self._places.root, call.session_id)
+
+    async def _stored_record(self, call: IndexedCall) -> CallRecord:
+        places, key = self._places, call.record_key
+        if key is None:
+            if call.status == "lost":
+                raise StorageError("nothing_kept", "nothing was found of this call")
+            if call.server_id not in (None, places.server_id):
+                raise StorageError("call_elsewhere", "another server has this call")
+            # Neither in the store's part of the index nor in a journal: stored just now.
+            row = await stored_row(places.storage, call)
+            key = row.record_key if row else None
+        if key is None:
+            raise StorageError("call_not_ready", "the record of this call is being made")
+        return msgspec.json.decode(await places.storage.read("transcripts", key), type=CallRecord)
+
+
+def _no_sound(record: CallRecord) -> StorageError:
+    reason = {
+        "off": "its agent records no sound",
+        "empty": "no sound came or went",
+        "failed": "no recording could be made",
+    }.get(record.recording.state, "it is not kept any more")
+    return StorageError("nothing_kept", f"there is no recording of this call: {reason}")
