@@ -1,4 +1,4 @@
-"""The voice server's command line: serve, call, check, providers, token, schema."""
+"""The voice server's command line: serve, call, check, providers, token, recover, schema."""
 
 import argparse
 import asyncio
@@ -97,6 +97,14 @@ def _parser() -> argparse.ArgumentParser:
         help="what it opens: conversations (voice) or the doors that show calls (calls)",
     )
     command.set_defaults(run=_token)
+
+    command = commands.add_parser(
+        "recover", help="store the calls that a server left when it died, and mend the index"
+    )
+    command.add_argument(
+        "--index", action="store_true", help="make the index of calls again from the store"
+    )
+    command.set_defaults(run=_recover)
 
     command = commands.add_parser(
         "schema", help="rewrite the files that are made from the models: see `make schema`"
@@ -271,6 +279,24 @@ def _token(options: argparse.Namespace, settings: Settings) -> int:
     )
     print(token)
     return 0
+
+
+def _recover(options: argparse.Namespace, settings: Settings) -> int:
+    from sessions.recovery import recover_calls, recover_index
+
+    calls = asyncio.run(recover_calls(settings))
+    for call in calls.stored:
+        _show(f"stored {call.record_url}")
+    for session_id, reason in calls.failed.items():
+        print(f"call {session_id} still waits: {reason}", file=sys.stderr)
+    _show(f"{len(calls.stored)} calls were left and are stored now, {len(calls.failed)} still wait")
+    if options.index:
+        index = asyncio.run(recover_index(settings))
+        _show(
+            f"index: {index.stored} stored calls, {index.waiting} that wait, {index.removed} rows "
+            f"removed, {index.unreadable} records or journals unreadable"
+        )
+    return 1 if calls.failed else 0
 
 
 def _schema(_options: argparse.Namespace, _settings: Settings) -> int:

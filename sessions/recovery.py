@@ -1,0 +1,70 @@
+"""What ``main.py recover`` does: finishes what dead servers left, and makes the index again."""
+
+from dataclasses import dataclass
+
+from config.errors import StorageError
+from config.settings import Settings
+from sessions.index_rebuild import Rebuilt, rebuild_index
+from sessions.indexer import server_id
+from sessions.keeper import RecordKeeper, StoredCall
+from sessions.spool import unfinished
+from storage.factory import build_index, build_storage
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was found.
+
+    Attributes:
+        stored: Calls that are safe now.
+        failed: Calls that still wait, and why.
+    """
+
+    stored: list[StoredCall]
+    failed: dict[str, str]
+
+
+async def recover_calls(settings: Settings) -> Recovered:
+    """Store the calls whose journals nobody owns; those of servers that run are left to them.
+
+    Raises:
+        ConfigError: The settings name no store that could be used.
+    """
+    root = settings.data_dir.absolute() / "journal"
+    storage = build_storage(settings)
+    keeper = RecordKeeper(storage, root)
+    found = Recovered([], {})
+    try:
+        for folder in unfinished(root):
+            try:
+                found.stored.append(await keeper.finish(folder))
+            except StorageError as error:
+                found.failed[folder.name] = error.message
+    finally:
+        await keeper.close()
+        await storage.close()
+    return found
+
+
+async def recover_index(settings: Settings) -> Rebuilt:
+    """Make the index of calls again from the store and the journals, also beside a server.
+
+    Raises:
+        StorageError: The store or the database does not answer.
+        ConfigError: The settings name none that could be used.
+    """
+    data = settings.data_dir.absolute()
+    storage = build_storage(settings)
+    index = build_index(settings)
+    try:
+        try:
+            await index.open()
+        except StorageError as error:
+            if error.code != "index_corrupt":
+                raise
+            await index.set_aside()
+            await index.open()
+        return await rebuild_index(index, storage, data / "journal", server_id(data))
+    finally:
+        await index.close()
+        await storage.close()
