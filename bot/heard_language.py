@@ -180,7 +180,8 @@ def _by_little_words(
     all_words: int | None = None,
 ) -> Evidence:
     """Whose little words these are: two that nobody else has make it sure, one makes it likely."""
-    hits = _hits(words, lexicon)
+    shared = {w for w in words if sum(w in lexicon.get(code, ()) for code in able) > 1}
+    hits = _hits([word for word in words if word not in shared], lexicon)
     ranked = sorted(hits, key=lambda code: hits[code], reverse=True)
     if not ranked or ranked[0] not in able or not hits[ranked[0]]:
         return Evidence()
