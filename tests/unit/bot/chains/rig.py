@@ -12,6 +12,7 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     TTSAudioRawFrame,
+    TTSStoppedFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -48,6 +49,7 @@ class Do:
         fail: Report an error of this category.
         after: How many words come first; None is all of them.
         stall: Then say nothing more, without an end.
+        ends: A voice says at once that it has spoken all, whatever came.
         wait_seconds: Before anything.
         pace: Seconds of real time for a second of audio.
         retry_after: Of a ``Retry-After`` header.
@@ -57,6 +59,7 @@ class Do:
     fail: ErrorCategory | None = None
     after: int | None = None
     stall: bool = False
+    ends: bool = False
     wait_seconds: float = 0.0
     pace: float = 0.0
     retry_after: str | None = None
@@ -132,6 +135,9 @@ class Voice(TTSService):
         if do.fail is not None:
             error = VendorError(do.retry_after)
             await self.push_error("it failed", exception=error, category=do.fail)
+        if do.ends:
+            await self.append_to_audio_context(context_id, TTSStoppedFrame(context_id=context_id))
+            await self.remove_audio_context(context_id)
         if do.stall or do.fail is not None:
             await asyncio.sleep(1e6)
 

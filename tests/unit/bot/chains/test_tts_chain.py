@@ -308,3 +308,33 @@ async def test_a_breaker_spares_the_next_call_the_deadline() -> None:
             await asyncio.sleep(13)
         assert running.breakers.of("tts", "asha", "a").state != "closed"
         assert next(running.breakers.troubled())[:2] == ("tts", "asha")
+
+
+@virtual_time
+async def test_a_sentence_that_ends_without_a_sound_is_the_next_ones() -> None:
+    asha = Vendor("asha", [Do(after=0, ends=True)])
+    async with speaking(asha, Vendor("bela")) as running:
+        await answer(running, FIRST, SECOND)
+        await asyncio.sleep(1)
+        assert voices(running) == "b" and words(running) == f"{FIRST} {SECOND}"
+        assert running.degraded[0] == ("asha", "no_result")
+
+
+@virtual_time
+async def test_alone_a_voice_that_says_it_failed_is_asked_once_more() -> None:
+    asha = Vendor("asha", [Do(fail=ErrorCategory.SERVER, after=2), Do()])
+    async with speaking(asha) as running:
+        await answer(running, FIRST)
+        await asyncio.sleep(2)
+        assert words(running) == FIRST and running.given_up == []
+        assert running.degraded == [("asha", "server")]
+
+
+@virtual_time
+async def test_words_that_come_late_are_no_fault_of_the_voice() -> None:
+    async with speaking(Vendor("asha")) as running:
+        await running.send(LLMFullResponseStartFrame(), sentence(FIRST))
+        await asyncio.sleep(5)
+        await running.send(sentence(SECOND), LLMFullResponseEndFrame())
+        await asyncio.sleep(1)
+        assert words(running) == f"{FIRST} {SECOND}" and running.degraded == []
