@@ -5,7 +5,14 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from pipecat.frames.frames import TTSAudioRawFrame, TTSSpeakFrame, TTSStoppedFrame, TTSTextFrame
+from pipecat.frames.frames import (
+    ErrorFrame,
+    TTSAudioRawFrame,
+    TTSSpeakFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+from pipecat.utils.errors import ErrorCategory
 
 from config.errors import ConfigError, ProviderError
 from services.cartesia import CartesiaTTSOptions
@@ -43,6 +50,44 @@ async def test_a_sentence_is_spoken_at_the_rate_of_the_line_with_word_times(
         assert " ".join(frame.text for frame in line.of(TTSTextFrame)) == TEXT
         assert simulator.violations == []
         assert line.errors == []
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "category"),
+    [
+        (Behaviour(refuse_status=429, retry_after_seconds=7), ErrorCategory.RATE_LIMIT),
+        (Behaviour(refuse_status=500), ErrorCategory.SERVER),
+        (Behaviour(drop_after_bytes=1_600), ErrorCategory.CONNECTIVITY),
+        (Behaviour(drop_after_bytes=1_600, drop_code=1000), ErrorCategory.CONNECTIVITY),
+        (Behaviour(error_after_bytes=1_600), ErrorCategory.SERVER),
+        (Behaviour(garbage_frames=1), ErrorCategory.SERVER),
+    ],
+    ids=str,
+)
+async def test_every_failure_is_told(
+    http: aiohttp.ClientSession, key: str, behaviour: Behaviour, category: ErrorCategory
+) -> None:
+    """Pipecat connects anew without a word, and half a sentence passes for the whole."""
+    async with CartesiaSimulator(speed=50, script=[behaviour]) as simulator:
+        tts = build_tts(CartesiaTTSOptions(), context(http, simulator.base_url, key=key))
+        async with on_the_line(tts) as line:
+            if behaviour.refuse_status is None:
+                await line.send(TTSSpeakFrame(TEXT))
+            error = await line.first(ErrorFrame)
+            assert error.category is category
+            assert len(simulator.connections) == 1
+
+
+async def test_a_socket_that_is_closed_for_want_of_words_is_opened_again(
+    http: aiohttp.ClientSession, key: str
+) -> None:
+    async with CartesiaSimulator(speed=50, idle_timeout_seconds=0.05) as simulator:
+        tts = build_tts(CartesiaTTSOptions(), context(http, simulator.base_url, key=key))
+        async with on_the_line(tts) as line:
+            await simulator.until(lambda: len(simulator.connections) > 1)
+            simulator.idle_timeout_seconds = 60.0
+            await simulator.until(lambda: not simulator.connections[-1].ended.is_set())
+            assert line.errors == []
 
 
 async def test_a_phrase_outside_a_call(http: aiohttp.ClientSession, key: str) -> None:
