@@ -46,6 +46,7 @@ from simulators.openai import (
 from simulators.sarvam import SarvamSimulator
 from simulators.smallest import SmallestSimulator
 from simulators.soniox import SonioxSimulator
+from simulators.webhook import WebhookSimulator
 
 _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "deepgram": DeepgramSimulator,
@@ -69,6 +70,7 @@ _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "google-tts": GoogleSpeechSimulator,
     "google-llm": GeminiSimulator,
     "backend": BackendSimulator,
+    "webhook": WebhookSimulator,
 }
 _ENVIRONMENT: Final = {
     "deepgram": "DEEPGRAM_BASE_URL",

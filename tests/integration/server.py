@@ -127,6 +127,7 @@ async def running_server(
     *,
     providers: ProviderCatalog = catalog,
     ping_seconds: float = PING_SECONDS,
+    changes: Mapping[str, object] | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serve ``agents`` (id to file content) until the block ends.
 
@@ -135,6 +136,7 @@ async def running_server(
         env: Stands for the environment.
         providers: Whom agents may name.
         ping_seconds: Between WebSocket pings.
+        changes: Settings that no environment variable has.
     """
     agents_dir, data_dir = folder / "agents", folder / "data"
     agents_dir.mkdir(parents=True)
@@ -150,6 +152,7 @@ async def running_server(
             **(env or {}),
         }
     )
+    settings = settings.changed(changes or {})
     app = create_app(settings, providers)
     config = server_config(app, settings, loop="none", ping_seconds=ping_seconds)
     server = uvicorn.Server(config)

@@ -31,7 +31,6 @@ SHOWN = {
 }
 #: Named on the page as read and kept, with no effect on a call yet, and where one would show.
 WITHOUT_EFFECT = {
-    "backend.upload_recordings": (r"upload_", ("api", "bot", "services", "sessions")),
     "vobiz.auth_id": (
         r"vobiz\.(auth_id|auth_token|api_base|caller_id)",
         ("api", "services", "sessions"),

@@ -1,0 +1,5 @@
+"""A stand-in for whoever wants to be told of calls."""
+
+from simulators.webhook.server import WebhookSimulator
+
+__all__ = ["WebhookSimulator"]
