@@ -7,7 +7,7 @@ be read off the audio: who said which words, and when.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,8 +132,8 @@ def _sound(low_hz: float, high_hz: float, count: int, rate_hz: int) -> NDArray[n
 
 def _nearest(
     tones: dict[str, int],
-    frequencies: NDArray[np.float64],
-    spectrum: NDArray[np.float64],
+    frequencies: NDArray[np.floating[Any]],
+    spectrum: NDArray[np.floating[Any]],
     from_hz: float,
     to_hz: float,
 ) -> str:

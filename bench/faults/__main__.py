@@ -21,6 +21,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
         "--only", default="", metavar="WORDS", help="faults whose name holds all of these words"
     )
     parser.add_argument("--at-once", type=int, default=16, metavar="N", help="calls; default 16")
+    parser.add_argument("--calls", action="store_true", help="a row for each call, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep log and recordings")
     parser.add_argument("--quiet", action="store_true", help="say nothing on the way")
@@ -44,7 +45,7 @@ def main(given: list[str] | None = None) -> int:
         folder = asked.keep.absolute() if asked.keep else Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         results = asyncio.run(run_catalogue(chosen, folder, at_once=asked.at_once, tell=tell))
-    print(report(seen.header(), results))
+    print(report(seen.header(), results, every_call=asked.calls))
     print(f"\nTook {time.monotonic() - began:.0f} s.")
     told = as_json(results)
     if asked.json:

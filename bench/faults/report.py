@@ -9,6 +9,7 @@ from bench.faults.calls import Bystander, Outcome
 from bench.faults.town import Results
 
 APOLOGY_SECONDS: Final = 8.0
+_STAGES: Final = ("stt", "llm", "tts")
 #: Voices that do not tell where their words lie: where one breaks off is judged by its pace.
 WITHOUT_WORD_TIMES: Final = frozenset({"sarvam", "ai4bharat", "bhashini"})
 
@@ -106,12 +107,12 @@ def wrong_beside(bystander: Bystander) -> list[str]:
     return found
 
 
-def report(header: str, results: Results) -> str:
-    """Tables in Markdown, one for each stage."""
-    lines = [header, ""]
-    for stage in ("stt", "llm", "tts"):
+def report(header: str, results: Results, *, every_call: bool = False) -> str:
+    """Tables in Markdown: one of all faults, and with ``every_call`` one of calls by stage."""
+    lines = [header, "", *_summary(results.outcomes), ""]
+    for stage in _STAGES:
         outcomes = [each for each in results.outcomes if each.scenario.stage == stage]
-        if outcomes:
+        if outcomes and every_call:
             lines += [f"### {stage}", "", *_table(outcomes), ""]
     lines += _beside(results.bystanders)
     if results.counted != results.recorded:
@@ -121,6 +122,38 @@ def report(header: str, results: Results) -> str:
     lines.append(f"{len(results.outcomes) - len(missed)} of {len(results.outcomes)} as expected.")
     lines += [f"- missed: {each.scenario.name}: {'; '.join(wrong(each))}" for each in missed]
     return "\n".join(lines)
+
+
+def _summary(outcomes: list[Outcome]) -> Iterator[str]:
+    """A row for each fault: the worst of all vendors that have it."""
+    yield "| stage | fault | vendors | longest silence s | nobody left: heard | after s |"
+    yield "|---|---|---|---:|---|---:|"
+    faults = dict.fromkeys((each.scenario.stage, _row(each)) for each in outcomes)
+    for stage, row in sorted(faults, key=lambda each: _STAGES.index(each[0])):
+        here = [each for each in outcomes if (each.scenario.stage, _row(each)) == (stage, row)]
+        behind = [each for each in here if each.scenario.fallback]
+        alone = [each for each in here if not each.scenario.fallback]
+        names = ", ".join(dict.fromkeys(each.scenario.provider for each in here))
+        mark = " **missed**" if any(map(wrong, here)) else ""
+        longest = max((each.silence_seconds for each in behind), default=0.0)
+        heard = ", ".join(dict.fromkeys(map(_end, alone))) or "–"
+        after = [each.apology_seconds for each in alone if each.apology_seconds is not None]
+        yield (
+            f"| {stage} | {row}{mark} | {names} | {longest:.1f} | {heard} "
+            f"| {f'{max(after):.1f}' if after else '–'} |"
+        )
+
+
+def _row(outcome: Outcome) -> str:
+    """The fault's name; a vendor may say 403 where others say 401."""
+    return outcome.scenario.fault.row.replace("403", "401")
+
+
+def _end(outcome: Outcome) -> str:
+    """What a call came to, in a word or two."""
+    heard = [part.kind for part in outcome.parts]
+    word = next((kind for kind in ("apology", "prompt", "answer") if kind in heard), "nothing")
+    return word if outcome.ended_ms is None else f"{word}, end of the call"
 
 
 def _table(outcomes: list[Outcome]) -> Iterator[str]:

@@ -41,18 +41,21 @@ class Results:
 
     Attributes:
         counted: ``errors_total`` by stage and kind.
+        degraded: What readiness says of vendors, at the end.
         violations: What no correct client would have sent, by vendor.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
     bystanders: list[Bystander] = field(default_factory=list)
     counted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    degraded: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
     @property
     def recorded(self) -> Counter[tuple[str, str]]:
         """The same as ``counted``, from the records of all calls."""
-        books = [each.record for each in (*self.outcomes, *self.bystanders)]
+        books = [each.record for each in self.outcomes]
+        books += [each.record for each in self.bystanders]
         return Counter(
             (each["stage"], each["kind"]) for book in books for each in book.get("degraded", ())
         )
@@ -92,15 +95,21 @@ class Town:
     def transcript(self, record: Mapping[str, Any]) -> list[str]:
         """Its lines."""
         file = record["transcript_text"]
-        return (self.data / "storage" / file["kind"] / file["key"]).read_text().splitlines()
+        path = Path(self.data, "storage", file["kind"], file["key"])
+        return path.read_text().splitlines()
+
+    def read(self, path: str) -> str:
+        """What the server answers to a GET."""
+        with urllib.request.urlopen(f"{self.http}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
 
     def errors_total(self) -> Counter[tuple[str, str]]:
         """The counter of failures."""
-        with urllib.request.urlopen(f"{self.http}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
         found: Counter[tuple[str, str]] = Counter()
         for kind, stage, count in re.findall(
-            r'^errors_total\{kind="(.*?)",stage="(.*?)"\} (\S+)', text, re.MULTILINE
+            r'^errors_total\{kind="(.*?)",stage="(.*?)"\} (\S+)',
+            self.read("/metrics"),
+            re.MULTILINE,
         ):
             found[stage, kind] = round(float(count))
         return found
@@ -150,7 +159,8 @@ async def _place(town: Town, scenario: Scenario, tell: Tell) -> Outcome:
 
 async def _read_books(town: Town, results: Results) -> None:
     """What the server keeps of the calls, once all of it is stored."""
-    calls = [*results.outcomes, *results.bystanders]
+    results.degraded = json.loads(await asyncio.to_thread(town.read, "/health/ready"))["degraded"]
+    calls: list[Outcome | Bystander] = [*results.outcomes, *results.bystanders]
     async with asyncio.timeout(_RECORD_SECONDS):
         while len(records := town.records()) < len(calls):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.2)

@@ -38,6 +38,11 @@ def test_others_notice_nothing(results: Results) -> None:
     assert max(silences) < 1.0 + MARGIN_SECONDS
 
 
+def test_readiness_names_the_vendors_that_fail(results: Results) -> None:
+    last = SCENARIOS[-1].provider
+    assert any(last in told for told in results.degraded), results.degraded
+
+
 def test_every_failure_is_counted_once(results: Results) -> None:
     assert results.counted == results.recorded
 

@@ -1,0 +1,115 @@
+"""What a caller heard is read and judged as it was."""
+
+from itertools import pairwise
+
+import pytest
+
+from bench.faults import words
+from bench.faults.calls import Outcome
+from bench.faults.catalogue import Scenario, catalogue
+from bench.faults.report import wrong
+from bench.faults.words import ANSWER_WORDS, Part, read
+from simulators.word_tones import HeardWord
+
+SCENARIOS = list(catalogue())
+
+
+def said(text: str, speaker: str = "cartesia", at_ms: float = 0.0) -> list[HeardWord]:
+    """Words of 300 ms, one after the other."""
+    return [
+        HeardWord(speaker, word, at_ms + 330 * number, at_ms + 330 * number + 300)
+        for number, word in enumerate(text.split())
+    ]
+
+
+def part(kind: words.Kind, text: str, start_ms: float, end_ms: float) -> Part:
+    return Part(kind, "cartesia", tuple(text.split()), start_ms, end_ms)
+
+
+def outcome(scenario: Scenario, *parts: Part, degraded: str, warned: bool = True) -> Outcome:
+    """A call of a question that ended at 1 s."""
+    told = [
+        {
+            "stage": scenario.stage,
+            "kind": kind,
+            "provider": None if kind == "exhausted" else scenario.provider,
+        }
+        for kind in degraded.split()
+    ]
+    return Outcome(
+        scenario,
+        "id",
+        1000.0,
+        list(parts),
+        None,
+        record={"degraded": told, "end_cause": "caller_hangup"},
+        transcript=[f"user: {words.UNDERSTOOD}"],
+        warnings=["one"] if warned else [],
+    )
+
+
+def scenario(name: str) -> Scenario:
+    return next(each for each in SCENARIOS if each.name == name)
+
+
+ANSWER = part("answer", " ".join(ANSWER_WORDS), 1600.0, 6000.0)
+REFUSED = scenario("tts: cartesia: 401, then sarvam")
+ALONE = scenario("tts: cartesia: 503, nobody left")
+
+
+def test_parts_are_told_with_the_silences_between_them() -> None:
+    heard = [
+        *said(words.HOLD, at_ms=2500.0),
+        *said(" ".join(ANSWER_WORDS[:2]), at_ms=3200.0),
+        *said(" ".join(ANSWER_WORDS[2:]), "sarvam", at_ms=5000.0),
+    ]
+    parts = read(heard)
+    assert words.told(parts, 1000.0) == (
+        "silence 1.5 s, hold (cartesia) 0.6 s, answer 1-2 (cartesia) 0.6 s, silence 1.2 s, "
+        "answer 3-12 (sarvam) 3.3 s"
+    )
+    assert words.longest_silence_ms(parts, 1000.0) == 1500.0
+    assert words.answer_heard(parts) == list(ANSWER_WORDS)
+
+
+def test_a_word_that_breaks_off_and_goes_on_is_one_and_a_word_said_again_is_two() -> None:
+    word = ANSWER_WORDS[0]
+    broken = [HeardWord("cartesia", word, 0, 200), HeardWord("cartesia", word, 700, 900)]
+    assert words.answer_heard(read(broken)) == [word]
+    again = [HeardWord("cartesia", word, 0, 400), HeardWord("cartesia", word, 430, 830)]
+    assert words.answer_heard(read(again)) == [word, word]
+
+
+def test_scenarios_differ() -> None:
+    assert len({each.name for each in SCENARIOS}) == len(SCENARIOS)
+    assert all(b.number == a.number + 1 for a, b in pairwise(SCENARIOS))
+
+
+def test_a_fault_that_is_borne() -> None:
+    assert wrong(outcome(REFUSED, ANSWER, degraded="auth")) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "degraded", "told"),
+    [
+        ((), "auth", "12 words of the answer are missing"),
+        ((ANSWER, ANSWER), "auth", "12 words of the answer came twice"),
+        ((part("answer", " ".join(ANSWER_WORDS), 3500.0, 8000.0),), "auth", "a silence of 2.5 s"),
+        ((ANSWER, part("apology", words.APOLOGY, 6000.0, 7000.0)), "auth", "an apology"),
+        ((ANSWER,), "", "none of auth, server in the record"),
+    ],
+)
+def test_a_fault_that_is_not(parts: tuple[Part, ...], degraded: str, told: str) -> None:
+    assert told in wrong(outcome(REFUSED, *parts, degraded=degraded))
+
+
+def test_an_apology_that_is_late_is_told() -> None:
+    late = part("apology", words.APOLOGY, 10_000.0, 11_000.0)
+    call = outcome(ALONE, late, degraded="server exhausted")
+    assert wrong(call) == ["the apology came after 9.0 s"]
+    assert wrong(call, margin_seconds=1.5) == []
+
+
+def test_a_failure_without_a_warning_is_told() -> None:
+    call = outcome(REFUSED, ANSWER, degraded="auth", warned=False)
+    assert wrong(call) == ["no warning with the call's id"]
