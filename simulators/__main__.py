@@ -157,6 +157,7 @@ def description(simulators: Mapping[str, Simulator]) -> dict[str, Any]:
     told["env"] = {
         _ENVIRONMENT[name]: simulator.ws_url if name == "ai4bharat-tts" else simulator.base_url
         for name, simulator in simulators.items()
+        if name in _ENVIRONMENT
     }
     return told
 

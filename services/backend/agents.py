@@ -326,17 +326,12 @@ class BackendAgents:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        """Ids that nobody has go first: strangers may ask for many."""
+        """Ids that nobody has go first: strangers may ask for many.
+
+        One that is still being asked about may go too: whoever waits for it has it in hand.
+        """
         while len(self._entries) > MAX_ENTRIES:
-            idle = [
-                wanted
-                for wanted, entry in self._entries.items()
-                if entry.task is None and entry.loading is None
-            ]
-            empty = (wanted for wanted in idle if self._entries[wanted].agent is None)
-            chosen = next(empty, idle[0] if idle else None)
-            if chosen is None:
-                return
-            gone = self._entries.pop(chosen).agent
+            empty = (wanted for wanted, entry in self._entries.items() if entry.agent is None)
+            gone = self._entries.pop(next(empty, next(iter(self._entries)))).agent
             if gone is not None:
                 self._on_change(gone.agent_id, None)
