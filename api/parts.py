@@ -30,13 +30,18 @@ from services.credentials import Credentials
 from services.factory import ServiceFactory
 from sessions import metrics
 from sessions.admission import Admission, Lines, RefusalReason
+from sessions.admission import Admission, Lines, RefusalReason
 from sessions.dev_secret import jwt_secret
+from sessions.disk import DiskWatch
 from sessions.disk import DiskWatch
 from sessions.expected import ExpectedCall, ExpectedCalls
 from sessions.indexer import CallIndexer
 from sessions.journal import JournalWriter
+from sessions.journal_seal import use_journal_keys
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.live import LiveEvents
+from sessions.load import LoadMeter
+from sessions.loop_watch import LoopWatch
 from sessions.load import LoadMeter
 from sessions.lookup import CallLookup, CallPlaces
 from sessions.loop_watch import LoopWatch
@@ -80,7 +85,10 @@ class ServerParts:
         self.vobiz = VobizOptions.from_settings(settings.vobiz)
         self.storage: Storage = build_storage(settings)
         self.index = build_index(settings)
-        self.journals = JournalWriter(settings.data_dir / "journal")
+        key = settings.storage.journal_key
+        self.journals = JournalWriter(
+            settings.data_dir / "journal", key=use_journal_keys(key) if key is not None else None
+        )
         self.credentials: Credentials
         self.directory: AgentDirectory
         self.backend_agents: BackendAgents | None = None
@@ -129,6 +137,7 @@ class ServerParts:
         self._vad = VadEngine()
         await self._vad.start()
         await self.disk.start()
+        await self.disk.start()
         self.journals.start()
         self._start_backend(backend, data)
         self._start_sessions(data)
@@ -157,6 +166,7 @@ class ServerParts:
     async def stop(self) -> None:
         """End what still lives and let go of everything."""
         self._loop_watch.stop()
+        self._loop_watch.stop()
         self.expected.close()
         await self.manager.drain(0)
         await self.manager.stop()
@@ -164,6 +174,7 @@ class ServerParts:
         await self.phrases.close()
         await self.keeper.close()
         await self.journals.close()
+        await self.disk.stop()
         await self.reports.close()
         if self.backend_agents is not None:
             await self.backend_agents.close()
@@ -248,6 +259,12 @@ class ServerParts:
         self.indexer.stored(call)
         self.manager.ended.stored(call)
         self.reports.call_safe(call)
+
+    def _trouble(self) -> RefusalReason | None:
+        """What keeps the server from serving one more call well."""
+        return self.load.trouble(time.monotonic()) or (
+            "disk_full" if self.disk.state == "full" else None
+        )
 
     def _no_start(self, call: ExpectedCall) -> None:
         self.manager.record_no_start(call.agent, call.facts(), self.vobiz.expected_formats())

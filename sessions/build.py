@@ -7,6 +7,7 @@ second try at storing them does not build them again. All of it blocks: run it i
 import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +58,11 @@ class BuiltCall(msgspec.Struct, frozen=True, kw_only=True):
 def built_path(folder: Path, file: BuiltFile) -> Path:
     """Where a built file of the journal in ``folder`` lies."""
     return folder / _FOLDER / file.name
+
+
+def remove_built(folder: Path) -> None:
+    """Take away what was built from the journal in ``folder``; it can be built again."""
+    shutil.rmtree(folder / _FOLDER, ignore_errors=True)
 
 
 def build_call(folder: Path) -> BuiltCall:

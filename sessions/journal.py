@@ -36,6 +36,14 @@ from sessions.journal_format import (
     JournalHeader,
     encode_event,
 )
+from sessions.journal_seal import (
+    EVENTS_FILE,
+    HEADER_FILE,
+    MEDIA_FILE,
+    SEAL_NAME,
+    JournalKey,
+    Sealer,
+)
 
 _pack = FRAME.pack
 
@@ -79,7 +87,7 @@ class CallJournal:
         self._queued_bytes = 0
         self._last_ms = 0.0
         self._closing: asyncio.Future[None] | None = None
-        self.file = _JournalFile(self.folder, header)
+        self.file = _JournalFile(self.folder, header, writer.key)
         self._media = self.file.media
         self._events = self.file.events
         self.dropped_packets = 0
@@ -178,7 +186,7 @@ _MAX_UNWRITTEN = 200
 class _JournalFile:
     """The thread's side of one call: its waiting packets and its open files."""
 
-    def __init__(self, folder: Path, header: JournalHeader) -> None:
+    def __init__(self, folder: Path, header: JournalHeader, key: JournalKey | None) -> None:
         self.media: deque[bytes] = deque()
         self.events: deque[CallEvent] = deque()
         self.taken_bytes = 0
@@ -189,7 +197,10 @@ class _JournalFile:
         self._media_fd = -1
         self._events_fd = -1
         self._media_rest = b""
+        self._media_rest_bytes = 0
         self._events_rest = b""
+        self._key = key
+        self._sealer: Sealer | None = None
         self._retry_at = 0.0
 
     def flush(self, *, last: bool = False) -> None:
@@ -229,7 +240,13 @@ class _JournalFile:
         # nobody finishes the journal of a live call.
         fcntl.flock(self._media_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._events_fd = os.open(new / EVENTS_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        (new / HEADER_NAME).write_bytes(msgspec.json.encode(self._header))
+        head = msgspec.json.encode(self._header)
+        if self._key is not None:
+            # Anew at each try: no two chunks may ever have the same key and number.
+            self._sealer = sealer = Sealer(self._key)
+            (new / SEAL_NAME).write_bytes(sealer.seal_file)
+            head = sealer.seal(HEADER_FILE, head)
+        (new / HEADER_NAME).write_bytes(head)
         new.rename(self._folder)
         self.made = True
 
@@ -237,19 +254,26 @@ class _JournalFile:
         media = self.media
         waiting = len(media)
         if waiting:
-            self._media_rest += b"".join([media.popleft() for _ in range(waiting)])
+            data = b"".join([media.popleft() for _ in range(waiting)])
+            self._media_rest_bytes += len(data)
+            self._media_rest += self._sealed(MEDIA_FILE, data)
         while rest := self._media_rest:
             # A short write (disk full) keeps its rest, so that frames stay whole.
             done = os.write(self._media_fd, rest)
             self._media_rest = rest[done:]
-            self.taken_bytes += done
+        self.taken_bytes += self._media_rest_bytes
+        self._media_rest_bytes = 0
 
     def _write_events(self) -> None:
         events = self.events
         if waiting := len(events):
-            self._events_rest += b"".join([encode_event(events.popleft()) for _ in range(waiting)])
+            data = b"".join([encode_event(events.popleft()) for _ in range(waiting)])
+            self._events_rest += self._sealed(EVENTS_FILE, data)
         while rest := self._events_rest:
             self._events_rest = rest[os.write(self._events_fd, rest) :]
+
+    def _sealed(self, file: int, data: bytes) -> bytes:
+        return data if self._sealer is None else self._sealer.seal(file, data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,9 +298,18 @@ class JournalWriter:
         flush_ms: How often waiting data is written. What is not yet written is lost when the
             process is killed.
         limit_bytes: Audio that may wait for the disk, per call.
+        key: Seals what is written, where given.
     """
 
-    def __init__(self, root: Path, *, flush_ms: float = 80.0, limit_bytes: int = 1 << 20) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        flush_ms: float = 80.0,
+        limit_bytes: int = 1 << 20,
+        key: JournalKey | None = None,
+    ) -> None:
+        self.key = key
         self.root = root.absolute()
         self._flush_seconds = flush_ms / 1000
         self._limit_bytes = limit_bytes

@@ -1,6 +1,6 @@
 """How a journal lies on disk, for its writer and its readers alike.
 
-    <journal root>/<session uuid>/
+    <journal root>/<session uuid>/      each file in the clear, or see sessions.journal_seal
         header.json     who, when and in which formats: written first, never changed
         media.log       both legs' wire bytes and the cuts, in the order they happened
         events.jsonl    one CallEvent per line, its class in "type"
@@ -13,6 +13,7 @@ end is read as far as it goes.
 
 import struct
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,14 @@ import msgspec
 
 from bot.events import CallEvent
 from serializer.codecs import AudioFormat
+from sessions.journal_seal import (
+    EVENTS_FILE,
+    HEADER_FILE,
+    MEDIA_FILE,
+    ClearFile,
+    open_clear,
+    read_whole,
+)
 
 HEADER_NAME = "header.json"
 MEDIA_NAME = "media.log"
@@ -33,12 +42,13 @@ CALLER, AGENT, CUT = 1, 2, 3
 #: Kind of the ``Degraded`` event of a call whose sound is lost because the disk fails.
 RECORDING_FAILED = "recording_failed"
 
+#: Kind of the ``Degraded`` event of a call whose sound is lost because the disk fails.
+RECORDING_FAILED = "recording_failed"
+
 FRAME = struct.Struct("<BId")
 FRAME_BYTES = FRAME.size
 #: A packet holds at most seconds of audio; a longer one means that the file is damaged.
 MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
-
-_BLOCK_BYTES = 64 * 1024
 
 
 class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,17 +116,23 @@ def read_header(folder: Path) -> JournalHeader:
     Raises:
         FileNotFoundError: There is none.
         msgspec.MsgspecError: It cannot be read.
+        JournalKeyError: It is sealed with a key that is not known here.
     """
-    return msgspec.json.decode((folder / HEADER_NAME).read_bytes(), type=JournalHeader)
+    return msgspec.json.decode(read_whole(folder, HEADER_NAME, HEADER_FILE), type=JournalHeader)
 
 
 def read_events(folder: Path) -> list[CallEvent]:
     """Every readable event of a journal, in the order written."""
     try:
-        with (folder / EVENTS_NAME).open("rb") as file:
-            return list(decode_events(file))
+        text = read_whole(folder, EVENTS_NAME, EVENTS_FILE)
+        return list(decode_events(BytesIO(text)))
     except FileNotFoundError:
         return []
+
+
+def open_media(folder: Path) -> ClearFile:
+    """The media file of a journal, to be read at the offsets that :func:`read_frames` gives."""
+    return open_clear(folder, MEDIA_NAME, MEDIA_FILE)
 
 
 def read_frames(folder: Path) -> Iterator[tuple[int, float, int, int]]:
@@ -125,14 +141,13 @@ def read_frames(folder: Path) -> Iterator[tuple[int, float, int, int]]:
     Stops quietly where the file ends or is damaged.
     """
     try:
-        file = (folder / MEDIA_NAME).open("rb", buffering=0)
+        file = open_media(folder)
     except FileNotFoundError:
         return
     with file:
-        buffer, base, size = b"", 0, file.seek(0, 2)
-        file.seek(0)
+        buffer, base, size = b"", 0, file.size
         # Reading block by block also lets other threads run: parsing alone would hold them up.
-        while block := file.read(_BLOCK_BYTES):
+        for block in file.blocks():
             buffer += block
             at = 0
             while at + FRAME_BYTES <= len(buffer):

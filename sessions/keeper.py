@@ -22,7 +22,8 @@ import msgspec
 from loguru import logger
 
 from config.errors import StorageError
-from sessions.build import BuiltCall, BuiltFile, build_call, built_path
+from sessions.build import BuiltCall, BuiltFile, build_call, built_path, remove_built
+from sessions.journal_seal import is_sealed
 from sessions.record import CallRecord, NoticeRecord, StoredFile
 from sessions.spool import JournalBusyError, locked, remove, set_aside, unfinished
 from storage.base import ObjectInfo, Storage
@@ -273,7 +274,13 @@ class RecordKeeper:
             with ExitStack() as owned:
                 await self._own(folder, owned)
                 built = await self._build(folder)
-                stored = await self._store(folder, built)
+                try:
+                    stored = await self._store(folder, built)
+                except StorageError:
+                    # What was built is in the clear: of a sealed journal nothing else may be.
+                    if is_sealed(folder):
+                        await self._in_thread(remove_built, folder)
+                    raise
                 if self._report is not None:
                     await self._report(stored)
                 await self._in_thread(set_aside if built.salvage else remove, folder)

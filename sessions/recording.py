@@ -5,7 +5,6 @@ of hours needs no more memory than a short one.
 """
 
 import hashlib
-import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import soxr
 
 from serializer.codecs import AudioFormat
 from sessions.journal_format import MEDIA_NAME, JournalHeader
+from sessions.journal_seal import MEDIA_FILE, ClearFile, open_clear
 from sessions.timeline import Leg, breathe, lay_out
 
 Samples = npt.NDArray[np.int16]
@@ -62,8 +62,8 @@ def make_recording(folder: Path, header: JournalHeader, target: Path) -> Recordi
     total = max(-(-leg.end * rate_hz // leg.format.rate_hz) for leg in legs)
     channels = 2 if header.stereo else 1
     total = min(total, _MAX_DATA_BYTES // (2 * channels))
-    with (folder / MEDIA_NAME).open("rb", buffering=0) as media, target.open("wb") as out:
-        sides = [_at_rate(_read_leg(media.fileno(), leg), leg.format, rate_hz) for leg in legs]
+    with open_clear(folder, MEDIA_NAME, MEDIA_FILE) as media, target.open("wb") as out:
+        sides = [_at_rate(_read_leg(media, leg), leg.format, rate_hz) for leg in legs]
         digest = hashlib.sha256()
         for block in _wav(*sides, total=total, rate_hz=rate_hz, channels=channels):
             digest.update(block)
@@ -144,7 +144,7 @@ def _at_rate(blocks: Iterator[Samples], form: AudioFormat, rate_hz: int) -> Iter
     yield stream.resample_chunk(np.zeros(0, np.int16), last=True)
 
 
-def _read_leg(media: int, leg: Leg) -> Iterator[Samples]:
+def _read_leg(media: ClearFile, leg: Leg) -> Iterator[Samples]:
     """The leg's samples from ms zero, silence included, in blocks of some seconds."""
     block = _BLOCK_SECONDS * leg.format.rate_hz
     index = 0
@@ -155,7 +155,7 @@ def _read_leg(media: int, leg: Leg) -> Iterator[Samples]:
         yield samples
 
 
-def _fill(media: int, leg: Leg, index: int, begin: int, samples: Samples) -> int:
+def _fill(media: ClearFile, leg: Leg, index: int, begin: int, samples: Samples) -> int:
     """Lay the packets from ``index`` on into ``samples``; return the first for the next block."""
     stop = begin + len(samples)
     while index < len(leg.starts) and leg.starts[index] < stop:
@@ -182,12 +182,12 @@ def _run_end(leg: Leg, index: int, stop: int) -> int:
     return index
 
 
-def _decode(media: int, leg: Leg, first: int, last: int) -> Samples:
+def _decode(media: ClearFile, leg: Leg, first: int, last: int) -> Samples:
     """The samples of neighbouring packets, read from the journal in one piece."""
     width = leg.format.sample_bytes
     base = leg.offsets[first]
     end = leg.offsets[last - 1] + leg.counts[last - 1] * width
-    raw = os.pread(media, end - base, base)
+    raw = media.read(end - base, base)
     payloads = []
     for i in range(first, last):
         at = leg.offsets[i] - base

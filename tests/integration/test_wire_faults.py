@@ -4,10 +4,12 @@ import errno
 import os
 import threading
 import time
+from functools import partial
 
 import pytest
 
 from sessions import session
+from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
 from tests.integration.server import RunningServer
 
@@ -40,9 +42,10 @@ async def test_a_line_that_comes_back_after_the_prompt(
     monkeypatch.setattr(session, "ASK_SECONDS", 1.0)
     async with server.phone(speech) as caller:
         await caller.listen_until_quiet(300, 10_000)
-        for replies in (2, 3):
+        for _ in range(2):
+            before = len(caller.replies())
             caller.mute()
-            await caller.until(lambda n=replies: len(caller.replies()) == n, 10_000, "the prompt")
+            await caller.until(partial(_spoken_to, caller, before), 10_000, "the prompt")
             caller.mute(False)
             await caller.listen_until_quiet(300, 10_000)
         await caller.say("what are your opening hours")
@@ -83,6 +86,10 @@ async def test_a_disk_that_fails_in_a_call(
     assert record["recording"]["file"]["size_bytes"] > 8000
     assert ("journal", "recording_failed") in {(d["stage"], d["kind"]) for d in record["degraded"]}
     assert "We open at nine." in server.stored(record["transcript_text"]).decode()
+
+
+def _spoken_to(caller: VobizCaller, before: int) -> bool:
+    return len(caller.replies()) > before
 
 
 @pytest.mark.parametrize("jump_seconds", [7200.0, -7200.0])
