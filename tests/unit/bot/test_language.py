@@ -309,7 +309,7 @@ async def test_where_nobody_can_be_opened_the_language_stays_and_that_is_told(
             await slow(self, setup)
             await asyncio.sleep(1e6)
 
-        FakeSTT.setup = never  # type: ignore[method-assign,assignment]
+        FakeSTT.setup = never  # type: ignore[method-assign]
         try:
             assert await call.bot.switch_language("ta") == "unavailable"
         finally:
@@ -365,3 +365,53 @@ async def test_phrases_are_those_of_the_language_spoken(tmp_path: Path) -> None:
         assert call.bot._announcer.text("apology") == phrases_for("ta").apology
         # All of it was ready: no voice was asked for it.
         assert spoken_by("ta") == []
+
+
+@virtual_time
+async def test_a_caller_who_cuts_in_before_the_change_gets_it_nonetheless(tmp_path: Path) -> None:
+    agent = an_agent(llm={"answers": ("One two three four five. Six seven eight.", "Aam.")})
+    async with make_call(agent, tmp_path, extra=EXTRA) as call:
+        await asyncio.sleep(0.1)
+        await says(call, "hello", "en-IN")
+        await asyncio.sleep(1)
+        assert await call.bot.switch_language("ta") == "ready"
+        await call.user_starts()
+        await asyncio.sleep(0.5)
+        assert call.of(LanguageChanged) != []
+        await call.user_stops()
+        # What cut in was said to the old ear.
+        await MADE["stt"][0][1].heard("wait a moment")
+        await asyncio.sleep(5)
+        assert call.of(AgentSpeech)[0].interrupted
+        assert spoken_by("ta") == ["Aam."]
+        await says(call, "sari", "ta")
+        assert [e.text for e in call.of(CallerTranscript)] == ["hello", "wait a moment", "sari"]
+
+
+@virtual_time
+async def test_of_two_wishes_at_once_the_later_one_counts(tmp_path: Path) -> None:
+    agent = an_agent(llm={"answers": ("Haan.",)}, stt={"connect_seconds": 0.5})
+    async with make_call(agent, tmp_path, extra=EXTRA) as call:
+        await asyncio.sleep(1)
+        outcomes = await asyncio.gather(
+            call.bot.switch_language("ta"), call.bot.switch_language("hi")
+        )
+        assert outcomes == ["ready", "ready"]
+        await asyncio.sleep(2)
+        assert [e.language for e in call.of(LanguageChanged)] == ["ta", "hi"]
+        await says(call, "namaste", "hi")
+        await asyncio.sleep(4)
+        assert spoken_by("hi") == ["Haan."] and spoken_by("ta") == []
+
+
+@virtual_time
+async def test_the_greeting_is_ended_before_another_language_is_spoken(tmp_path: Path) -> None:
+    agent = an_agent(greeting="One two three four five six seven eight.")
+    async with make_call(agent, tmp_path, extra=EXTRA) as call:
+        await asyncio.sleep(0.3)
+        assert await call.bot.switch_language("ta") == "ready"
+        await asyncio.sleep(0.5)
+        assert call.of(LanguageChanged) == []
+        await asyncio.sleep(2)
+        assert call.spoken() == [("One two three four five six seven eight.", False)]
+        assert len(call.of(LanguageChanged)) == 1
