@@ -282,14 +282,22 @@ def _token(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _recover(options: argparse.Namespace, settings: Settings) -> int:
+    from sessions.journal_seal import use_journal_keys
     from sessions.recovery import recover_calls, recover_index
 
+    if settings.storage.journal_key is not None:
+        use_journal_keys(settings.storage.journal_key)
     calls = asyncio.run(recover_calls(settings))
     for call in calls.stored:
         _show(f"stored {call.record_url}")
     for session_id, reason in calls.failed.items():
         print(f"call {session_id} still waits: {reason}", file=sys.stderr)
     _show(f"{len(calls.stored)} calls were left and are stored now, {len(calls.failed)} still wait")
+    if calls.left:
+        _show(
+            f"{len(calls.left)} calls are left to the next start of the server, which also tells "
+            "the backend and webhooks of them"
+        )
     if options.index:
         index = asyncio.run(recover_index(settings))
         _show(

@@ -16,6 +16,7 @@ from api.ranges import RangeError, Span, parse_range
 from config.errors import StorageError
 from sessions.kept_sound import KeptSound, StoredSound
 from sessions.transcript import as_text
+from sessions.webvtt import as_vtt
 
 router = APIRouter(prefix="/api/v1/calls", tags=["calls"])
 
@@ -23,10 +24,11 @@ router = APIRouter(prefix="/api/v1/calls", tags=["calls"])
 LINK_SECONDS: Final = 300
 #: Whoever keeps a copy asks each time whether it may still be shown.
 _KEPT: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
-Form = Literal["json", "text"]
+Form = Literal["json", "text", "vtt"]
 _FORMS: Final[Mapping[str, Form]] = {
     "application/json": "json",
     "text/plain": "text",
+    "text/vtt": "vtt",
 }
 _SOUND: Final[dict[int | str, dict[str, Any]]] = {
     **ERRORS,
@@ -39,9 +41,9 @@ _SOUND: Final[dict[int | str, dict[str, Any]]] = {
 }
 _WORDS: Final[dict[int | str, dict[str, Any]]] = {
     **ERRORS,
-    200: {"content": {"application/json": {}, "text/plain": {}}},
+    200: {"content": {"application/json": {}, "text/plain": {}, "text/vtt": {}}},
     304: {"description": "Unchanged since `If-None-Match`"},
-    406: {"description": "`Accept` takes none of these forms"},
+    406: {"description": "`Accept` takes none of the three forms"},
     409: {"description": "In another server until it is stored; see `Retry-After`"},
 }
 
@@ -96,10 +98,10 @@ async def transcript(
     request: Request,
     found: Found,
     form: Annotated[
-        Form | None, Query(alias="format", description="json or text; else as `Accept` says.")
+        Form | None, Query(alias="format", description="json, text or vtt; else as `Accept` says.")
     ] = None,
 ) -> Response:
-    """What was said and heard, or so far, as JSON or as text."""
+    """What was said and heard, or so far: as JSON, text, or subtitles of the recording."""
     wanted = form or preferred(request.headers.get("accept"), _FORMS)
     if wanted is None:
         raise HTTPException(406, f"a transcript is one of {', '.join(_FORMS)}")
@@ -110,6 +112,8 @@ async def transcript(
             body, media_type = msgspec.json.encode(words), "application/json"
         case "text":
             body, media_type = as_text(words).encode(), "text/plain; charset=utf-8"
+        case "vtt":
+            body, media_type = as_vtt(words).encode(), "text/vtt; charset=utf-8"
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {**_KEPT, "ETag": etag, "Vary": "Accept"}
     if _has(request.headers.get("if-none-match"), etag):

@@ -8,7 +8,7 @@ again. What the index then lacks is found in the store and the journals (``index
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -17,9 +17,10 @@ from loguru import logger
 
 from config.errors import StorageError
 from sessions import metrics
-from sessions.index_entries import Begun, entry_of, live_entry
+from sessions.index_entries import Begun, entry_of, live_entry, stored_entry
 from sessions.index_rebuild import journal_entry, rebuild_index, stored_row
 from sessions.keeper import StoredCall
+from sessions.record import CallRecord
 from storage.base import Storage
 from storage.index.calls import CallIndex
 from storage.index.entry import IndexedCall
@@ -89,6 +90,20 @@ class CallIndexer:
         """A call is safe, now or long after its end."""
         self._begun.pop(call.record.session_id, None)
         self._put(call.record.session_id, entry_of(call))
+
+    def changed(self, record: CallRecord, record_key: str) -> None:
+        """The record of a stored call is another now: parts were deleted, or a person taken out."""
+        self._put(record.session_id, stored_entry(record, record_key))
+
+    async def deleted(self, session_ids: Collection[str]) -> None:
+        """Nothing is kept of calls any more; they leave the lists.
+
+        Raises:
+            StorageError: They are still in; a rebuilding would take them out.
+        """
+        for session_id in session_ids:
+            self._waiting.pop(session_id, None)
+        await self.index.forget(session_ids)
 
     def lost(self, session_id: str) -> None:
         """Nothing is left of a call that has ended."""

@@ -1,6 +1,6 @@
 """What ``main.py recover`` does: finishes what dead servers left, and makes the index again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from config.errors import StorageError
 from config.settings import Settings
@@ -18,10 +18,12 @@ class Recovered:
     Attributes:
         stored: Calls that are safe now.
         failed: Calls that still wait, and why.
+        left: Calls that only a server may finish, since it also tells others of them.
     """
 
-    stored: list[StoredCall]
-    failed: dict[str, str]
+    stored: list[StoredCall] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
 
 
 async def recover_calls(settings: Settings) -> Recovered:
@@ -31,11 +33,15 @@ async def recover_calls(settings: Settings) -> Recovered:
         ConfigError: The settings name no store that could be used.
     """
     root = settings.data_dir.absolute() / "journal"
+    folders = unfinished(root)
+    if settings.backend.is_usable or settings.webhooks:
+        # Backend and webhooks are told of a call before its journal goes, and by one alone.
+        return Recovered(left=[folder.name for folder in folders])
     storage = build_storage(settings)
     keeper = RecordKeeper(storage, root)
-    found = Recovered([], {})
+    found = Recovered()
     try:
-        for folder in unfinished(root):
+        for folder in folders:
             try:
                 found.stored.append(await keeper.finish(folder))
             except StorageError as error:

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from bot.events import CallEnded, CallEvent
+from config.errors import StorageError
 from sessions.build import BuiltCall, read_built
 from sessions.journal_format import JournalHeader, read_events, read_header
 from sessions.record import CallRecord, RecordingRecord, make_record
@@ -62,7 +63,10 @@ def find_spooled(root: Path, session_id: str) -> SpooledCall | None:
 
 
 def read_spooled(folder: Path) -> SpooledCall | None:
-    """The journal in ``folder``; None where there is none that can be read."""
+    """The journal in ``folder``; None where there is none that can be read.
+
+    One that is sealed with a key that is not known here cannot be read either.
+    """
     try:
         return SpooledCall(
             folder=folder,
@@ -70,7 +74,7 @@ def read_spooled(folder: Path) -> SpooledCall | None:
             events=read_events(folder),
             built=read_built(folder),
         )
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, StorageError):
         return None
 
 

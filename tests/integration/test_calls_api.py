@@ -24,6 +24,7 @@ from storage.index.entry import CallFilter, IndexedCall
 from tests.integration.process import environment, server_process, start
 from tests.integration.server import BRISK_AGENT, RunningServer, running_server
 from tests.minio import s3_server
+from tests.postgres import postgres_server
 
 Json = dict[str, Any]
 CALLS = "/api/v1/calls"
@@ -193,6 +194,9 @@ async def test_the_transcript_in_each_form(
     assert text.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert text.body == server.stored(record["transcript_text"])
     assert (await calls(f"{path}?format=text")).body == text.body
+    subtitles = await calls(path, Accept="text/vtt, text/plain;q=0.5")
+    assert subtitles.headers["Content-Type"] == "text/vtt; charset=utf-8"
+    assert subtitles.body.startswith(b"WEBVTT") and b"Welcome to the test line." in subtitles.body
     assert (await calls(path, If_None_Match=plain.headers["ETag"])).status == 304
     assert (await calls(path, If_None_Match=text.headers["ETag"])).status == 200
     assert (await calls(path, Accept="image/png")).status == 406
@@ -373,6 +377,10 @@ async def test_what_waits_for_minio_can_be_heard(tmp_path: Path, speech: Speech)
             words = (await calls(f"{path}/transcript")).json()
             store.start()
             stored = await calls.one(path, status="stored")
+            link = await calls(f"{path}/recording?redirect=true")
+            assert (link.status, link.headers["Cache-Control"]) == (307, "no-store")
+            async with aiohttp.request("GET", link.headers["Location"]) as linked:
+                assert (linked.status, await linked.read()) == (200, waiting.body)
             kept = await calls(f"{path}/recording")
             assert kept.body == waiting.body and kept.headers["ETag"] == waiting.headers["ETag"]
             assert (await calls(f"{path}/transcript")).json() == words
@@ -405,6 +413,60 @@ async def test_calls_go_on_without_the_index(tmp_path: Path, speech: Speech) -> 
         await server.until(lambda: (data / "calls.db").is_file(), 40)
         await server.parts.indexer.settled()
         await calls.one(path, status="stored")
+
+
+async def test_two_servers_share_an_index_in_postgres(tmp_path: Path, speech: Speech) -> None:
+    with postgres_server() as database:
+        if database is None:
+            pytest.skip("PostgreSQL is not installed: make postgres")
+        env = {
+            "DEFAULT_AGENT": "brisk",
+            "INDEX_URL": database.database(),
+            "JWT_SECRET": secrets.token_hex(32),
+        }
+        agents = {"brisk": BRISK_AGENT}
+        async with (
+            running_server(tmp_path / "a", agents, env) as here,
+            running_server(tmp_path / "b", agents, env) as there,
+            consumer(here.http) as calls,
+            consumer(there.http) as others,
+        ):
+            async with here.phone(speech) as caller:
+                await caller.wait_for_speech()
+                path = f"/{caller.call_id}"
+                await others.one(path, status="live", state="live", details=None)
+                away = await others(f"{path}/recording")
+                assert (away.status, away.json()["detail"]) == (409, "another server has this call")
+                assert (await others(f"{path}/hangup", "POST")).status == 409
+            await here.parts.manager.settled()
+            await others.one(f"{path}/status", status="stored")
+            database.stop()
+            async with there.phone(speech) as second:
+                await second.wait_for_speech()
+                assert (await others(f"/{second.call_id}")).json()["status"] == "live"
+                assert (await others()).status == 503
+            await there.parts.manager.settled()
+            database.start()
+            await calls.one(f"/{second.call_id}/status", status="stored")
+            assert len((await calls()).json()["calls"]) == 2
+
+
+async def test_what_others_must_be_told_of_is_left_to_the_server(
+    tmp_path: Path, speech: Speech
+) -> None:
+    async with server_process(tmp_path, {"brisk": BRISK_AGENT}) as server:
+        caller = VobizCaller(answer_url=f"{server.http}/answer?agent_id=brisk", speech=speech)
+        async with caller:
+            await caller.wait_for_speech()
+            server.process.kill()
+            await server.exit_code()
+    env = environment(tmp_path, {"brisk": BRISK_AGENT})
+    backend = {"VOICERA_BACKEND_URL": "http://127.0.0.1:9", "INTERNAL_API_KEY": "k"}
+    assert await recover(tmp_path, {**env, **backend}) == 0
+    assert "1 calls are left" in (tmp_path / "log").read_text()
+    assert len(list((tmp_path / "data" / "journal").iterdir())) == 1
+    (row,) = (await rows(tmp_path)).values()
+    assert (row.status, row.end_cause) == ("ended", "crash")
 
 
 async def test_after_a_kill_the_index_is_made_again(tmp_path: Path, speech: Speech) -> None:

@@ -1,6 +1,7 @@
 """The index of calls follows the calls, whatever becomes of its database."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from bot.events import CallEnded
@@ -221,7 +223,7 @@ async def test_a_call_without_a_journal_is_lost(bench: Bench) -> None:
 async def test_rebuilding_gives_the_same_rows(bench: Bench) -> None:
     await bench.indexer.start()
     for number in range(5):
-        changes = {"started_at": STARTED_AT + number, "carrier_call_id": f"c{number}"}
+        changes: dict[str, Any] = {"started_at": STARTED_AT + number, "carrier_call_id": f"c{number}"}
         call = await bench.keep(await bench.journal(**changes))
         bench.indexer.stored(call)
     bench.indexer.ended(await bench.journal())
@@ -254,3 +256,45 @@ async def test_rebuilding_minds_nothing_that_it_finds(bench: Bench) -> None:
     found = await rebuild_index(bench.index, bench.storage, bench.data / "journal", "me")
     assert (found.stored, found.waiting, found.removed, found.unreadable) == (1, 0, 0, 4)
     assert list(await bench.rows()) == [call.record.session_id]
+
+
+async def test_a_call_that_is_changed_or_deleted_later(bench: Bench) -> None:
+    await bench.indexer.start()
+    call = await bench.keep(await bench.journal(from_number="+919812345678"))
+    session_id = call.record.session_id
+    bench.indexer.stored(call)
+    await bench.until(session_id, "stored")
+    record = msgspec.structs.replace(call.record, from_number=None)
+    bench.indexer.changed(record, call.record_key)
+    await bench.indexer.settled()
+    row = await bench.index.find(session_id)
+    assert row == replace(entry_of(call), from_number=None)
+    await bench.indexer.deleted([session_id])
+    assert await bench.rows() == {}
+
+
+async def test_a_file_that_another_process_holds_is_waited_for(bench: Bench) -> None:
+    await bench.index.open()
+    other = sqlite3.connect(bench.data / "calls.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    await bench.indexer.start()
+    session = a_session()
+    turns = 0
+
+    async def the_loop_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0.01)
+
+    turning = asyncio.create_task(the_loop_turns())
+    async with asyncio.timeout(SECONDS):
+        bench.indexer.begun(session)
+        # As long as SQLite waits for the lock, in its own thread, the loop goes on.
+        while not (bench.data / "index_incomplete").exists():  # noqa: ASYNC110, ASYNC240
+            await asyncio.sleep(0.01)
+    assert turns > 20
+    turning.cancel()
+    other.execute("COMMIT")
+    other.close()
+    await bench.until(session.session_id, "live")
