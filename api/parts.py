@@ -30,9 +30,7 @@ from services.credentials import Credentials
 from services.factory import ServiceFactory
 from sessions import metrics
 from sessions.admission import Admission, Lines, RefusalReason
-from sessions.admission import Admission, Lines, RefusalReason
 from sessions.dev_secret import jwt_secret
-from sessions.disk import DiskWatch
 from sessions.disk import DiskWatch
 from sessions.expected import ExpectedCall, ExpectedCalls
 from sessions.indexer import CallIndexer
@@ -40,8 +38,6 @@ from sessions.journal import JournalWriter
 from sessions.journal_seal import use_journal_keys
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.live import LiveEvents
-from sessions.load import LoadMeter
-from sessions.loop_watch import LoopWatch
 from sessions.load import LoadMeter
 from sessions.lookup import CallLookup, CallPlaces
 from sessions.loop_watch import LoopWatch
@@ -137,7 +133,6 @@ class ServerParts:
         self._vad = VadEngine()
         await self._vad.start()
         await self.disk.start()
-        await self.disk.start()
         self.journals.start()
         self._start_backend(backend, data)
         self._start_sessions(data)
@@ -166,7 +161,6 @@ class ServerParts:
     async def stop(self) -> None:
         """End what still lives and let go of everything."""
         self._loop_watch.stop()
-        self._loop_watch.stop()
         self.expected.close()
         await self.manager.drain(0)
         await self.manager.stop()
@@ -174,7 +168,6 @@ class ServerParts:
         await self.phrases.close()
         await self.keeper.close()
         await self.journals.close()
-        await self.disk.stop()
         await self.reports.close()
         if self.backend_agents is not None:
             await self.backend_agents.close()
@@ -229,6 +222,7 @@ class ServerParts:
             data / "journal",
             on_stored=self._stored,
             report=self.reports.call_stored,
+            prices=settings.prices,
         )
         lines = Lines(
             most=settings.server.max_connections, inbound_reserve=settings.server.inbound_reserve
@@ -259,12 +253,6 @@ class ServerParts:
         self.indexer.stored(call)
         self.manager.ended.stored(call)
         self.reports.call_safe(call)
-
-    def _trouble(self) -> RefusalReason | None:
-        """What keeps the server from serving one more call well."""
-        return self.load.trouble(time.monotonic()) or (
-            "disk_full" if self.disk.state == "full" else None
-        )
 
     def _no_start(self, call: ExpectedCall) -> None:
         self.manager.record_no_start(call.agent, call.facts(), self.vobiz.expected_formats())

@@ -106,32 +106,6 @@ class ServerSettings(SettingsSection):
     disk_full_percent: Annotated[float, Env("DISK_FULL_PERCENT")] = Field(
         default=95, gt=0, le=100, description="How full before no new calls are taken."
     )
-    inbound_reserve: Annotated[int, Env("INBOUND_RESERVE")] = Field(
-        default=0,
-        ge=0,
-        le=9999,
-        description="Of these, lines kept for incoming phone calls: outbound calls and client "
-        "programs never get them.",
-    )
-    max_loop_lag_ms: Annotated[float, Env("MAX_LOOP_LAG_MS")] = Field(
-        default=150,
-        ge=20,
-        le=5000,
-        description="No new calls while the event loop turns later than this, on average over "
-        "a second, in ms, and for a few seconds after.",
-    )
-    max_frame_lateness_ms: Annotated[float, Env("MAX_FRAME_LATENESS_MS")] = Field(
-        default=150,
-        ge=20,
-        le=5000,
-        description="The same for packets to callers that leave later than they are due.",
-    )
-    disk_warn_percent: Annotated[float, Env("DISK_WARN_PERCENT")] = Field(
-        default=80, gt=0, le=100, description="How full the disk may be before that is logged."
-    )
-    disk_full_percent: Annotated[float, Env("DISK_FULL_PERCENT")] = Field(
-        default=95, gt=0, le=100, description="How full before no new calls are taken."
-    )
     public_url: Annotated[HttpUrl | None, Env("PUBLIC_URL")] = Field(
         default=None,
         description="The address carriers reach, such as https://voice.example.in; "
@@ -144,14 +118,6 @@ class ServerSettings(SettingsSection):
         description="Web pages of other hosts that may open /voice, such as "
         "https://app.example.in; several with commas. The server's own pages always may.",
     )
-
-    @model_validator(mode="after")
-    def _limits_fit(self) -> Self:
-        if self.inbound_reserve >= self.max_connections:
-            raise ValueError("inbound_reserve must be below max_connections")
-        if self.disk_warn_percent > self.disk_full_percent:
-            raise ValueError("disk_warn_percent must not be above disk_full_percent")
-        return self
 
     @model_validator(mode="after")
     def _limits_fit(self) -> Self:

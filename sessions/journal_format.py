@@ -42,9 +42,6 @@ CALLER, AGENT, CUT = 1, 2, 3
 #: Kind of the ``Degraded`` event of a call whose sound is lost because the disk fails.
 RECORDING_FAILED = "recording_failed"
 
-#: Kind of the ``Degraded`` event of a call whose sound is lost because the disk fails.
-RECORDING_FAILED = "recording_failed"
-
 FRAME = struct.Struct("<BId")
 FRAME_BYTES = FRAME.size
 #: A packet holds at most seconds of audio; a longer one means that the file is damaged.
