@@ -172,7 +172,7 @@ class SpeakingSocketFailures(SocketFailures):
         self._receive_task = None
         if self._websocket is not None:
             await self._disconnect_websocket()  # type: ignore[no-untyped-call]
-        await self._connect()  # type: ignore[no-untyped-call]
+        await self._connect()
 
 
 class CheckedSocket:

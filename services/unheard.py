@@ -1,8 +1,17 @@
 """Notices speech that a streaming recogniser has no words for, and says so."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    Frame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.stt_service import STTService
 
 from services.offline.frames import UnrecognizedSpeechFrame
@@ -41,6 +50,9 @@ class Unheard:
     def started(self) -> None:
         """Voice activity: the caller speaks."""
         self._speaking = True
+        if not self._awaited:
+            # A text that came too late belongs to what was said before.
+            self._has_text = False
         self._began_at = asyncio.get_running_loop().time()
         self._stop_waiting()
 
@@ -93,3 +105,40 @@ class Unheard:
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
+
+
+class TellsUnheard(STTService):
+    """Mixin, to stand before one of Pipecat's recognisers that pushes each text when it is sure.
+
+    A vendor that answers where it understood nothing has its service tell ``_unheard`` so.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._unheard = Unheard(self)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Note where speech begins and ends."""
+        if isinstance(frame, VADUserStartedSpeakingFrame):
+            self._unheard.started()
+        await super().process_frame(frame, direction)
+        if isinstance(frame, VADUserStoppedSpeakingFrame):
+            self._unheard.stopped()
+
+    async def push_frame(
+        self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM
+    ) -> None:
+        """Note what was understood."""
+        await super().push_frame(frame, direction)
+        if isinstance(frame, TranscriptionFrame):
+            await self._unheard.final(frame.text.strip(), is_answer=True)
+
+    async def stop(self, frame: EndFrame) -> None:
+        """End; nothing more is awaited."""
+        self._unheard.forget()
+        await super().stop(frame)
+
+    async def cancel(self, frame: CancelFrame) -> None:
+        """End at once."""
+        self._unheard.forget()
+        await super().cancel(frame)

@@ -90,7 +90,8 @@ def failure_of(frame: ErrorFrame) -> Failure | None:
 
 def _retry_after_seconds(error: BaseException | None) -> float:
     """The header ``Retry-After`` in seconds (RFC 9110, section 10.2.3); its dates are not read."""
-    headers = getattr(getattr(error, "response", None), "headers", None)
+    answer = getattr(error, "response", None) or error
+    headers = getattr(answer, "headers", None)
     value = headers.get("retry-after") if headers is not None else None
     given = getattr(error, "retry_after_seconds", None) if value is None else value
     try:

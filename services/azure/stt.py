@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from azure.cognitiveservices.speech import CancellationReason, SpeechRecognizer
+from azure.cognitiveservices.speech import CancellationReason, ResultReason, SpeechRecognizer
 from azure.cognitiveservices.speech.audio import PushAudioInputStream
 from pipecat.services.azure.stt import AzureSTTService
 
@@ -14,9 +14,10 @@ from services.azure.addresses import place
 from services.azure.failures import cancelled, category, failure
 from services.azure.threads import let_go
 from services.context import ServiceContext
+from services.unheard import TellsUnheard
 
 
-class ReportingAzureSTTService(AzureSTTService):
+class ReportingAzureSTTService(TellsUnheard, AzureSTTService):
     """Pipecat's service, which tells of every end of the recognition, and how it came.
 
     Pipecat 1.14 gives errors no category, and says nothing where the recognition ends without
@@ -39,6 +40,12 @@ class ReportingAzureSTTService(AzureSTTService):
         stream, self._audio_stream = self._audio_stream, None
         if recognizer and stream:
             let_go(partial(_end, recognizer, stream))
+
+    def _on_handle_recognized(self, event: Any) -> None:
+        super()._on_handle_recognized(event)  # type: ignore[no-untyped-call]
+        if event.result.reason == ResultReason.NoMatch:
+            telling = self._unheard.final("", is_answer=True)
+            asyncio.run_coroutine_threadsafe(telling, self.get_event_loop())
 
     def _on_handle_canceled(self, event: Any) -> None:
         details = event.result.cancellation_details

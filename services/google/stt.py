@@ -20,6 +20,7 @@ from services.context import ServiceContext
 from services.google import GoogleSTTOptions
 from services.google.channels import make_client, project_of, server
 from services.google.failures import cloud_category, failure
+from services.unheard import TellsUnheard
 
 #: Google ends a stream after 305 s. From the first on, a new one is begun between two
 #: utterances; at the last in any case.
@@ -34,11 +35,12 @@ clients: SharedClients[SpeechAsyncClient] = SharedClients(
 )
 
 
-class ReportingGoogleSTTService(GoogleSTTService):
+class ReportingGoogleSTTService(TellsUnheard, GoogleSTTService):
     """Pipecat's service with a shared client, which fails once and says so.
 
     Pipecat 1.14 tries again for ever, says nothing where the server ends the stream, loses what
-    is on its way when it begins a new stream, and keeps all audio of a stream in memory.
+    is on its way when it begins a new stream, and keeps all audio of a stream in memory. Google
+    does not answer where it understood nothing.
     """
 
     #: Pipecat's own way to a new stream is not to be taken.

@@ -7,7 +7,7 @@ final, which ``<fin>`` confirms; errors come as ``error_code`` (an HTTP status) 
 
 from typing import Any
 
-from pipecat.services.soniox.stt import SonioxContextObject, SonioxSTTService
+from pipecat.services.soniox.stt import FINALIZED_TOKEN, SonioxContextObject, SonioxSTTService
 from pipecat.transcriptions.language import Language
 
 from config.errors import ConfigError
@@ -16,18 +16,20 @@ from services.context import ServiceContext
 from services.failures import Failures
 from services.sockets import SocketFailures, kind_of_status
 from services.soniox import SonioxSTTOptions
+from services.unheard import TellsUnheard
 
 _PATH = "/transcribe-websocket"
 _MAX_CHARS = 200
 
 
-class PromptSonioxSTTService(SocketFailures, SonioxSTTService):
-    """Pipecat's service, which tells of Soniox's errors.
+class PromptSonioxSTTService(TellsUnheard, SocketFailures, SonioxSTTService):
+    """Pipecat's service, which tells of Soniox's errors, and of speech without words.
 
     Pipecat looks for tokens in every message first, and drops one that has none.
     """
 
     failures = Failures("soniox", "Soniox")
+    _is_final = False
 
     def check(self, message: dict[str, Any]) -> None:
         """Let Soniox's errors, and what is no result, end the listening."""
@@ -37,6 +39,12 @@ class PromptSonioxSTTService(SocketFailures, SonioxSTTService):
         tokens = message.get("tokens")
         if not isinstance(tokens, list) or not all(_is_token(token) for token in tokens):
             raise self._failure("failed", "what came is no result")
+        self._is_final = any(token["text"] == FINALIZED_TOKEN for token in tokens)
+
+    async def handled(self) -> None:
+        """After ``<fin>`` nothing more comes of what was said."""
+        if self._is_final:
+            await self._unheard.final("", is_answer=True)
 
 
 def _is_token(token: object) -> bool:
