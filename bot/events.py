@@ -149,6 +149,20 @@ class LanguageChanged(CallEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUsage(CallEvent):
+    """What a language model says that one request of the call took.
+
+    Attributes:
+        input_tokens: Of the question, those read from a cache too.
+        output_tokens: Of the answer, thoughts too.
+    """
+
+    provider: str
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Degraded(CallEvent):
     """Something failed and the call went on without it or with a substitute."""
 

@@ -221,11 +221,29 @@ class CallConfig(_Section):
     )
 
 
+RetentionDays = Annotated[int | None, Field(ge=1, le=36_500)]
+
+
 class RecordingConfig(_Section):
     """What is kept of a call."""
 
     enabled: bool = Field(default=True, description="Keep the sound.")
     stereo: bool = Field(default=True, description="Caller left, agent right; else one channel.")
+    format: Literal["wav", "flac", "opus"] = Field(
+        default="wav",
+        description="wav; flac (the same sound in about half the size); opus (in Ogg, about a "
+        "tenth of the size, not quite the same sound).",
+    )
+    retention_days: RetentionDays = Field(
+        default=None, description="Delete the sound after so many days; by default never."
+    )
+    transcript_retention_days: RetentionDays = Field(
+        default=None, description="Delete the transcript after so many days; by default never."
+    )
+    record_retention_days: RetentionDays = Field(
+        default=None,
+        description="Delete all of the call, its record too, after so many days; by default never.",
+    )
 
 
 class LanguageSwitchingConfig(_Section):

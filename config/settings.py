@@ -24,6 +24,7 @@ from pydantic.fields import FieldInfo
 
 from config.documents import Document, read_document
 from config.environment import expand, unset_names
+from config.prices import PricesSettings
 from config.problems import ConfigFileError, Problem, from_validation
 from config.providers import ProviderKind, option_spellings
 from config.secrets import hide_secrets
@@ -91,6 +92,7 @@ class Settings(SettingsSection):
     storage: StorageSettings = StorageSettings()
     index: IndexSettings = IndexSettings()
     vobiz: VobizSettings = VobizSettings()
+    prices: PricesSettings = PricesSettings()
     webhooks: tuple[WebhookSettings, ...] = Field(
         default=(),
         description="Addresses that are told of calls with signed requests: url, secret, events "

@@ -16,15 +16,19 @@ import msgspec
 from loguru import logger
 
 from bot.events import CallEvent, Degraded
+from config.prices import PricesSettings
 from sessions.journal_format import RECORDING_FAILED, JournalHeader, read_events, read_header
 from sessions.record import CallRecord, RecordingRecord, make_record
 from sessions.recording import Recording, make_recording
+from sessions.sound_format import CONTENT_TYPES, SUFFIXES
 from sessions.transcript import as_text, make_transcript
+from sessions.webvtt import as_vtt
 from storage.base import StorageKind
 
 _FOLDER = "built"
 _MANIFEST = "manifest.json"
-_WAV, _JSON, _TEXT = "recording.wav", "transcript.json", "transcript.txt"
+_SOUND = "recording"
+_JSON, _TEXT, _VTT = "transcript.json", "transcript.txt", "transcript.vtt"
 
 
 class BuiltFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +56,7 @@ class BuiltCall(msgspec.Struct, frozen=True, kw_only=True):
     recording: BuiltFile | None
     transcript: BuiltFile
     transcript_text: BuiltFile
+    transcript_vtt: BuiltFile | None = None
     salvage: bool = False
 
 
@@ -65,8 +70,11 @@ def remove_built(folder: Path) -> None:
     shutil.rmtree(folder / _FOLDER, ignore_errors=True)
 
 
-def build_call(folder: Path) -> BuiltCall:
+def build_call(folder: Path, prices: PricesSettings | None = None) -> BuiltCall:
     """Build everything from the journal in ``folder``, or take what an earlier try has built.
+
+    Args:
+        prices: For the cost in its record.
 
     Raises:
         FileNotFoundError, msgspec.MsgspecError: There is no readable header.
@@ -75,7 +83,7 @@ def build_call(folder: Path) -> BuiltCall:
     if (earlier := read_built(folder)) is not None:
         return earlier
     manifest = folder / _FOLDER / _MANIFEST
-    built = _build(folder, read_header(folder), read_events(folder))
+    built = _build(folder, read_header(folder), read_events(folder), prices)
     part = manifest.with_suffix(".part")
     part.write_bytes(msgspec.json.encode(built))
     os.replace(part, manifest)
@@ -96,27 +104,34 @@ def read_built(folder: Path) -> BuiltCall | None:
 
 
 def _is_whole(folder: Path, built: BuiltCall) -> bool:
-    files = [f for f in (built.recording, built.transcript, built.transcript_text) if f]
+    kept = (built.recording, built.transcript, built.transcript_text, built.transcript_vtt)
+    files = [file for file in kept if file]
     return all(built_path(folder, file).stat().st_size == file.size_bytes for file in files)
 
 
-def _build(folder: Path, header: JournalHeader, events: Sequence[CallEvent]) -> BuiltCall:
+def _build(
+    folder: Path,
+    header: JournalHeader,
+    events: Sequence[CallEvent],
+    prices: PricesSettings | None,
+) -> BuiltCall:
     target = folder / _FOLDER
     target.mkdir(exist_ok=True)
     day = datetime.fromtimestamp(header.started_at, UTC).strftime("%Y/%m/%d")
     key = f"{day}/{header.session_id}"
-    recording, sound = _sound(folder, header, events, target / _WAV)
+    recording, sound = _sound(folder, header, events, target / _SOUND)
     transcript = make_transcript(header.session_id, header.started_at, events)
-    text = as_text(transcript).encode()
+    text, vtt = as_text(transcript).encode(), as_vtt(transcript).encode()
     last_ms = recording.duration_ms if recording else 0.0
     return BuiltCall(
-        record=make_record(header, events, sound, last_ms=last_ms),
+        record=make_record(header, events, sound, last_ms=last_ms, prices=prices),
         record_key=f"records/{key}.json",
-        recording=_wav_file(recording, key) if recording else None,
+        recording=_sound_file(recording, key) if recording else None,
         transcript=_write(
             target / _JSON, f"{key}.json", "application/json", msgspec.json.encode(transcript)
         ),
         transcript_text=_write(target / _TEXT, f"{key}.txt", "text/plain; charset=utf-8", text),
+        transcript_vtt=_write(target / _VTT, f"{key}.vtt", "text/vtt; charset=utf-8", vtt),
         salvage=recording is None and sound.state == "failed",
     )
 
@@ -148,12 +163,12 @@ def _sound(
     )
 
 
-def _wav_file(recording: Recording, key: str) -> BuiltFile:
+def _sound_file(recording: Recording, key: str) -> BuiltFile:
     return BuiltFile(
-        name=_WAV,
+        name=_SOUND,
         kind="recordings",
-        key=f"{key}.wav",
-        content_type="audio/wav",
+        key=f"{key}.{SUFFIXES[recording.format]}",
+        content_type=CONTENT_TYPES[recording.format],
         size_bytes=recording.size_bytes,
         sha256=recording.sha256,
     )

@@ -48,6 +48,11 @@ FRAME_BYTES = FRAME.size
 MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
 
 
+RecordingFormat = Literal["wav", "flac", "opus"]
+#: What can be deleted of a call on its own; ``record`` is everything.
+Part = Literal["recording", "transcript", "record"]
+
+
 class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a call when its media begin.
 
@@ -58,6 +63,8 @@ class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
         vendors: Stage (``stt``, ``llm``, ``tts``) to the providers that were asked for, in order.
         record_audio: False where the agent's file turns recording off.
         stereo: Caller left and agent right; otherwise both in one channel.
+        recording_format: What the recording is written as.
+        retention_days: After how many days a part is deleted; without a number, never.
         labels: Anything else that goes into the record unchanged.
     """
 
@@ -78,6 +85,8 @@ class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
     vendors: dict[str, list[str]] = {}
     record_audio: bool = True
     stereo: bool = True
+    recording_format: RecordingFormat = "wav"
+    retention_days: dict[Part, int] = {}
     labels: dict[str, str] = {}
     version: int = 1
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from config.agent import PROVIDER_KINDS, AgentConfig
 from serializer.codecs import AudioFormat
 from sessions.facts import CallFacts
-from sessions.journal_format import JournalHeader
+from sessions.journal_format import JournalHeader, Part
 
 
 class Begun(Protocol):
@@ -57,8 +57,19 @@ def journal_header(
         vendors={kind: list(agent.section(kind).chain) for kind in PROVIDER_KINDS},
         record_audio=agent.recording.enabled,
         stereo=agent.recording.stereo,
+        recording_format=agent.recording.format,
+        retention_days=_retention_days(agent),
         labels=labels,
     )
+
+
+def _retention_days(agent: AgentConfig) -> dict[Part, int]:
+    asked: dict[Part, int | None] = {
+        "recording": agent.recording.retention_days,
+        "transcript": agent.recording.transcript_retention_days,
+        "record": agent.recording.record_retention_days,
+    }
+    return {part: days for part, days in asked.items() if days is not None}
 
 
 def agent_hash(agent: AgentConfig) -> str:

@@ -22,7 +22,9 @@ import msgspec
 from loguru import logger
 
 from config.errors import StorageError
+from config.prices import PricesSettings
 from sessions.build import BuiltCall, BuiltFile, build_call, built_path, remove_built
+from sessions.deletion_notes import deletion_notes
 from sessions.journal_seal import is_sealed
 from sessions.record import CallRecord, NoticeRecord, StoredFile
 from sessions.spool import JournalBusyError, locked, remove, set_aside, unfinished
@@ -103,6 +105,7 @@ class RecordKeeper:
         root: Folder of the journals.
         on_stored: Told of every call that has become safe, also of those that took several
             tries or a restart. Must not block.
+        prices: For the cost in records.
         report: Awaited with every call that has been stored, before its journal goes; where it
             fails, the journal stays and the call is tried again.
     """
@@ -114,12 +117,14 @@ class RecordKeeper:
         *,
         options: KeeperOptions | None = None,
         on_stored: Callable[[StoredCall], None] | None = None,
+        prices: PricesSettings | None = None,
         report: Callable[[StoredCall], Awaitable[None]] | None = None,
     ) -> None:
         self._storage = storage
         self._root = root.absolute()
         self._options = options or KeeperOptions()
         self._on_stored = on_stored
+        self._prices = prices
         self._report = report
         self._pool = ThreadPoolExecutor(self._options.builders, thread_name_prefix="keeper")
         self._slots = asyncio.Semaphore(self._options.parallel)
@@ -301,7 +306,7 @@ class RecordKeeper:
 
     async def _build(self, folder: Path) -> BuiltCall:
         try:
-            return await self._in_thread(build_call, folder)
+            return await self._in_thread(build_call, folder, self._prices)
         except (FileNotFoundError, msgspec.MsgspecError) as error:
             await self._in_thread(set_aside, folder)
             raise StorageError("journal_gone", f"unreadable journal: {error}") from error
@@ -319,6 +324,10 @@ class RecordKeeper:
             transcript=await self._keep(folder, built.transcript, record),
             transcript_text=await self._keep(folder, built.transcript_text, record),
         )
+        if built.transcript_vtt:  # Built by an older server, there is none.
+            shown = await self._keep(folder, built.transcript_vtt, record)
+            record = msgspec.structs.replace(record, transcript_vtt=shown)
+        await self._note_deletions(record, built.record_key)
         # The record goes last: where there is one, all it speaks of is there.
         data = msgspec.json.encode(record)
         info = await self._storage.put_bytes(
@@ -334,6 +343,11 @@ class RecordKeeper:
             record_key=built.record_key,
             record_url=info.url,
         )
+
+    async def _note_deletions(self, record: CallRecord, record_key: str) -> None:
+        """Before the record: a call that is kept is also one that will be deleted in time."""
+        for key, note in deletion_notes(record, record_key):
+            await self._storage.put_bytes("transcripts", key, note, _JSON)
 
     async def _keep(self, folder: Path, file: BuiltFile, record: CallRecord) -> StoredFile:
         metadata = {**_metadata(record), "sha256": file.sha256}

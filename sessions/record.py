@@ -1,6 +1,8 @@
 """The record of a call: everything about it but what was said, as one JSON document."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -18,10 +20,12 @@ from bot.events import (
     LanguageChanged,
     TurnMetrics,
 )
-from sessions.journal_format import JournalHeader
+from config.prices import PricesSettings
+from sessions.journal_format import JournalHeader, Part
 from sessions.transcript import wall_clock
+from sessions.usage import CostRecord, UsageRecord, make_cost, make_usage
 
-RecordingState = Literal["stored", "empty", "off", "failed"]
+RecordingState = Literal["stored", "empty", "off", "failed", "deleted"]
 
 
 class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +86,7 @@ class RecordingRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         state: ``stored``; ``empty`` (no audio came or went); ``off`` (not wanted by the agent);
+            ``deleted`` (it was stored, until its time was up or its erasure was asked for);
             ``failed`` (there was audio, and no recording could be made of it; or, where there
             is a file, audio is missing in it because the disk failed).
         complete: False where audio was lost on its way to the disk.
@@ -106,7 +111,12 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
         end_cause: One of ``bot.events.END_CAUSES``; ``crash`` where no end was written.
         agent_hash: Of the agent's configuration that served the call.
         vendors: Stage to the providers that took part, in the order they did.
-        transcript: JSON form; ``transcript_text``: the same for people.
+        transcript: JSON form; ``transcript_text``: the same for people; ``transcript_vtt``:
+            the same as WebVTT, to be shown beside the recording.
+        usage: None in records of older servers.
+        cost: None where no prices are set.
+        delete_after: When the parts of the call are to be deleted (a date in UTC).
+        erased_at: When everything that tells of a person was taken out, where that was asked.
     """
 
     session_id: str
@@ -132,6 +142,11 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     recording: RecordingRecord
     transcript: StoredFile | None = None
     transcript_text: StoredFile | None = None
+    transcript_vtt: StoredFile | None = None
+    usage: UsageRecord | None = None
+    cost: CostRecord | None = None
+    delete_after: dict[Part, str] = {}
+    erased_at: str | None = None
     labels: dict[str, str] = {}
     language_changes: list[LanguageRecord] = []
     version: int = 1
@@ -143,16 +158,19 @@ def make_record(
     recording: RecordingRecord,
     *,
     last_ms: float = 0.0,
+    prices: PricesSettings | None = None,
 ) -> CallRecord:
     """Build the record of a call; the files' places are filled in when they are stored.
 
     Args:
         events: The call's events in the order they happened.
+        prices: For its cost.
         last_ms: Latest sign of life besides the events: the end of the audio.
     """
     started = next((e for e in events if isinstance(e, CallStarted)), None)
     ended = next((e for e in reversed(events) if isinstance(e, CallEnded)), None)
     duration_ms = ended.at_ms if ended else max([last_ms, *(event.at_ms for event in events)])
+    usage = make_usage(events, header.vendors, recording.caller_ms, duration_ms)
     return CallRecord(
         session_id=header.session_id,
         agent_id=header.agent_id,
@@ -180,12 +198,25 @@ def make_record(
         ],
         recording=recording,
         labels=header.labels,
+        usage=usage,
+        cost=make_cost(usage, prices or PricesSettings(), header.dialect, duration_ms),
+        delete_after=_delete_after(header),
         language_changes=[
             LanguageRecord(at_ms=e.at_ms, language=e.language, reason=e.reason)
             for e in events
             if isinstance(e, LanguageChanged)
         ],
     )
+
+
+def _delete_after(header: JournalHeader) -> dict[Part, str]:
+    """Whole days from the call's own; the number can be too large for a calendar."""
+    day = datetime.fromtimestamp(header.started_at, UTC).date()
+    found: dict[Part, str] = {}
+    for part, days in header.retention_days.items():
+        with contextlib.suppress(OverflowError):
+            found[part] = (day + timedelta(days=days)).isoformat()
+    return found
 
 
 def _end_cause(ended: CallEnded | None) -> str:

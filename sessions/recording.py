@@ -1,4 +1,4 @@
-"""Makes the recording of a call from its journal: a WAV file, caller left and agent right.
+"""Makes the recording of a call from its journal: one file, caller left and agent right.
 
 16-bit PCM at the faster leg's rate. The file is made in blocks of a few seconds, so that a call
 of hours needs no more memory than a short one.
@@ -15,8 +15,9 @@ import numpy.typing as npt
 import soxr
 
 from serializer.codecs import AudioFormat
-from sessions.journal_format import MEDIA_NAME, JournalHeader
+from sessions.journal_format import MEDIA_NAME, JournalHeader, RecordingFormat
 from sessions.journal_seal import MEDIA_FILE, ClearFile, open_clear
+from sessions.sound_format import Sound, as_format
 from sessions.timeline import Leg, breathe, lay_out
 
 Samples = npt.NDArray[np.int16]
@@ -38,6 +39,7 @@ class Recording:
     """
 
     path: Path
+    format: RecordingFormat
     sha256: str
     size_bytes: int
     rate_hz: int
@@ -69,10 +71,12 @@ def make_recording(folder: Path, header: JournalHeader, target: Path) -> Recordi
             digest.update(block)
             out.write(block)
         size = out.tell()
+    sound = as_format(target, header.recording_format, Sound("wav", size, digest.hexdigest()))
     return Recording(
         path=target,
-        sha256=digest.hexdigest(),
-        size_bytes=size,
+        format=sound.format,
+        sha256=sound.sha256,
+        size_bytes=sound.size_bytes,
         rate_hz=rate_hz,
         channels=channels,
         duration_ms=total * 1000 / rate_hz,

@@ -28,7 +28,8 @@ class Utterance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         started_ms: Since the session began.
         at: Wall clock of the same instant, ISO 8601 with offset.
-        interrupted: The caller cut it off; ``text`` is what was heard.
+        interrupted: The caller cut it off, at ``ended_ms``; ``text`` is what was heard.
+        sent_text: All that would have been said, where it was cut off.
     """
 
     role: Role
@@ -41,6 +42,7 @@ class Utterance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     confidence: float | None = None
     provider: str | None = None
     interrupted: bool = False
+    sent_text: str | None = None
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,4 +145,5 @@ def _utterance(piece: CallerTranscript | AgentSpeech | _Keys, started_at: float)
         language=piece.language,
         provider=piece.provider,
         interrupted=piece.interrupted,
+        sent_text=piece.text.strip() if piece.interrupted else None,
     )
