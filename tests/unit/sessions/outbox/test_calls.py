@@ -1,0 +1,247 @@
+"""What is told of a call, by which step, in which order, and not twice."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.events import CallEnded, CallerSpeechStarted, CallEvent, CallStarted, TurnMetrics
+from config.agent import AgentConfig
+from config.errors import StorageError
+from sessions.facts import CallFacts
+from sessions.journal_format import JournalHeader
+from sessions.keeper import StoredCall
+from sessions.outbox import folder as outbox_folder
+from sessions.outbox.calls import CallReports
+from sessions.outbox.courier import CourierOptions, DeliveryError
+from sessions.outbox.receiver import Draft
+from sessions.outbox.report import Report
+from sessions.outbox.told import CallEnd, ToldCall
+from sessions.record import RecordingRecord, make_record
+from tests.unit.bot.agents import make_agent
+from tests.unit.sessions.journals import STARTED_AT, header
+from tests.unit.sessions.outbox.logs import logged
+
+OPTIONS = CourierOptions(first_pause_seconds=0.01, longest_pause_seconds=0.02)
+STARTED = CallStarted(
+    at_ms=0.0, carrier_call_id="c-1", from_number=None, to_number=None, direction="inbound"
+)
+ENDED = CallEnd(at="2026-11-01T06:30:42.750+00:00", cause="caller_hangup", duration_seconds=42.5)
+
+
+@dataclass
+class Receiver:
+    """Wants to hear of every step."""
+
+    name: str = "the receiver"
+    kind: str = "backend"
+    folder: str = "backend"
+    up: bool = True
+    heard: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    def started(self, call: ToldCall) -> Sequence[Draft]:
+        """As the protocol."""
+        return [self._draft("1-started", call, call.started_at)]
+
+    def ended(self, call: ToldCall, end: CallEnd) -> Sequence[Draft]:
+        """As the protocol."""
+        return [self._draft("2-ended", call, f"{end.at} {end.cause} {end.duration_seconds}")]
+
+    def stored(self, call: ToldCall, end: CallEnd, stored: StoredCall) -> Sequence[Draft]:
+        """As the protocol."""
+        return [self._draft("3-stored", call, stored.transcript_text)]
+
+    def busy(self, call: ToldCall) -> Sequence[Draft]:
+        """As the protocol."""
+        return [self._draft("0-busy", call, call.started_at)]
+
+    async def deliver(self, report: Report) -> None:
+        """As the protocol."""
+        if not self.up:
+            raise DeliveryError("unreachable", "away")
+        self.heard.append((report.path, report.key, report.body))
+
+    def steps(self) -> list[str]:
+        """What was heard."""
+        return [step for step, _, _ in self.heard]
+
+    def _draft(self, step: str, call: ToldCall, body: str) -> Draft:
+        key = f"{call.session_id}-{step}"
+        return Draft(step, Report(key=key, method="POST", path=step, body=body))
+
+
+@asynccontextmanager
+async def reporting(path: Path, *receivers: Receiver) -> AsyncIterator[CallReports]:
+    """Reports until the block ends."""
+    reports = CallReports(path, receivers, options=OPTIONS)
+    await reports.start()
+    try:
+        yield reports
+    finally:
+        await reports.close(0.2)
+
+
+def ending(head: JournalHeader) -> tuple[JournalHeader, CallEvent]:
+    """The last event of a call."""
+    return head, CallEnded(at_ms=42_500.0, cause="caller_hangup")
+
+
+def stored_call(head: JournalHeader) -> StoredCall:
+    """A call whose parts are safe."""
+    turn = TurnMetrics(at_ms=9.0, turn=1, response_ms=400.0, stt_ms=1.0, llm_ms=2.0, tts_ms=3.0)
+    record = make_record(head, [STARTED, turn, ending(head)[1]], RecordingRecord(state="empty"))
+    return StoredCall(record=record, transcript_text="hello", record_key="r", record_url="file:r")
+
+
+async def empty(reports: CallReports) -> None:
+    """Wait until nothing waits."""
+    async with asyncio.timeout(5):
+        while reports.waiting():  # noqa: ASYNC110 - threads bring it about
+            await asyncio.sleep(0.005)
+
+
+async def test_each_step_of_a_call_is_told_once_and_in_order(tmp_path: Path) -> None:
+    receiver, head = Receiver(), header(carrier_call_id="c-1")
+    async with reporting(tmp_path / "outbox", receiver) as reports:
+        reports.event(head, STARTED)
+        reports.event(head, CallerSpeechStarted(at_ms=5.0))
+        reports.event(*ending(head))
+        await reports.call_stored(stored_call(head))
+        reports.call_safe(stored_call(head))
+        await empty(reports)
+    assert receiver.steps() == ["1-started", "2-ended", "3-stored"]
+    assert receiver.heard[1][2] == f"{ENDED.at} {ENDED.cause} {ENDED.duration_seconds}"
+    assert not any((tmp_path / "outbox" / "told").iterdir())
+    assert reports.dropped == 0
+
+
+async def test_what_a_process_that_died_had_not_told_is_told_by_the_next(tmp_path: Path) -> None:
+    receiver, head = Receiver(), header(carrier_call_id="c-1")
+    async with reporting(tmp_path / "outbox", receiver) as reports:
+        reports.event(head, STARTED)
+        await asyncio.sleep(0)
+    # The next process finds the journal, and says what is missing; nothing is said again.
+    for _ in range(2):
+        async with reporting(tmp_path / "outbox", receiver) as reports:
+            await reports.call_stored(stored_call(head))
+            await empty(reports)
+    assert receiver.steps() == ["1-started", "2-ended", "3-stored"]
+    assert len({key for _, key, _ in receiver.heard}) == 3
+
+
+async def test_reports_that_were_not_delivered_outlive_the_process(tmp_path: Path) -> None:
+    away, head = Receiver(up=False), header(carrier_call_id="c-1")
+    async with reporting(tmp_path / "outbox", away) as reports:
+        reports.event(head, STARTED)
+        reports.event(*ending(head))
+        await reports.call_stored(stored_call(head))
+        assert reports.waiting() == 3 and reports.troubles() == {"the receiver": "unreachable"}
+        assert reports.waiting_by_kind()["backend"][0] == 3
+    receiver = Receiver()
+    with logged("INFO") as lines:
+        async with reporting(tmp_path / "outbox", receiver) as reports:
+            await empty(reports)
+    assert receiver.steps() == ["1-started", "2-ended", "3-stored"]
+    assert "3 reports wait for the receiver from before" in lines
+
+
+async def test_a_disk_that_fails_never_fails_a_live_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver, head = Receiver(), header(carrier_call_id="c-1")
+    async with reporting(tmp_path / "outbox", receiver) as reports:
+        with monkeypatch.context() as full:
+
+            def no_room(path: Path, data: bytes) -> None:
+                raise OSError(28, "no space left on device")
+
+            full.setattr(outbox_folder, "write_durably", no_room)
+            reports.event(head, STARTED)
+            reports.event(*ending(head))
+            with pytest.raises(StorageError, match="no space left") as caught:
+                await reports.call_stored(stored_call(head))
+            assert caught.value.code == "report_unwritten"
+            assert reports.dropped == 2 and reports.waiting() == 0
+        await reports.call_stored(stored_call(head))  # The keeper has kept the journal.
+        await empty(reports)
+    assert receiver.steps() == ["1-started", "2-ended", "3-stored"]
+
+
+async def test_more_calls_than_the_disk_keeps_up_with(tmp_path: Path) -> None:
+    receiver = Receiver()
+    heads = [header(carrier_call_id=f"c-{i}") for i in range(1200)]
+    async with reporting(tmp_path / "outbox", receiver) as reports:
+        for head in heads:
+            reports.event(head, STARTED)  # All at once, before the writer can take any.
+        assert reports.dropped == 200
+        late = heads[-1]
+        await reports.call_stored(stored_call(late))
+        async with asyncio.timeout(20):
+            while len(receiver.heard) < 1003:  # noqa: ASYNC110 - threads bring it about
+                await asyncio.sleep(0.01)
+    told = [step for step, key, _ in receiver.heard if key.startswith(late.session_id)]
+    assert told == ["1-started", "2-ended", "3-stored"]
+
+
+async def test_several_receivers_and_one_that_is_gone(tmp_path: Path) -> None:
+    one, other = Receiver(), Receiver(name="other", kind="webhook", folder="webhook-1", up=False)
+    head = header(carrier_call_id="c-1")
+    async with reporting(tmp_path / "outbox", one, other) as reports:
+        reports.event(head, STARTED)
+        async with asyncio.timeout(5):
+            while not one.heard:  # noqa: ASYNC110 - threads bring it about
+                await asyncio.sleep(0.005)
+        assert reports.waiting() == 1
+    with logged("WARNING") as lines:
+        async with reporting(tmp_path / "outbox", one):
+            pass
+    assert any("no longer in the settings" in line for line in lines)
+
+
+async def test_nobody_to_tell_means_nothing_on_disk(tmp_path: Path) -> None:
+    head = header()
+    async with reporting(tmp_path / "outbox") as reports:
+        reports.event(head, STARTED)
+        await reports.call_stored(stored_call(head))
+        reports.call_safe(stored_call(head))
+        reports.busy(make_agent(), CallFacts(direction="inbound", carrier_call_id="b"), STARTED_AT)
+    assert not (tmp_path / "outbox").exists()
+
+
+async def test_a_busy_call(tmp_path: Path) -> None:
+    receiver = Receiver()
+    agent: AgentConfig = make_agent()
+    async with reporting(tmp_path / "outbox", receiver) as reports:
+        facts = CallFacts(direction="inbound", carrier_call_id="b-1")
+        reports.busy(agent, facts, STARTED_AT)
+        reports.busy(agent, CallFacts(direction="inbound"), STARTED_AT)  # Nobody knows it.
+        async with asyncio.timeout(5):
+            while not receiver.heard:  # noqa: ASYNC110 - threads bring it about
+                await asyncio.sleep(0.005)
+    assert receiver.steps() == ["0-busy"]
+    assert receiver.heard[0][2] == "2026-11-01T06:30:00.250+00:00"
+
+
+def test_a_report_is_on_disk_wholly_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(handle), sync(handle))[1])
+    target = tmp_path / "report.json"
+    outbox_folder.write_durably(target, b"first")
+    assert target.read_bytes() == b"first" and len(synced) == 2  # The file, and its name.
+
+    def torn(*_args: object) -> None:
+        raise OSError(5, "input/output error")
+
+    monkeypatch.setattr(os, "replace", torn)
+    with pytest.raises(OSError, match="input/output"):
+        outbox_folder.write_durably(target, b"second")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert target.read_bytes() == b"first"
