@@ -10,7 +10,7 @@ const ENDS = {
   drained: "The server was stopped.",
   provider_failed: "A speech or language service that this agent needs does not answer.",
   internal: "The server made a mistake. Its log says which.",
-  unreachable: "The server cannot be reached. Does it still run?",
+  unreachable: "The server cannot be reached, or takes no more calls now. Try again in a moment.",
   no_answer: "The server does not answer.",
   lost: "The connection was lost. Call again.",
 };

@@ -133,6 +133,29 @@ async def test_a_loop_that_is_late_by_more_than_the_lead_is_heard() -> None:
 
 
 @virtual_time
+async def test_it_tells_how_late_packets_leave() -> None:
+    late: list[float] = []
+    line = FakeLine()
+    playout = Playout(
+        line, bytes_per_ms=8, silence=b"\xff", lead_ms=120, on_sent=lambda _, s: late.append(s)
+    )
+    async with running(playout):
+        playout.audio(audio(3000))
+        await asyncio.sleep(0.5)
+        in_time = list(late)
+        running_loop().stall(0.2)
+        assert await playout.drained(60)
+        await asyncio.sleep(1.0)
+        # What could not be sent before it was there is not late.
+        playout.audio(audio(60))
+        assert await playout.drained(60)
+    assert in_time and max(in_time) < 0.002
+    assert 0.13 < max(late) <= 0.2
+    # What was late is caught up with: the loop was late once.
+    assert len([seconds for seconds in late if seconds > 0.002]) <= 4
+
+
+@virtual_time
 async def test_marks_run_in_order_when_their_place_was_heard() -> None:
     playout = make(FakeLine())
     marks = Marks()
