@@ -53,7 +53,8 @@ AGENT: dict[str, Any] = {
 
 def answers(chat: ChatRequest) -> Reply | str:
     """Changes the language when asked for Tamil; what it says else does not matter."""
-    if chat.user_text == ASKS_FOR_TAMIL and not chat.answers_tool:
+    noted = any("From now on answer in" in str(m.get("content")) for m in chat.messages)
+    if chat.user_text == ASKS_FOR_TAMIL and not noted:
         call = ToolCall("switch_language", '{"language": "ta"}', f"call-{chat.number}")
         return Reply(tool_calls=(call,))
     return "சரி, சொல்லுங்கள்."
