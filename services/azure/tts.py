@@ -12,8 +12,8 @@ from azure.cognitiveservices.speech import (
     SpeechConfig,
     SpeechSynthesizer,
 )
-from pipecat.frames.frames import ErrorFrame, Frame
-from pipecat.processors.frame_processor import FrameProcessorSetup
+from pipecat.frames.frames import ErrorFrame, Frame, InterruptionFrame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 from pipecat.services.azure.tts import AzureTTSService, sample_rate_to_output_format
 
 from config.errors import ProviderError
@@ -29,10 +29,18 @@ RENDER_SECONDS = 15.0
 
 
 class ReportingAzureTTSService(AzureTTSService):
-    """Pipecat's service, connected early, with errors of a known kind and a limit on waits."""
+    """Pipecat's service, connected early, with errors of a known kind and a limit on waits.
+
+    The SDK may tell of the end of an interrupted sentence when the next one has begun; Pipecat
+    1.14 takes that for the end of the next one.
+    """
 
     _failure: ProviderError | None = None
     _connection: Connection | None = None
+    #: The SDK's name for what is being spoken, and for what was interrupted last.
+    _result_id = ""
+    _interrupted_id = ""
+    _is_interrupting = False
 
     async def setup(  # type: ignore[override]
         self, setup: FrameProcessorSetup
@@ -41,6 +49,7 @@ class ReportingAzureTTSService(AzureTTSService):
         await super().setup(setup)
         self._connection = Connection.from_speech_synthesizer(self._speech_synthesizer)
         self._connection.open(True)
+        self._speech_synthesizer.synthesis_started.connect(self._note_started)
 
     async def cleanup(self) -> None:
         """Let go of the SDK."""
@@ -50,7 +59,37 @@ class ReportingAzureTTSService(AzureTTSService):
         if synthesizer and connection:
             let_go(partial(_end, synthesizer, connection))
 
+    async def _handle_interruption(
+        self, frame: InterruptionFrame, direction: FrameDirection
+    ) -> None:
+        self._interrupted_id = self._result_id
+        self._is_interrupting = True
+        try:
+            await super()._handle_interruption(frame, direction)
+        finally:
+            self._is_interrupting = False
+
+    def _note_started(self, event: Any) -> None:
+        """Note what begins to be spoken; called on a thread of the SDK's, as what follows is."""
+        self._result_id = event.result.result_id
+        if self._is_interrupting:
+            self._interrupted_id = self._result_id
+
+    def _handle_synthesizing(self, evt: Any) -> None:
+        if evt.result.result_id != self._interrupted_id:
+            super()._handle_synthesizing(evt)  # type: ignore[no-untyped-call]
+
+    def _handle_completed(self, evt: Any) -> None:
+        if evt.result.result_id != self._interrupted_id:
+            super()._handle_completed(evt)  # type: ignore[no-untyped-call]
+
+    def _handle_word_boundary(self, evt: Any) -> None:
+        if evt.result_id != self._interrupted_id:
+            super()._handle_word_boundary(evt)  # type: ignore[no-untyped-call]
+
     def _handle_canceled(self, evt: Any) -> None:
+        if evt.result.result_id == self._interrupted_id:
+            return
         details = evt.result.cancellation_details
         if details.reason == CancellationReason.Error:
             self._failure = cancelled("tts", details)
@@ -80,6 +119,7 @@ def _end(synthesizer: SpeechSynthesizer, connection: Connection) -> None:
     """End a synthesis and its connection; may block."""
     # The SDK's threads must not call into a loop that may soon be closed.
     for signal in (
+        synthesizer.synthesis_started,
         synthesizer.synthesizing,
         synthesizer.synthesis_completed,
         synthesizer.synthesis_canceled,
