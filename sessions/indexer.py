@@ -166,7 +166,7 @@ class CallIndexer:
     async def _rest(self) -> None:
         """Wait for news; all that there was is written."""
         if not (self._lost_some or self._restoring):
-            await asyncio.to_thread(self._incomplete.unlink, missing_ok=True)
+            await self._mark_complete()
         self._wake.clear()
         if not self._waiting:
             self._written.set()
@@ -242,7 +242,7 @@ class CallIndexer:
         async def rebuild() -> None:
             found = await rebuild_index(self.index, self._storage, self._root, self.server_id)
             self._lost_some = self._restoring = False
-            await asyncio.to_thread(self._incomplete.unlink, missing_ok=True)
+            await self._mark_complete()
             if found.stored or found.removed:
                 logger.info(f"the index of calls was made again: {found.stored} stored calls")
 
@@ -290,19 +290,23 @@ class CallIndexer:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(self._incomplete.touch)
 
+    async def _mark_complete(self) -> None:
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self._incomplete.unlink, missing_ok=True)
+
 
 def server_id(data: Path) -> str:
-    """The id of the server whose data folder that is; made at its first start.
-
-    Raises:
-        OSError: The folder cannot be written to.
-    """
+    """The id of the server whose data folder that is; made at its first start."""
     path = data / _SERVER_ID
     with contextlib.suppress(OSError, ValueError):
         return str(UUID(path.read_text("ascii").strip()))
-    data.mkdir(parents=True, exist_ok=True)
     made = str(uuid4())
-    path.write_text(f"{made}\n", "ascii")
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{made}\n", "ascii")
+    except OSError as error:
+        # Good for this run; the next will not know this one's calls by it.
+        logger.warning(f"{path} cannot be written: {error.strerror}")
     return made
 
 

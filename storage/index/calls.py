@@ -4,6 +4,8 @@ It is a copy: everything in it can be made again from the records in the store a
 on disk, so it may be thrown away at any time, and no call waits for it.
 """
 
+import asyncio
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -56,7 +58,7 @@ class CallIndex:
         """
         if self._is_sqlite:
             with index_errors():
-                self._file.parent.mkdir(parents=True, exist_ok=True)
+                await asyncio.to_thread(self._make_file)
         with index_errors():
             async with self._engine.begin() as connection:
                 if not self._is_sqlite:
@@ -135,6 +137,11 @@ class CallIndex:
     async def close(self) -> None:
         """Let go of all connections."""
         await self._engine.dispose()
+
+    def _make_file(self) -> None:
+        """For its owner only: it says who called whom. SQLite's other files follow this one."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
 
     async def _prepare(self, connection: AsyncConnection) -> bool:
         await connection.run_sync(lambda sync: schema.create(sync, checkfirst=True))

@@ -223,6 +223,16 @@ async def test_a_broken_file_is_set_aside(tmp_path: Path) -> None:
     await index.close()
 
 
+async def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    index = CallIndex(tmp_path / "calls.db")
+    await index.open()
+    await index.put([FULL])
+    files = await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in files}
+    assert modes == dict.fromkeys(("calls.db", "calls.db-wal", "calls.db-shm"), 0o600)
+    await index.close()
+
+
 async def test_a_database_that_is_away_and_comes_back(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ from uuid import UUID
 
 import aiohttp
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from sessions.tokens import OPERATOR_AUDIENCE, issue_token
 from simulators.caller.vobiz import VobizCaller
@@ -87,6 +89,16 @@ def calls_token(server: RunningServer, agent: str = "*") -> str:
     return issue_token(
         server.parts.jwt_secret, subject="test", agent=agent, audience=OPERATOR_AUDIENCE
     )
+
+
+async def may_watch(server: RunningServer, call_id: str, agent: str) -> bool:
+    headers = {"Authorization": f"Bearer {calls_token(server, agent)}"}
+    try:
+        async with connect(f"{server.ws}/ws/transcription/{call_id}", additional_headers=headers):
+            return True
+    except InvalidStatus as refusal:
+        assert refusal.response.status_code == 403
+        return False
 
 
 @pytest.fixture
@@ -301,6 +313,10 @@ async def test_a_token_of_one_agent_sees_its_calls_only(tmp_path: Path, speech: 
             await caller.wait_for_speech()
             async with consumer(server.http, calls_token(server, "brisk")) as stranger:
                 assert (await stranger(f"/{caller.call_id}")).status == 404
+                assert not await may_watch(server, caller.call_id, "brisk")
+                assert await may_watch(server, caller.call_id, "other")
+                assert not await may_watch(server, "to-come", "other")
+                assert await may_watch(server, "to-come", "*")
                 assert (await stranger(f"/{caller.call_id}/hangup", "POST")).status == 404
         await server.parts.manager.settled()
         await server.parts.indexer.settled()
