@@ -151,6 +151,8 @@ class ServerParts:
         await self.manager.start()
         self.agents.subscribe(self._agent_changed)
         await self.agents.start()
+        if self.backend_agents is not None:
+            self.backend_agents.start()
         await self._first_phrases()
         self._loop_watch.start()
 
@@ -189,6 +191,7 @@ class ServerParts:
                 self.settings,
                 backend,
                 data / "agents",
+                load=self.factory.load,
                 on_fetch=metrics.agent_fetched,
                 on_change=self._backend_agent_changed,
             )

@@ -18,6 +18,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, Literal
 
+import msgspec
 from loguru import logger
 
 from config.agent import AGENT_ID_PATTERN, AgentConfig
@@ -60,6 +61,13 @@ class _Wanted:
         return hashlib.sha256(f"{self.by}:{self.value}".encode()).hexdigest()[:32] + ".json"
 
 
+class _Names(msgspec.Struct):
+    """By what an agent can be asked for."""
+
+    agent_id: str
+    phone_number: str | None = None
+
+
 @dataclass(slots=True)
 class _Entry:
     """What is known of one agent.
@@ -91,6 +99,7 @@ class BackendAgents:
         settings: What lies under every agent, and how long is waited.
         backend: Whom to ask.
         folder: Where the last good ones are kept; made when the first comes.
+        load: Imports what an agent needs, in a thread, so that no call waits for that.
         on_fetch: Told how each fetch ended: ``found``, ``absent``, ``invalid`` or an error's code.
         on_change: Told of every agent that comes, changes or goes.
         clock: Seconds, monotonic.
@@ -103,6 +112,7 @@ class BackendAgents:
         backend: BackendClient,
         folder: Path,
         *,
+        load: Callable[[AgentConfig], None] = lambda agent: None,
         on_fetch: OnFetch = lambda outcome: None,
         on_change: OnChange = lambda agent_id, agent: None,
         clock: Callable[[], float] = monotonic,
@@ -111,12 +121,17 @@ class BackendAgents:
         self._settings = settings
         self._backend = backend
         self._folder = folder
+        self._load_packages = load
         self._on_fetch = on_fetch
         self._on_change = on_change
         self._clock = clock
         self._entries: OrderedDict[_Wanted, _Entry] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked = 0
+
+    def start(self) -> None:
+        """Begin to take up the agents that an earlier process kept, so that they are at hand."""
+        self._spawn(self._take_up(), "agents-take-up")
 
     async def find(self, agent_id: str) -> AgentConfig | None:
         """The agent of an id; None where there is none, or none could be had in time."""
@@ -147,12 +162,7 @@ class BackendAgents:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _find(self, wanted: _Wanted) -> AgentConfig | None:
-        entry = self._entries.get(wanted)
-        if entry is None:
-            entry = self._entries[wanted] = _Entry()
-            entry.loading = self._spawn(self._load(wanted, entry), "agent-load")
-            self._forget_oldest()
-        self._entries.move_to_end(wanted)
+        entry = self._known(wanted)
         if entry.loading is not None:
             await asyncio.wait([entry.loading])
         task = self._renew(wanted, entry)
@@ -162,6 +172,17 @@ class BackendAgents:
                 [task], timeout=longest if entry.agent is None else min(RENEW_SECONDS, longest)
             )
         return entry.agent
+
+    def _known(self, wanted: _Wanted) -> _Entry:
+        """What is known of an agent; the look at the disk begins with the first question."""
+        entry = self._entries.get(wanted)
+        if entry is None:
+            entry = self._entries[wanted] = _Entry()
+            entry.loading = self._spawn(self._load(wanted, entry), "agent-load")
+            self._forget_oldest()
+        else:
+            self._entries.move_to_end(wanted)
+        return entry
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -179,6 +200,26 @@ class BackendAgents:
         return entry.task
 
     # -- what was kept ------------------------------------------------------------------
+
+    async def _take_up(self) -> None:
+        for wanted in await asyncio.to_thread(self._kept):
+            loading = self._known(wanted).loading
+            if loading is not None:
+                await asyncio.wait([loading])
+
+    def _kept(self) -> list[_Wanted]:
+        """Whose copies lie on disk, the latest ones; runs in a thread."""
+        found: list[tuple[float, _Wanted]] = []
+        for path in self._folder.glob("*.json"):
+            with suppress(OSError, msgspec.MsgspecError, ConfigError, UnicodeDecodeError):
+                names = msgspec.json.decode(path.read_bytes(), type=_Names)
+                wanted = [_Wanted("id", names.agent_id)]
+                if names.phone_number:
+                    wanted.append(_Wanted("number", normalise_number(names.phone_number)))
+                latest = path.stat().st_mtime
+                found += ((latest, each) for each in wanted if each.file_name == path.name)
+        found.sort(key=lambda each: each[0], reverse=True)
+        return [wanted for _, wanted in found[:MAX_ENTRIES]]
 
     async def _load(self, wanted: _Wanted, entry: _Entry) -> None:
         """Take the last good one of an earlier process, until the backend has said more."""
@@ -279,6 +320,7 @@ class BackendAgents:
         if wanted.by == "id" and agent.agent_id != wanted.value:
             message = f"is {agent.agent_id!r}, and was asked for as {wanted.value!r}"
             raise ConfigFileError(source, [Problem(path=("agent_id",), message=message)])
+        self._load_packages(agent)
         return agent
 
     # -- what came of it ----------------------------------------------------------------

@@ -295,3 +295,24 @@ async def test_files_win(tmp_path: Path) -> None:
         found = await directory.by_number("+918000000002")
         assert found is not None and found.agent_id == "other"
         assert await AgentDirectory(store).find("other") is None
+
+
+async def test_what_was_kept_is_at_hand_from_the_start(tmp_path: Path) -> None:
+    folder = tmp_path / "agents"
+    async with benched(folder, {"0f4c": answer()}) as bench:
+        await bench.agents.by_number(NUMBER)
+        await bench.later(TTL_SECONDS + 1)
+        await bench.agents.find("0f4c")
+        bench.simulator.agents["0f4c"] = answer(greeting_message="Ram Ram")
+        await bench.later(TTL_SECONDS + 1)
+        await bench.agents.find("0f4c")
+        await bench.settled()
+        assert len(files(folder)) == 2  # By its number and by its id.
+    (folder / "torn.json").write_text('{"agent_id":')
+    async with benched(folder, {}, behaviour=Behaviour(refuse_status=503)) as restarted:
+        restarted.agents.start()
+        await restarted.settled()
+        assert {key for key, _ in restarted.changes} == {"0f4c"}
+        assert restarted.simulator.connections == []
+        found = await restarted.agents.by_number(NUMBER)
+        assert found is not None and found.agent_id == "0f4c"
