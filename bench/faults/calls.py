@@ -1,6 +1,7 @@
 """The callers: one whose vendor fails, and one beside whom others' vendors do."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from bench.faults.catalogue import Fault, Scenario
 from bench.faults.vendors import Replies
 from bench.faults.words import Part
 from simulators.base import Simulator
+from simulators.behaviour import WELL_BEHAVED
 from simulators.caller.leg import CallClosed, CallTimeout
 from simulators.caller.phrase import prepare_phrase
 from simulators.caller.vobiz import VobizCaller
@@ -33,6 +35,7 @@ class Outcome:
         asked_ms: When the question's last sample was sent, in the call's time; where the call
             ended before it was asked, its beginning.
         parts: What was heard from the question on.
+        again: What was heard after a second question; None where there was none.
         ended_ms: When the server ended the call; None where the caller did.
         record: The stored record, and the lines of its transcript.
     """
@@ -42,6 +45,7 @@ class Outcome:
     asked_ms: float
     parts: list[Part]
     ended_ms: float | None
+    again: list[Part] | None = None
     gaps: int = 0
     record: dict[str, Any] = field(default_factory=dict)
     transcript: list[str] = field(default_factory=list)
@@ -73,6 +77,8 @@ class Outcome:
     def heard(self) -> str:
         """All of it, for people."""
         text = words.told(self.parts, self.asked_ms)
+        if self.again:
+            text += f"; then {words.told(self.again, self.again[0].start_ms)}"
         return text if self.ended_ms is None else f"{text}, end of the call"
 
     def recorded(self, stage: str | None = None) -> list[str]:
@@ -105,7 +111,7 @@ async def call_with_fault(
     if fault.when == "call":
         break_vendor(simulator, fault)
     await caller.place()
-    asked_ms, problem = 0.0, ""
+    asked_ms, again_ms, problem = 0.0, math.inf, ""
     try:
         await caller.listen_until_quiet(200, _GREETING_MS)
         phrase = prepare_phrase(question, caller.wire_format, words.QUESTION)
@@ -115,18 +121,24 @@ async def call_with_fault(
             break_vendor(simulator, fault)
         asked_ms = (await saying).end_ms
         await _hear_out(caller, asked_ms)
+        if fault.heals:
+            simulator.behave(WELL_BEHAVED)
+            again_ms = (await caller.say(phrase)).end_ms
+            await _hear_out(caller, again_ms)
     except CallClosed:
         await caller.wait_ended(5)
     except CallTimeout as error:
         problem = str(error)
     ended_ms = caller.ended_ms
     await caller.hang_up()
+    parts = parts_from(caller, asked_ms)
     return Outcome(
         scenario,
         caller.call_id,
         asked_ms,
-        parts_from(caller, asked_ms),
+        [part for part in parts if part.start_ms < again_ms],
         ended_ms,
+        again=[part for part in parts if part.start_ms >= again_ms] if fault.heals else None,
         gaps=len(caller.gaps(min_gap_ms=60)),
         problem=problem,
     )

@@ -42,6 +42,7 @@ class Fault:
         behind: What is heard where somebody stands behind the vendor.
         alone: What is heard where nobody does.
         limit_seconds: The longest silence that there may be, with somebody behind.
+        heals: The vendor is well again for a second question, which must be answered.
     """
 
     row: str
@@ -55,6 +56,7 @@ class Fault:
     behind: Heard = "answer"
     alone: Heard = "apology"
     limit_seconds: float = 2.0
+    heals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,14 @@ def _refusals(auth_status: int = 401) -> list[Fault]:
     ]
 
 
+_BACK: Final = Fault(
+    row="503, and well again for the next question", kinds=_AWAY, then=UNAVAILABLE, heals=True
+)
+
+
 def _tts(provider: str) -> list[Fault]:
     faults = [
+        _BACK,
         *_refusals(403 if provider == "sarvam" else 401),
         Fault(
             row="hangs",
@@ -198,6 +206,7 @@ def _llm(provider: str) -> list[Fault]:
     # Kenpath's own client asks a second time, before anybody is told.
     told = provider != "kenpath"
     faults = [
+        _BACK,
         *_refusals(),
         Fault(
             row="500 once",

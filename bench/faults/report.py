@@ -41,10 +41,14 @@ def _wrong_sound(outcome: Outcome, margin: float) -> Iterator[str]:
             yield "the caller was not asked again"
     elif apology is None:
         yield "no apology"
-    elif apology > APOLOGY_SECONDS + margin:
-        yield f"the apology came after {apology:.1f} s"
+    elif (waited := outcome.silence_seconds if outcome.answer else apology) > (
+        APOLOGY_SECONDS + margin
+    ):
+        yield f"the apology came after {waited:.1f} s"
     if apology is not None and expected == "answer":
         yield "an apology"
+    if outcome.again is not None and words.answer_heard(outcome.again) != [*words.ANSWER_WORDS]:
+        yield "the next question was not answered"
     apologies = [part for part in outcome.parts if part.kind == "apology"]
     if len(apologies) > 1:
         yield f"{len(apologies)} apologies"
@@ -83,7 +87,8 @@ def _wrong_books(outcome: Outcome) -> Iterator[str]:
     exhausted = "exhausted" in outcome.recorded(scenario.stage)
     if exhausted != (outcome.apology_seconds is not None):
         yield "the apology and the record do not agree"
-    if outcome.asked_ms and outcome.ended_ms is None and outcome.said != [words.UNDERSTOOD]:
+    asked = 1 if outcome.again is None else 2
+    if outcome.asked_ms and outcome.ended_ms is None and outcome.said != asked * [words.UNDERSTOOD]:
         yield f"the transcript has of the caller: {outcome.said}"
     cause = outcome.record.get("end_cause")
     if cause != ("caller_hangup" if outcome.ended_ms is None else "provider_failed"):
@@ -92,16 +97,22 @@ def _wrong_books(outcome: Outcome) -> Iterator[str]:
         yield "no warning with the call's id"
 
 
-def wrong_beside(bystander: Bystander) -> list[str]:
-    """What a bystander noticed."""
+def wrong_beside(bystander: Bystander, *, busy: bool = False) -> list[str]:
+    """What a bystander noticed.
+
+    Args:
+        busy: Others use the machine: gaps in speech may be their doing.
+    """
     found = []
     broken = [heard for heard in bystander.answers if tuple(heard) != words.ANSWER_WORDS]
     if broken:
         found.append(f"{len(broken)} of {len(bystander.answers)} answers were not whole")
-    if bystander.gaps:
+    if bystander.gaps and not busy:
         found.append(f"{bystander.gaps} gaps")
-    if bystander.record.get("degraded"):
-        found.append(f"degraded: {bystander.record['degraded']}")
+    late = ("underrun", "slow_answer") if busy else ()
+    degraded = [each for each in bystander.record["degraded"] if each["kind"] not in late]
+    if degraded:
+        found.append(f"degraded: {degraded}")
     if not bystander.answers:
         found.append("nothing was heard")
     return found
@@ -114,7 +125,9 @@ def report(header: str, results: Results, *, every_call: bool = False) -> str:
         outcomes = [each for each in results.outcomes if each.scenario.stage == stage]
         if outcomes and every_call:
             lines += [f"### {stage}", "", *_table(outcomes), ""]
-    lines += _beside(results.bystanders)
+    lines += list(_beside(results.bystanders)) or [
+        "Beside them, nobody's call was served to its end."
+    ]
     if results.counted != results.recorded:
         lines.append(f"errors_total {results.counted} is not what records say {results.recorded}")
     lines += [f"A vendor complains: {text}" for text in results.violations[:10]]

@@ -46,8 +46,9 @@ MAX_PATIENCE_SECONDS: Final = 1.0
 LAST_PATIENCE_SECONDS: Final = 2.5
 #: How long a question waits for the vendors of another language to be there.
 SETTLING_SECONDS: Final = 1.0
-#: About so long after their last word a caller's turn ends, and so much of a wait is over.
-TURN_END_SECONDS: Final = 0.6
+#: So much of a caller's wait is not the model's: about 0.5 s until their turn has ended, and some
+#: until what is said then can be heard.
+TURN_END_SECONDS: Final = 0.8
 #: Frames given to the member whose passage through it is remembered.
 REMEMBERED_FRAMES: Final = 64
 
