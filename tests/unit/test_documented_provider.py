@@ -130,11 +130,11 @@ async def test_a_refusal_is_a_provider_error(
     factory = ServiceFactory(providers, settings, http)
     with pytest.raises(ProviderError) as failed:
         await render_phrase(factory, agent, "एक", 8_000)
-    assert (failed.value.code, failed.value.retryable) == ("tts_refused", False)
+    assert (failed.value.code, failed.value.retryable) == ("tts_auth", False)
     async with on_the_line(factory.build("tts", agent, rate_hz=8_000)) as line:
         await line.send(TTSSpeakFrame("दो"))
         await line.until(lambda: line.errors)
-    assert line.errors[0] == "tts_refused"
+    assert line.errors[0] == "tts_auth"
 
 
 async def test_an_absent_vendor_is_a_provider_error(
