@@ -1,4 +1,4 @@
-"""The voice server's command line: serve, call, check, providers, token, recover, schema."""
+"""The voice server's command line: serve, call, check, providers, token, recover, erase, schema."""
 
 import argparse
 import asyncio
@@ -105,6 +105,13 @@ def _parser() -> argparse.ArgumentParser:
         "--index", action="store_true", help="make the index of calls again from the store"
     )
     command.set_defaults(run=_recover)
+
+    command = commands.add_parser(
+        "erase", help="erase the calls of a telephone number, and print the proof"
+    )
+    command.add_argument("--number", required=True, help="such as +919812345678")
+    command.add_argument("--dry-run", action="store_true", help="only list what would be erased")
+    command.set_defaults(run=_erase)
 
     command = commands.add_parser(
         "schema", help="rewrite the files that are made from the models: see `make schema`"
@@ -305,6 +312,16 @@ def _recover(options: argparse.Namespace, settings: Settings) -> int:
             f"removed, {index.unreadable} records or journals unreadable"
         )
     return 1 if calls.failed else 0
+
+
+def _erase(options: argparse.Namespace, settings: Settings) -> int:
+    from sessions.erase_command import run_erase
+
+    text, complete = asyncio.run(run_erase(settings, options.number, dry_run=options.dry_run))
+    print(text)
+    if not complete:
+        print("not everything could be erased now: see `pending`, run it again", file=sys.stderr)
+    return 0 if complete else 1
 
 
 def _schema(_options: argparse.Namespace, _settings: Settings) -> int:

@@ -33,6 +33,7 @@ from sessions.admission import Admission, Lines, RefusalReason
 from sessions.dev_secret import jwt_secret
 from sessions.disk import DiskWatch
 from sessions.expected import ExpectedCall, ExpectedCalls
+from sessions.index_changes import index_changes
 from sessions.indexer import CallIndexer
 from sessions.journal import JournalWriter
 from sessions.journal_seal import use_journal_keys
@@ -47,6 +48,7 @@ from sessions.outbox.receiver import Receiver
 from sessions.outbox.voicera import VoiceraReceiver
 from sessions.outbox.webhooks import WebhookReceiver, webhook_session
 from sessions.reception import Reception
+from sessions.retention import RetentionSweeper
 from sessions.session import SessionParts
 from storage.base import Storage
 from storage.factory import build_index, build_storage
@@ -98,6 +100,7 @@ class ServerParts:
         self._http: aiohttp.ClientSession
         self._vad: VadEngine
         self.keeper: RecordKeeper
+        self.retention: RetentionSweeper
         self.indexer: CallIndexer
         self.lookup: CallLookup
         server = settings.server
@@ -148,6 +151,7 @@ class ServerParts:
         )
         await self.reports.start()
         await self.keeper.start()
+        self.retention.start()
         await self.manager.start()
         self.agents.subscribe(self._agent_changed)
         await self.agents.start()
@@ -168,6 +172,7 @@ class ServerParts:
         await self.manager.stop()
         await self.agents.stop()
         await self.phrases.close()
+        await self.retention.close()
         await self.keeper.close()
         await self.journals.close()
         await self.reports.close()
@@ -226,6 +231,9 @@ class ServerParts:
             on_stored=self._stored,
             report=self.reports.call_stored,
             prices=settings.prices,
+        )
+        self.retention = RetentionSweeper(
+            self.storage, self.keeper.amending, on_changed=index_changes(self.index)
         )
         lines = Lines(
             most=settings.server.max_connections, inbound_reserve=settings.server.inbound_reserve

@@ -130,7 +130,8 @@ class RecordKeeper:
         self._slots = asyncio.Semaphore(self._options.parallel)
         self._working: dict[Path, asyncio.Task[StoredCall]] = {}
         self._waiting: dict[Path, _Waiting] = {}
-        self._amending = asyncio.Lock()
+        #: Held while a stored record is changed, by whoever does it in this process.
+        self.amending = asyncio.Lock()
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._stored = 0
@@ -162,7 +163,7 @@ class RecordKeeper:
             StorageError: The record stands as it was.
         """
         # One at a time, each on what is stored: two notices that come together are both kept.
-        async with self._amending:
+        async with self.amending:
             stored = await self._storage.read("transcripts", call.record_key)
             record = msgspec.json.decode(stored, type=CallRecord)
             if not any(n.name == name and n.detail == detail for n in record.notices):

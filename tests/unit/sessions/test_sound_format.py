@@ -63,7 +63,7 @@ async def test_the_sound_is_there_in_each_format(
 async def test_compressed_is_smaller(tmp_path: Path) -> None:
     sizes = {}
     for form in ("wav", "flac", "opus"):
-        built = build_call(await a_tone(tmp_path, form, stereo=False))  # type: ignore[arg-type]
+        built = build_call(await a_tone(tmp_path, form, stereo=False))
         assert built.recording is not None
         sizes[form] = built.recording.size_bytes
     assert sizes["opus"] < sizes["wav"] / 3

@@ -1,0 +1,173 @@
+"""A number's calls are erased wherever they lie, with a proof that names no number."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.errors import ConfigError, StorageError
+from config.settings import Settings
+from sessions.deletion import read_record
+from sessions.erase_command import run_erase
+from sessions.erasure import ErasureProof, NumberEraser
+from sessions.journal import JournalWriter
+from sessions.keeper import RecordKeeper
+from sessions.record import CallRecord
+from storage.base import StorageKind
+from storage.filesystem import FilesystemStorage
+from tests.unit.sessions.journals import header
+from tests.unit.sessions.test_keeper import until, write_call
+
+THEIRS = "+919800000011"
+OTHER = "+919800000022"
+OURS = "+918000000033"
+
+
+class Stubborn(FilesystemStorage):
+    """A store that can refuse to delete."""
+
+    refuses = False
+
+    async def delete(self, kind: StorageKind, key: str) -> None:
+        if self.refuses:
+            raise StorageError("storage_unavailable", "not now")
+        await super().delete(kind, key)
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[Stubborn]:
+    made = Stubborn(tmp_path / "storage")
+    yield made
+    await made.close()
+
+
+async def keep(storage: FilesystemStorage, data: Path, from_number: str) -> CallRecord:
+    head = header(
+        from_number=from_number,
+        to_number=OURS,
+        carrier_call_id="cid",
+        labels={"subject": "asha", "org_id": "7"},
+    )
+    keeper = RecordKeeper(storage, data / "journal")
+    await keeper.start()
+    stored = await keeper.finish(await write_call(data / "journal", head, "caller_hangup"))
+    await keeper.amend(stored, "hangup", f"from {from_number}")
+    await keeper.close()
+    return stored.record
+
+
+def record_key(session_id: str) -> str:
+    return f"records/2026/11/01/{session_id}.json"
+
+
+async def test_only_that_numbers_calls_and_all_of_them(storage: Stubborn, tmp_path: Path) -> None:
+    # As carriers write it: in three ways.
+    mine = [await keep(storage, tmp_path, n) for n in (THEIRS, "09800000011", "919800000011")]
+    other = await keep(storage, tmp_path, OTHER)
+    files = {
+        file.key: await storage.read(file.kind, file.key)
+        for record in mine
+        for file in (record.recording.file, record.transcript, record.transcript_text)
+        if file
+    }
+    eraser = NumberEraser(storage, tmp_path)
+    assert len(await eraser.find(THEIRS)) == 3
+    proof, key = await eraser.erase("098000 00011")
+    assert proof.complete and proof.pending == []
+    assert {call.session_id for call in proof.calls} == {record.session_id for record in mine}
+    for call in proof.calls:
+        assert len(call.deleted) == 4  # sound, JSON, text, WebVTT
+        for gone in call.deleted:
+            if gone.key in files:
+                assert gone.sha256 == hashlib.sha256(files[gone.key]).hexdigest()
+            with pytest.raises(StorageError, match="nothing is stored"):
+                await storage.stat(gone.kind, gone.key)
+        left = await storage.read("transcripts", record_key(call.session_id))
+        assert hashlib.sha256(left).hexdigest() == call.record_sha256_after
+        for personal in (b"00000011", b"cid", b"asha"):
+            assert personal not in left
+        record = msgspec.json.decode(left, type=CallRecord)
+        assert (record.recording.state, record.to_number) == ("deleted", OURS)
+        assert record.erased_at and record.labels == {"org_id": "7"}
+        assert record.end_cause == "caller_hangup" and record.duration_seconds > 0
+    kept = await read_record(storage, record_key(other.session_id))
+    assert kept is not None and kept.from_number == OTHER and kept.recording.file
+    text = await storage.read("transcripts", key)
+    assert msgspec.json.decode(text, type=ErasureProof) == proof
+    assert b"00000011" not in text
+    assert await eraser.find(THEIRS) == []
+
+
+async def test_calls_that_wait_on_disk_and_their_reports_go_too(
+    storage: Stubborn, tmp_path: Path
+) -> None:
+    root = tmp_path / "journal"
+    waiting = await write_call(root, header(from_number=THEIRS), "caller_hangup")
+    aside = await write_call(root, header(from_number=THEIRS), "caller_hangup")
+    aside = aside.rename(root / f".broken-{aside.name}")
+    other = await write_call(root, header(from_number=OTHER), "caller_hangup")
+    outbox = tmp_path / "outbox" / "backend" / "rejected"
+    outbox.mkdir(parents=True)
+    report = outbox / f"1793514600250-0123456789abcdef-{waiting.name}-1-created.json"
+    report.write_text("{}")
+    kept = outbox / f"1793514600250-0123456789abcdef-{other.name}-1-created.json"
+    kept.write_text("{}")
+    proof, _ = await NumberEraser(storage, tmp_path).erase(THEIRS)
+    assert proof.complete
+    assert {j.session_id for j in proof.journals} == {
+        waiting.name,
+        aside.name.removeprefix(".broken-"),
+    }
+    assert all(journal.deleted for journal in proof.journals)
+    assert [Path(file.name).name for file in proof.reports] == [report.name]
+    assert (waiting.exists(), aside.exists(), other.exists()) == (False, False, True)
+    assert (report.exists(), kept.exists()) == (False, True)
+
+
+async def test_a_live_call_is_not_touched_and_is_said_to_be_left(
+    storage: Stubborn, tmp_path: Path
+) -> None:
+    writer = JournalWriter(tmp_path / "journal")
+    writer.start()
+    call = writer.open(header(from_number=THEIRS))
+    await until((call.folder / "header.json").exists)
+    proof, _ = await NumberEraser(storage, tmp_path).erase(THEIRS)
+    assert not proof.complete
+    assert [(p.what, p.reason[:12]) for p in proof.pending] == [
+        (f"journal/{call.folder.name}", "the call is ")
+    ]
+    assert call.folder.exists()
+    await call.close()
+    await writer.close()
+    again, _ = await NumberEraser(storage, tmp_path).erase(THEIRS)
+    assert again.complete and len(again.journals) == 1
+
+
+async def test_what_breaks_off_is_found_again(storage: Stubborn, tmp_path: Path) -> None:
+    record = await keep(storage, tmp_path, THEIRS)
+    storage.refuses = True
+    proof, _ = await NumberEraser(storage, tmp_path).erase(THEIRS)
+    assert not proof.complete and proof.calls == []
+    assert proof.pending[0].what == record_key(record.session_id)
+    storage.refuses = False
+    proof, _ = await NumberEraser(storage, tmp_path).erase(THEIRS)
+    assert proof.complete and len(proof.calls) == 1
+
+
+async def test_the_command(storage: Stubborn, tmp_path: Path) -> None:
+    record = await keep(storage, tmp_path, THEIRS)
+    settings = Settings(data_dir=tmp_path)
+    listed, _ = await run_erase(settings, THEIRS, dry_run=True)
+    assert listed == record_key(record.session_id)
+    assert (await read_record(storage, listed)).erased_at is None  # type: ignore[union-attr]
+    text, complete = await run_erase(settings, THEIRS, dry_run=False)
+    printed = msgspec.json.decode(text)
+    assert complete and printed["proof"]["calls"][0]["session_id"] == record.session_id
+    stored = await storage.read("transcripts", printed["stored_as"])
+    assert msgspec.json.decode(stored) == printed["proof"]
+    assert await asyncio.to_thread((tmp_path / "index_incomplete").exists)
+    with pytest.raises(ConfigError, match="is not a telephone number"):
+        await run_erase(settings, "12", dry_run=True)
