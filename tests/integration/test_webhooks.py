@@ -72,7 +72,8 @@ async def test_an_address_that_is_away_hears_of_it_later_and_disturbs_no_other(
         async with telling_server(tmp_path / "server", *hooks) as server:
             call_id = await call(server, speech)
             await there.until(lambda: len(there.events) == 4)
-            assert away.events == [] and server.parts.reports.waiting() == 4
+            await server.until(lambda: server.parts.reports.waiting() == 4)
+            assert away.events == []
             away.behave(WELL_BEHAVED)
             await server.until(lambda: server.parts.reports.waiting() == 0)
         assert away.told(call_id) == ALL and away.violations == []

@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from simulators.backend import BackendSimulator
 from simulators.behaviour import Behaviour
@@ -100,3 +101,74 @@ async def test_it_misbehaves_as_it_is_told(http: aiohttp.ClientSession, key: str
             simulator.base_url + KEY_PATH, json=ASKED, headers={"X-API-Key": "s"}
         ) as response:
             assert await response.text() == '{"api_key":'
+
+
+MEETING = {"meeting_id": "c-1", "agent_type": "Helpline", "start_time_utc": "2026-11-01T06:30:00Z"}
+RECORDING = {"call_sid": "c-1", "agent_type": "Helpline", "transcript_url": "minio://t/c-1.txt"}
+KEYED = {"X-API-Key": "service", "Idempotency-Key": "k-1"}
+
+
+async def test_it_is_told_of_a_call(http: aiohttp.ClientSession) -> None:
+    async with BackendSimulator(api_key="service") as simulator:
+        base = f"{simulator.base_url}/api/v1"
+        for _ in range(2):  # An upsert.
+            async with http.post(f"{base}/meetings", json=MEETING, headers=KEYED) as response:
+                assert response.status == 201
+        end = {"end_time_utc": "2026-11-01T06:31:00+00:00"}
+        async with http.patch(f"{base}/meetings/c-1", json=end, headers=KEYED) as response:
+            assert response.status == 200
+            assert await response.json() == MEETING | end
+        async with http.post(f"{base}/call-recordings", json=RECORDING, headers=KEYED) as response:
+            assert response.status == 200
+        assert simulator.calls.steps("c-1") == ["created", "created", "ended", "recording"]
+        assert simulator.calls.recordings == {"c-1": RECORDING}
+        assert simulator.violations == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status", "said"),
+    [
+        ("POST", "/meetings", MEETING, {}, 401, "X-API-Key"),
+        ("POST", "/meetings", {"agent_type": "x"}, KEYED, 422, "meeting_id: Field required"),
+        ("POST", "/meetings", {**MEETING, "inbound": "yes"}, KEYED, 422, "inbound"),
+        ("POST", "/meetings", {**MEETING, "start_time_utc": "today"}, KEYED, 422, "ISO 8601"),
+        ("POST", "/meetings", {**MEETING, "x": 1}, KEYED, 201, "unknown field x"),
+        ("POST", "/meetings", MEETING, {"X-API-Key": "service"}, 201, "no Idempotency-Key"),
+        ("PATCH", "/meetings/c-9", {"end_time_utc": "2026-11-01T06:31:00Z"}, KEYED, 404, "c-9"),
+        ("PATCH", "/meetings/c-9", {"end_time_utc": ""}, KEYED, 422, "not be empty"),
+        ("POST", "/call-recordings", RECORDING, KEYED, 200, "a recording of no meeting"),
+        ("POST", "/call-recordings", {"call_sid": "c-1"}, KEYED, 422, "transcript_url"),
+    ],
+)
+async def test_what_no_correct_server_would_tell(
+    method: str,
+    path: str,
+    body: dict[str, Any],
+    headers: dict[str, str],
+    status: int,
+    said: str,
+    http: aiohttp.ClientSession,
+) -> None:
+    async with BackendSimulator(api_key="service") as simulator:
+        url = f"{simulator.base_url}/api/v1{path}"
+        async with http.request(method, url, json=body, headers=headers) as response:
+            assert response.status == status
+        assert said in " ".join(simulator.violations)
+
+
+async def test_it_has_agents(http: aiohttp.ClientSession) -> None:
+    agents = {"0f4c": {"agent_id": "0f4c", "phone_number": "+918000000001"}}
+    async with BackendSimulator(api_key="service", agents=agents) as simulator:
+        base = f"{simulator.base_url}/api/v1/agents"
+        for path, status in (
+            ("config/id/0f4c", 200),
+            ("by-phone/%2B918000000001", 200),
+            ("config/id/none", 404),
+            ("by-phone/%2B918000000002", 404),
+        ):
+            async with http.get(URL(f"{base}/{path}", encoded=True), headers=KEYED) as response:
+                assert response.status == status
+        assert simulator.violations == []
+        async with http.get(f"{base}/by-phone/08000000001", headers=KEYED) as response:
+            assert response.status == 404
+        assert len(simulator.violations) == 1
