@@ -47,9 +47,10 @@ class ReportingAzureTTSService(AzureTTSService):
     ) -> None:
         """Connect, so that the first sentence need not wait for it."""
         await super().setup(setup)
-        self._connection = Connection.from_speech_synthesizer(self._speech_synthesizer)
+        synthesizer: Any = self._speech_synthesizer
+        synthesizer.synthesis_started.connect(self._note_started)
+        self._connection = Connection.from_speech_synthesizer(synthesizer)
         self._connection.open(True)
-        self._speech_synthesizer.synthesis_started.connect(self._note_started)
 
     async def cleanup(self) -> None:
         """Let go of the SDK."""
