@@ -38,7 +38,7 @@ async def recover_calls(settings: Settings) -> Recovered:
         # Backend and webhooks are told of a call before its journal goes, and by one alone.
         return Recovered(left=[folder.name for folder in folders])
     storage = build_storage(settings)
-    keeper = RecordKeeper(storage, root)
+    keeper = RecordKeeper(storage, root, prices=settings.prices)
     found = Recovered()
     try:
         for folder in folders:
