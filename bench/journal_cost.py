@@ -1,6 +1,6 @@
 """What the journal costs: CPU of handing over and writing, as a part of one core.
 
-    python -m bench.journal_cost [--calls 50] [--seconds 20]
+    python -m bench.journal_cost [--calls 50] [--seconds 20] [--encrypted]
 
 One process plays the packets of all calls in real time (50 a second in each leg, mu-law), first
 without a journal and then with one; the difference is the journal's, loop and thread together.
@@ -8,16 +8,21 @@ without a journal and then with one; the difference is the journal's, loop and t
 
 import argparse
 import asyncio
+import os
 import shutil
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+from pydantic import SecretStr
+
 from serializer.codecs import MULAW_8K
 from sessions.journal import CallJournal, JournalWriter
 from sessions.journal_format import JournalHeader
+from sessions.journal_seal import JournalKey, use_journal_keys
 
 _PACKET = bytes(160)
 _PACKET_SECONDS = 0.02
@@ -56,9 +61,9 @@ def _nothing(_at_ms: float, _payload: bytes) -> None:
     return None
 
 
-async def _measure(calls: int, seconds: float, root: Path) -> None:
+async def _measure(calls: int, seconds: float, root: Path, key: JournalKey | None) -> None:
     bare, _ = await _play([(_nothing, _nothing)] * calls, seconds)
-    writer = JournalWriter(root)
+    writer = JournalWriter(root, key=key)
     writer.start()
     journals: list[CallJournal] = [writer.open(_header()) for _ in range(calls)]
     while not all(j.status.on_disk for j in journals):  # noqa: ASYNC110 - a thread makes them
@@ -83,10 +88,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--calls", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--encrypted", action="store_true", help="as with JOURNAL_KEY")
     options = parser.parse_args()
+    secret = SecretStr(b64encode(os.urandom(32)).decode())
+    key = use_journal_keys(secret) if options.encrypted else None
     root = Path(tempfile.mkdtemp(prefix="journal-"))
     try:
-        asyncio.run(_measure(options.calls, options.seconds, root))
+        asyncio.run(_measure(options.calls, options.seconds, root, key))
     finally:
         shutil.rmtree(root)
 

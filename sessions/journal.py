@@ -205,20 +205,22 @@ class _JournalFile:
 
     def flush(self, *, last: bool = False) -> None:
         """Append all that waits; a failure is kept in ``error`` and tried again later."""
-        now = time.monotonic()
-        if now < self._retry_at and not last:
+        # A disk in trouble is left alone for a while; only then is the clock asked.
+        if self.error is not None and not last and time.monotonic() < self._retry_at:
             return
         try:
             if not self.made:
                 self._make()
-            self._write_media()
-            self._write_events()
+            if self.media or self._media_rest:
+                self._write_media()
+            if self.events or self._events_rest:
+                self._write_events()
             self.error = None
         except OSError as error:
             if self.error is None:
                 logger.warning("journal {}: {}", self._header.session_id, error)
             self.error = error.strerror or str(error)
-            self._retry_at = now + _REOPEN_SECONDS
+            self._retry_at = time.monotonic() + _REOPEN_SECONDS
 
     def close(self) -> None:
         """Close the files, which also unlocks the folder."""

@@ -1,5 +1,6 @@
 """Lines, disks and clocks that do what they should not, in the middle of a call."""
 
+import asyncio
 import errno
 import os
 import threading
@@ -8,7 +9,8 @@ from functools import partial
 
 import pytest
 
-from sessions import session
+from api.serve import PING_SECONDS
+from sessions import pace, session
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
 from tests.integration.server import RunningServer
@@ -110,3 +112,47 @@ async def test_a_clock_that_jumps_in_a_call(
     assert record["recording"]["duration_ms"] < 60_000
     assert record["degraded"] == []
     assert "We open at nine." in server.stored(record["transcript_text"]).decode()
+
+
+async def test_a_flood_of_sound_ends_its_call_alone(
+    server: RunningServer, speech: Speech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "FLOOD_SECONDS", 2)
+    flood, other = server.program(speech, binary=True), server.phone(speech)
+    flood.mute()
+    await flood.place()
+    async with other:
+        await flood.wait_for_speech()
+        async with asyncio.timeout(20):
+            while flood.live:
+                flood.send_binary(bytes(3200))
+                await asyncio.sleep(0.02)
+        assert (flood.close_code, flood.close_reason) == (1008, "wire_error")
+        assert [error.code for error in flood.errors] == ["too_many_errors"]
+        await other.listen_until_quiet(300, 10_000)
+        assert other.live and other.violations == []
+    await server.parts.manager.settled()
+    ends = {record["direction"]: record["end_cause"] for record in server.records()}
+    assert ends == {"client": "wire_error", "inbound": "caller_hangup"}
+
+
+async def test_sound_that_is_missing_stays_missing_in_the_recording(
+    server: RunningServer, speech: Speech
+) -> None:
+    async with server.phone(speech) as caller:
+        await caller.listen_until_quiet(300, 10_000)
+        caller.mute()
+        await caller.wait(1500)
+        caller.mute(False)
+        await caller.say("what are your opening hours")
+        await caller.listen_until_quiet(400, 10_000)
+    record = await server.one_record()
+    sound = record["recording"]
+    assert sound["state"] == "stored" and sound["complete"]
+    missing_ms = sound["duration_ms"] - sound["caller_ms"]
+    assert 1300 < missing_ms < 3000
+    assert abs(sound["duration_ms"] - record["duration_seconds"] * 1000) < 1000
+
+
+def test_a_peer_that_is_gone_is_noticed_within_twenty_seconds() -> None:
+    assert 2 * PING_SECONDS <= 20
