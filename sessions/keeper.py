@@ -3,18 +3,17 @@
 A journal is finished when its call ends, or at the next start where the process died. It is
 removed only after the store has given everything back unharmed. What cannot be stored waits on
 disk and is tried again for ever, with growing pauses, oldest first; the first success after an
-outage brings the others forward.
+outage brings the others forward (see :mod:`sessions.waiting`).
 """
 
 import asyncio
 import contextlib
-import random
 import re
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,13 +26,16 @@ from sessions.build import BuiltCall, BuiltFile, build_call, built_path, remove_
 from sessions.deletion_notes import deletion_notes
 from sessions.journal_seal import is_sealed
 from sessions.record import CallRecord, NoticeRecord, StoredFile
-from sessions.spool import JournalBusyError, locked, remove, set_aside, unfinished
+from sessions.spool import JournalBusyError, ended_at, locked, remove, set_aside, unfinished
+from sessions.waiting import Backoff, WaitingCalls
 from storage.base import ObjectInfo, Storage
 
 T = TypeVar("T")
 
 _JSON = "application/json"
 _LOCK_PAUSES_SECONDS = (0.02, 0.05, 0.1)
+#: How often it is looked at how long calls have waited.
+_WATCH_SECONDS = 10.0
 _METADATA_SAFE = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -60,16 +62,16 @@ class KeeperOptions:
     Attributes:
         builders: Recordings made at once, each in a thread.
         parallel: Calls stored at once.
-        first_pause_seconds: Before the second try; each further pause is twice as long.
-        longest_pause_seconds: Pauses grow no longer than this.
+        backoff: Pauses between tries to store a call.
+        alert_seconds: Once a call has waited for so long, the log says so.
         rescan_seconds: How often the folder is searched for journals that nobody owns.
         build_seconds: Longest time for making one call's files.
     """
 
     builders: int = 2
     parallel: int = 4
-    first_pause_seconds: float = 2.0
-    longest_pause_seconds: float = 60.0
+    backoff: Backoff = field(default_factory=Backoff)
+    alert_seconds: float = 900.0
     rescan_seconds: float = 300.0
     build_seconds: float = 600.0
 
@@ -80,7 +82,8 @@ class KeeperStats:
 
     Attributes:
         waiting: Calls that could not be stored yet.
-        oldest_seconds: How long the first of them has waited.
+        oldest_seconds: How long the first of them has waited, since its call ended where an
+            earlier process left it.
     """
 
     waiting: int
@@ -88,13 +91,6 @@ class KeeperStats:
     oldest_seconds: float
     stored: int
     failures: int
-
-
-@dataclass(slots=True)
-class _Waiting:
-    since: float
-    due: float
-    tries: int = 0
 
 
 class RecordKeeper:
@@ -129,7 +125,8 @@ class RecordKeeper:
         self._pool = ThreadPoolExecutor(self._options.builders, thread_name_prefix="keeper")
         self._slots = asyncio.Semaphore(self._options.parallel)
         self._working: dict[Path, asyncio.Task[StoredCall]] = {}
-        self._waiting: dict[Path, _Waiting] = {}
+        self._waiting = WaitingCalls(self._options.backoff, self._options.alert_seconds)
+        self._looked = time.monotonic()
         #: Held while a stored record is changed, by whoever does it in this process.
         self.amending = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -178,11 +175,10 @@ class RecordKeeper:
 
     def stats(self) -> KeeperStats:
         """How much waits."""
-        now = time.monotonic()
         return KeeperStats(
             waiting=len(self._waiting),
             working=len(self._working),
-            oldest_seconds=max((now - item.since for item in self._waiting.values()), default=0.0),
+            oldest_seconds=self._waiting.oldest_seconds(),
             stored=self._stored,
             failures=self._failures,
         )
@@ -206,74 +202,60 @@ class RecordKeeper:
         if task is None:
             task = asyncio.create_task(self._attempt(folder), name=f"keep-{folder.name}")
             self._working[folder] = task
-            task.add_done_callback(lambda done: self._ended(folder, done))
+            began = time.monotonic()
+            task.add_done_callback(lambda done: self._ended(folder, done, began))
         return task
 
-    def _ended(self, folder: Path, task: asyncio.Task[StoredCall]) -> None:
+    def _ended(self, folder: Path, task: asyncio.Task[StoredCall], began: float) -> None:
         del self._working[folder]
         error = None if task.cancelled() else task.exception()
         if error is None and not task.cancelled():
-            self._waiting.pop(folder, None)
+            self._waiting.stored(folder)
             self._stored += 1
-            self._bring_forward()
             if self._on_stored is not None:
                 self._on_stored(task.result())
         elif isinstance(error, StorageError) and error.code == "journal_gone":
-            self._waiting.pop(folder, None)
+            self._waiting.gone(folder)
         else:
             self._failures += 1
-            self._wait_longer(folder, error)
+            self._waiting.failed(folder, error, began)
         self._wake.set()
 
-    def _wait_longer(self, folder: Path, error: BaseException | None) -> None:
-        now = time.monotonic()
-        item = self._waiting.setdefault(folder, _Waiting(since=now, due=now))
-        pause = min(
-            self._options.first_pause_seconds * 2 ** min(item.tries, 20),
-            self._options.longest_pause_seconds,
-        )
-        item.tries += 1
-        item.due = now + pause * random.uniform(0.5, 1.5)
-        # The first failure is news, the hundredth is not.
-        level = "WARNING" if item.tries == 1 else "DEBUG"
-        logger.log(level, "call {} waits to be stored: {}", folder.name, error)
-
-    def _bring_forward(self) -> None:
-        now = time.monotonic()
-        for item in self._waiting.values():
-            item.due = min(item.due, now)
-            item.tries = 0
-
     async def _retry_for_ever(self) -> None:
-        scanned = time.monotonic()
         while True:
             self._wake.clear()
-            now = time.monotonic()
-            if now - scanned >= self._options.rescan_seconds:
+            if time.monotonic() - self._looked >= self._options.rescan_seconds:
                 await self._rescan()
-                scanned = now
-            # Oldest first: dicts keep the order in which journals came.
+            self._waiting.watch()
             free = self._options.parallel - len(self._working)
-            due = [f for f, i in self._waiting.items() if i.due <= now and f not in self._working]
+            due = [folder for folder in self._waiting.due() if folder not in self._working]
             for folder in due[: max(0, free)]:
                 self._begin(folder)
             # Not wait_for: in Python 3.11 it can swallow the cancellation that ends this task.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause(now, scanned)):
+                async with asyncio.timeout(self._pause()):
                     await self._wake.wait()
 
-    def _pause(self, now: float, scanned: float) -> float:
+    def _pause(self) -> float:
         """Until the next journal is due that is not being worked on, or the next search."""
-        times = [i.due for f, i in self._waiting.items() if f not in self._working]
-        if len(self._working) >= self._options.parallel:
-            times = []  # The end of any of them wakes us.
-        return max(0.01, min([*times, scanned + self._options.rescan_seconds]) - now)
+        until = self._looked + self._options.rescan_seconds
+        # Where all places are taken, the end of any of them wakes us.
+        if len(self._working) < self._options.parallel:
+            until = min(until, self._waiting.next_due(self._working.keys()) or until)
+        return min(max(0.01, until - time.monotonic()), _WATCH_SECONDS)
 
     async def _rescan(self) -> None:
-        now = time.monotonic()
-        for folder in await self._in_thread(unfinished, self._root):
+        self._looked = time.monotonic()
+        try:
+            found = await self._in_thread(unfinished, self._root)
+        except (OSError, StorageError) as error:
+            # A disk that is away for a while must not end the search for ever.
+            logger.warning("the folder of journals cannot be searched: {}", error)
+            return
+        for folder in found:
             if folder not in self._working:
-                self._waiting.setdefault(folder, _Waiting(since=now, due=now))
+                with contextlib.suppress(FileNotFoundError):
+                    self._waiting.found(folder, ended_at(folder))
 
     async def _attempt(self, folder: Path) -> StoredCall:
         async with self._slots:

@@ -61,8 +61,17 @@ def unfinished(root: Path) -> list[Path]:
                     _clear_abandoned(entry)
                 elif _is_session(entry.name) and entry.is_dir():
                     with locked(entry):
-                        found.append((entry.stat().st_ctime, entry))
+                        found.append((ended_at(entry), entry))
     return [folder for _, folder in sorted(found)]
+
+
+def ended_at(folder: Path) -> float:
+    """Wall clock of the last sound of the journal in ``folder``: when its call ended.
+
+    Raises:
+        FileNotFoundError: There is no such journal.
+    """
+    return (folder / MEDIA_NAME).stat().st_mtime
 
 
 def remove(folder: Path) -> None:

@@ -11,6 +11,7 @@ from bot.events import CallEnded
 from config.errors import StorageError
 from sessions.journal import JournalWriter
 from sessions.keeper import KeeperOptions, RecordKeeper, StoredCall
+from sessions.waiting import Backoff
 from storage.minio import MinioStorage
 from tests.minio import s3_server
 from tests.unit.sessions.journals import header, numbered, packets
@@ -23,7 +24,7 @@ async def test_calls_wait_for_minio(tmp_path: Path) -> None:
         server.stop()
         storage = MinioStorage(server.options())
         told: list[StoredCall] = []
-        options = KeeperOptions(first_pause_seconds=0.05, longest_pause_seconds=0.2)
+        options = KeeperOptions(backoff=Backoff(first_seconds=0.05, longest_seconds=0.2))
         keeper = RecordKeeper(storage, tmp_path, options=options, on_stored=told.append)
         await keeper.start()
         writer = JournalWriter(tmp_path)

@@ -25,6 +25,7 @@ from sessions.journal_seal import SEAL_NAME, JournalKey, JournalKeyError, use_jo
 from sessions.keeper import KeeperOptions, RecordKeeper
 from sessions.recording import make_recording
 from sessions.spool import unfinished
+from sessions.waiting import Backoff
 from storage.filesystem import FilesystemStorage
 from tests.unit.sessions.journals import header, numbered, packets, read_wav
 
@@ -163,7 +164,7 @@ async def test_a_key_that_is_not_known_costs_nothing(
     with pytest.raises(JournalKeyError, match="JOURNAL_KEY"):
         read_header(folder)
     storage = FilesystemStorage(tmp_path / "store")
-    keeper = RecordKeeper(storage, root, options=KeeperOptions(first_pause_seconds=60))
+    keeper = RecordKeeper(storage, root, options=KeeperOptions(backoff=Backoff(first_seconds=60)))
     try:
         with pytest.raises(StorageError) as error:
             await keeper.finish(folder)
@@ -187,7 +188,7 @@ async def test_nothing_in_the_clear_waits_for_a_store_that_is_away(tmp_path: Pat
     root = tmp_path / "journal"
     folder = await sealed(root, key())
     keeper = RecordKeeper(
-        FilesystemStorage(blocked), root, options=KeeperOptions(first_pause_seconds=60)
+        FilesystemStorage(blocked), root, options=KeeperOptions(backoff=Backoff(first_seconds=60))
     )
     try:
         with pytest.raises(StorageError):

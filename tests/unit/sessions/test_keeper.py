@@ -24,11 +24,12 @@ from sessions.keeper import KeeperOptions, RecordKeeper, StoredCall
 from sessions.record import CallRecord
 from sessions.spool import remove, unfinished
 from sessions.transcript import Transcript
+from sessions.waiting import Backoff
 from storage.base import ObjectInfo, StorageKind
 from storage.filesystem import FilesystemStorage
 from tests.unit.sessions.journals import a_call, header, numbered, packets
 
-FAST = KeeperOptions(first_pause_seconds=0.01, longest_pause_seconds=0.04)
+FAST = KeeperOptions(backoff=Backoff(first_seconds=0.01, longest_seconds=0.04))
 
 
 class ShakyStorage(FilesystemStorage):
