@@ -37,7 +37,7 @@ from sessions.index_changes import index_changes
 from sessions.indexer import CallIndexer
 from sessions.journal import JournalWriter
 from sessions.journal_seal import use_journal_keys
-from sessions.keeper import RecordKeeper, StoredCall
+from sessions.keeper import KeeperOptions, RecordKeeper, StoredCall
 from sessions.live import LiveEvents
 from sessions.load import LoadMeter
 from sessions.lookup import CallLookup, CallPlaces
@@ -231,6 +231,10 @@ class ServerParts:
             on_stored=self._stored,
             report=self.reports.call_stored,
             prices=settings.prices,
+            options=KeeperOptions(
+                parallel=settings.storage.uploads_at_once,
+                alert_seconds=settings.storage.alert_after_seconds,
+            ),
         )
         self.retention = RetentionSweeper(
             self.storage, self.keeper.amending, on_changed=index_changes(self.index)

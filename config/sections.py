@@ -187,6 +187,15 @@ class StorageSettings(SettingsSection):
         description="Encrypts calls on disk until they are stored: base64 of 32 bytes "
         "(openssl rand -base64 32). Several with commas: the first encrypts, all can read.",
     )
+    alert_after_seconds: Annotated[float, Env("STORAGE_ALERT_AFTER")] = Field(
+        default=900,
+        ge=1,
+        description="Once a call has waited on disk for so long to be stored, the log says so as "
+        "an error, again after each further time of that length.",
+    )
+    uploads_at_once: Annotated[int, Env("STORAGE_UPLOADS")] = Field(
+        default=4, ge=1, le=64, description="Calls that are stored at the same time, at most."
+    )
     minio_endpoint: Annotated[str, Env("MINIO_ENDPOINT")] = Field(
         default="localhost:9000",
         pattern=r"^[A-Za-z0-9.:_\[\]-]+$",
