@@ -232,7 +232,12 @@ def test_a_report_is_on_disk_wholly_or_not_at_all(
 ) -> None:
     synced: list[int] = []
     sync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(handle), sync(handle))[1])
+
+    def noted(handle: int) -> None:
+        synced.append(handle)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
     target = tmp_path / "report.json"
     outbox_folder.write_durably(target, b"first")
     assert target.read_bytes() == b"first" and len(synced) == 2  # The file, and its name.
