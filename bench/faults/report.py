@@ -88,7 +88,11 @@ def _wrong_books(outcome: Outcome) -> Iterator[str]:
     if exhausted != (outcome.apology_seconds is not None):
         yield "the apology and the record do not agree"
     asked = 1 if outcome.again is None else 2
-    if outcome.asked_ms and outcome.ended_ms is None and outcome.said != asked * [words.UNDERSTOOD]:
+    said = outcome.said
+    if scenario.stage != "stt":
+        # A machine that stood still may cost some of the sound; that is no vendor's fault.
+        said = [words.UNDERSTOOD if line == words.PIECE else line for line in said]
+    if outcome.asked_ms and outcome.ended_ms is None and said != asked * [words.UNDERSTOOD]:
         yield f"the transcript has of the caller: {outcome.said}"
     cause = outcome.record.get("end_cause")
     if cause != ("caller_hangup" if outcome.ended_ms is None else "provider_failed"):
