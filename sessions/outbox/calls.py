@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -79,7 +80,8 @@ class CallReports:
 
     async def start(self) -> None:
         """Go on with what an earlier process left, and be ready for calls."""
-        await asyncio.get_running_loop().run_in_executor(self._pool, self._tell_of_strays)
+        with suppress(OSError):
+            await asyncio.get_running_loop().run_in_executor(self._pool, self._tell_of_strays)
         if self._receivers:
             await self._writer.start()
         for courier in self._couriers.values():

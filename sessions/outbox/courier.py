@@ -142,8 +142,11 @@ class Courier:
 
     async def start(self) -> None:
         """Take up what an earlier process left, and go on in the background."""
-        await self._in_thread(self.folder.clear_parts)
-        await self._scan()
+        try:
+            await self._in_thread(self.folder.clear_parts)
+            await self._scan()
+        except OSError as error:  # The server serves without; it is looked at again later.
+            logger.error("reports for {} cannot be looked at: {}", self.receiver, error)
         if self._count:
             logger.info("{} reports wait for {} from before", self._count, self.receiver)
         self._task = asyncio.create_task(self._work_for_ever(), name=f"courier-{self.receiver}")

@@ -173,7 +173,7 @@ class ReportWriter:
 
     def _clear_old_marks(self) -> None:
         oldest = time.time() - MARK_SECONDS
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             for mark in self._marks.iterdir():
                 with contextlib.suppress(OSError):
                     if mark.stat().st_mtime < oldest:

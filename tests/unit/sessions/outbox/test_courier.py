@@ -74,6 +74,14 @@ class Post:
         self.folder.write(name, Report(key=key, method="POST", path="/x", body="{}"))
         return name
 
+    def block(self) -> None:
+        """Put a file where the folder should be."""
+        self.folder.path.write_text("not a folder")
+
+    def unblock(self) -> None:
+        """Take it away."""
+        self.folder.path.unlink()
+
     def tell(self, key: str, *, call: int, step: int = 1) -> None:
         """A report that comes while the courier works."""
         self.courier.added(self.put(key, call=call, step=step), is_new=True)
@@ -299,3 +307,24 @@ async def check_crash(path: Path) -> None:
 
 def test_a_mistake_of_ours_is_a_failure_like_any_other(tmp_path: Path) -> None:
     check_crash(tmp_path)
+
+
+@virtual_time
+async def check_unreadable(path: Path) -> None:
+    post = Post(path)
+    post.block()
+    with logged("ERROR") as lines:
+        await post.courier.start()
+        await asyncio.sleep(1)
+    assert len(lines) == 1 and "cannot be looked at" in lines[0]
+    post.unblock()
+    post.tell("1", call=1)
+    await post.until_empty()
+    assert post.receiver.taken == ["1"]
+    await post.close()
+
+
+def test_a_folder_that_cannot_be_read_does_not_keep_the_server_from_starting(
+    tmp_path: Path,
+) -> None:
+    check_unreadable(tmp_path / "backend")
