@@ -241,7 +241,7 @@ def _journals_of(root: Path, wanted: str) -> list[tuple[Path, str]]:
             header = read_header(folder)
             events = read_events(folder)
         # A header that is damaged, or sealed with a key that is not known here.
-        except Exception as error:
+        except (OSError, StorageError, msgspec.MsgspecError) as error:
             if (folder / "header.json").exists() or folder.name.startswith(BROKEN_PREFIX):
                 found.append((folder, f"it cannot be read: {type(error).__name__}"))
             continue

@@ -146,6 +146,17 @@ async def test_a_live_call_is_not_touched_and_is_said_to_be_left(
     assert again.complete and len(again.journals) == 1
 
 
+async def test_what_cannot_be_read_is_said_to_be_left(storage: Stubborn, tmp_path: Path) -> None:
+    folder = await write_call(tmp_path / "journal", header(from_number=THEIRS), "silence")
+    (folder / "header.json").write_bytes(b"{")
+    bad = "records/2026/11/01/x.json"
+    await storage.put_bytes("transcripts", bad, b"{", "application/json")
+    proof, _ = await NumberEraser(storage, tmp_path).erase(THEIRS)
+    assert not proof.complete
+    assert [pending.what for pending in proof.pending] == [f"journal/{folder.name}", bad]
+    assert (folder / "header.json").exists()
+
+
 async def test_what_breaks_off_is_found_again(storage: Stubborn, tmp_path: Path) -> None:
     record = await keep(storage, tmp_path, THEIRS)
     storage.refuses = True
