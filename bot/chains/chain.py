@@ -18,6 +18,8 @@ from config.providers import ProviderKind
 from services.breakers import BreakerBoard
 from services.candidates import Candidate
 
+#: How long a stage whose every key was refused waits for the backend to give another.
+RENEWAL_SECONDS = 0.5
 #: How long the end of a call waits for its vendors to let go.
 CLOSE_SECONDS = 2.0
 
@@ -95,6 +97,17 @@ class Chain(FrameProcessor):
                 found = Lineup(candidates, self._vendors.breakers, clock)
             self._lineups[language] = found
         return found
+
+    async def renewed(self) -> bool:
+        """Whether somebody whose key was refused has another; waits a moment for that."""
+        if not self.lineup.hopeless:
+            return False
+        await asyncio.sleep(RENEWAL_SECONDS)
+        fresh = self.lineup.for_others(self._vendors.candidates(self.language))
+        if fresh.hopeless:
+            return False
+        self._lineups[self.language] = fresh
+        return True
 
     @property
     def in_use(self) -> Member | None:

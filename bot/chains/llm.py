@@ -259,7 +259,10 @@ class LlmChain(Chain):
             if turn is self._turn:
                 await self._ask(turn, member)
             return
-        await self._give_up(turn)
+        if await self.renewed():
+            await self._find_and_ask(turn)
+        else:
+            await self._give_up(turn)
 
     async def _ask(self, turn: _Turn, member: Member) -> None:
         candidate = member.candidate
@@ -404,7 +407,9 @@ class LlmChain(Chain):
                 await self._member_of(candidate)
             except MemberFailed:
                 tried.add(candidate)
-        if self.lineup.hopeless:
+        if await self.renewed():
+            await self._open_first()
+        elif self.lineup.hopeless:
             await self.exhausted()
 
     async def _member_of(self, candidate: Candidate) -> Member:

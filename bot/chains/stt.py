@@ -100,7 +100,7 @@ class SttChain(Chain):
             deadlines.connect_seconds,
             take_over=self._take_over,
             quiet=lambda: not self._ledger.open,
-            on_nobody=self.exhausted,
+            on_nobody=self._nobody,
         )
         self._origin = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -137,6 +137,12 @@ class SttChain(Chain):
         for frame, direction in early:
             await self.push_frame(frame, direction)
         self._succession.begin()
+
+    async def _nobody(self) -> None:
+        if await self.renewed():
+            self._succession.begin()
+        else:
+            await self.exhausted()
 
     # -- what the caller does -------------------------------------------------------------------
 

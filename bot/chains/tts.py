@@ -354,7 +354,9 @@ class TtsChain(Chain):
                 await self._take_over(member)
                 return
         self._tried.clear()
-        if self._queue.first is not None or self.lineup.hopeless:
+        if await self.renewed():
+            await self._open(None)
+        elif self._queue.first is not None or self.lineup.hopeless:
             await self._give_up()
 
     async def _take_over(self, member: Member) -> None:
