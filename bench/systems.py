@@ -43,7 +43,7 @@ def _ours(port: int, vendors: Vendors, folder: Path) -> Launch:
     config = folder / "config.yaml"
     config.write_text("log_level: INFO\n", encoding="utf-8")
     environment = {
-        **_base_environment(),
+        **base_environment(),
         **vendors,
         **{f"{name}_API_KEY": secrets.token_hex(16) for name in ("DEEPGRAM", "OPENAI", "CARTESIA")},
         "AGENTS_DIR": str(agents),
@@ -67,15 +67,16 @@ def _plain(port: int, vendors: Vendors, folder: Path) -> Launch:
     ]
     for vendor in ("deepgram", "openai", "cartesia"):
         arguments += [f"--{vendor}-url", vendors[f"{vendor.upper()}_BASE_URL"]]
-    return Launch(tuple(arguments), _base_environment(), "/ws")
+    return Launch(tuple(arguments), base_environment(), "/ws")
 
 
 def _echo(port: int, _vendors: Vendors, _folder: Path) -> Launch:
     arguments = ("-m", "bench.echo", "--port", str(port))
-    return Launch(arguments, _base_environment(), "/ws", speaks_first=False, uses_vendors=False)
+    return Launch(arguments, base_environment(), "/ws", speaks_first=False, uses_vendors=False)
 
 
-def _base_environment() -> dict[str, str]:
+def base_environment() -> dict[str, str]:
+    """Variables of this process that a server may see."""
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 

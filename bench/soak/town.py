@@ -1,0 +1,195 @@
+"""The server of a soak, everything that it talks to, and how each is taken away."""
+
+import asyncio
+import contextlib
+import json
+import random
+import re
+import secrets
+import signal
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bench.processes import Running, first_line, free_port, running, wait_listening
+from bench.scenario import CALLER_SAYS, simulator_script, write_agent
+from bench.soak.calls import Callers
+from bench.soak.gate import Gate
+from bench.soak.watch import Watch
+from bench.systems import base_environment
+from simulators.backend import BackendSimulator
+from simulators.caller.codec import MULAW_8K
+from simulators.caller.phrase import prepare_phrase
+from simulators.speech import Speech
+from storage.base import Storage
+from storage.filesystem import FilesystemStorage
+from storage.minio import MinioStorage
+from tests.minio import s3_server
+
+Tell = Callable[[str], None]
+
+_AGENT: Final = "soak"
+_VENDORS: Final = {"deepgram": "stt", "openai": "llm", "cartesia": "tts"}
+_PHRASES: Final = 2
+_PREPARE_SECONDS: Final = 60.0
+
+
+@dataclass(slots=True)
+class Town:
+    """A server that can be killed, with its store, vendors and backend behind gates.
+
+    Attributes:
+        gates: By what is behind them: ``stt``, ``llm``, ``tts``, ``backend`` and, where the
+            store is S3, ``store``.
+        storage: The store itself, not through its gate.
+        server: The process; None while it is dead.
+        starts: How often it was started.
+    """
+
+    port: int
+    folder: Path
+    environment: dict[str, str]
+    callers: Callers
+    gates: dict[str, Gate]
+    storage: Storage
+    backend: BackendSimulator
+    watch: Watch = field(default_factory=Watch)
+    server: Running | None = None
+    starts: int = 0
+    _life: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    @property
+    def journals(self) -> Path:
+        """Where calls wait that are not stored."""
+        return self.folder / "data" / "journal"
+
+    async def start(self) -> None:
+        """Start the server and wait until it takes calls."""
+        self.starts += 1
+        words = ("main.py", "serve", "--port", str(self.port))
+        log = self.folder / f"server-{self.starts}.log"
+        server = self._life.enter_context(running(words, log, environment=self.environment))
+        await asyncio.to_thread(wait_listening, server, self.port)
+        self.server = server
+        self.watch.begin(server.process.pid)
+
+    async def kill(self) -> None:
+        """SIGKILL, at once."""
+        assert self.server is not None
+        self.server.process.send_signal(signal.SIGKILL)
+        await self._ended()
+
+    async def stop(self) -> int:
+        """Ask it to end, as an operator does; returns its status."""
+        assert self.server is not None
+        self.server.process.send_signal(signal.SIGTERM)
+        return await self._ended()
+
+    async def _ended(self) -> int:
+        assert self.server is not None
+        status = await asyncio.to_thread(self.server.process.wait, 60)
+        self.server = None
+        self._life.close()
+        return status
+
+    async def look(self) -> None:
+        """Note what the server costs now, and how late its loop was."""
+        with contextlib.suppress(OSError):
+            self.watch.look(await asyncio.to_thread(self._metrics))
+
+    def close(self) -> None:
+        """End the server, if it lives."""
+        self._life.close()
+
+    def waiting(self) -> int:
+        """Journals that are not finished."""
+        try:
+            return sum(not each.name.startswith(".") for each in self.journals.iterdir())
+        except FileNotFoundError:
+            return 0
+
+    def _metrics(self) -> str:
+        with urllib.request.urlopen(f"{self.callers.http}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
+
+@asynccontextmanager
+async def soak_town(
+    folder: Path, *, s3: bool, rng: random.Random, tell: Tell = lambda text: None
+) -> AsyncIterator[Town]:
+    """Everything but the server itself, which is to be started.
+
+    Args:
+        folder: Empty; gets agents, data and logs.
+        s3: Keep calls in MinIO (moto where MinIO has not been built), not in files.
+    """
+    async with AsyncExitStack() as stack:
+        key = secrets.token_hex(16)
+        backend = await stack.enter_async_context(BackendSimulator(api_key=key))
+        script = folder / "vendors.json"
+        script.write_text(json.dumps(simulator_script()), encoding="utf-8")
+        words = ("-m", "simulators", "all", "--script", str(script))
+        vendors = stack.enter_context(running(words, folder / "vendors.log"))
+        described = await asyncio.to_thread(first_line, vendors)
+        gates = {stage: Gate(stage, described[name]["port"]) for name, stage in _VENDORS.items()}
+        gates["backend"] = Gate("backend", backend.port)
+        port = free_port()
+        environment = {
+            **base_environment(),
+            **{f"{name.upper()}_API_KEY": secrets.token_hex(16) for name in _VENDORS},
+            "INTERNAL_API_KEY": key,
+            "AGENTS_DIR": str(folder / "agents"),
+            "DATA_DIR": str(folder / "data"),
+            "DEFAULT_AGENT": _AGENT,
+            "ENVIRONMENT": "development",
+            "DRAIN_TIMEOUT": "5",
+            "MAX_CONNECTIONS": "200",
+            # What others do to this machine meanwhile is no reason to turn calls away.
+            "MAX_LOOP_LAG_MS": "5000",
+            "MAX_FRAME_LATENESS_MS": "5000",
+        }
+        storage: Storage = FilesystemStorage(folder / "data" / "storage")
+        if s3:
+            store = stack.enter_context(s3_server())
+            tell(f"store: {'MinIO' if store.real else 'moto'}")
+            gates["store"] = Gate("store", store.port)
+            storage = MinioStorage(store.options())
+        for gate in gates.values():
+            await gate.open()
+            stack.push_async_callback(gate.shut)
+        if s3:
+            environment |= {
+                "STORAGE_KIND": "minio",
+                "MINIO_ENDPOINT": f"127.0.0.1:{gates['store'].port}",
+                "MINIO_ACCESS_KEY": store.access_key,
+                "MINIO_SECRET_KEY": store.secret_key,
+            }
+        for name, stage in _VENDORS.items():
+            variable = f"{name.upper()}_BASE_URL"
+            environment[variable] = _moved(described["env"][variable], gates[stage].port)
+        environment["VOICERA_BACKEND_URL"] = _moved(backend.base_url, gates["backend"].port)
+        stack.push_async_callback(storage.close)
+        write_agent(folder / "agents", _AGENT)
+        speech = Speech()
+        phrases = [prepare_phrase(await speech.say(text), MULAW_8K, text) for text in CALLER_SAYS]
+        callers = Callers(f"http://127.0.0.1:{port}", speech, phrases, rng)
+        town = Town(port, folder, environment, callers, gates, storage, backend)
+        stack.callback(town.close)
+        yield town
+
+
+async def phrases_ready(town: Town) -> None:
+    """Wait until the greeting has been made, so that calls are answered as they will be."""
+    folder = town.folder / "data" / "phrases"
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PREPARE_SECONDS):
+            while len(list(folder.glob("*.pcm"))) < _PHRASES:  # noqa: ASYNC110, ASYNC240 - a process
+                await asyncio.sleep(0.2)
+
+
+def _moved(url: str, port: int) -> str:
+    """The same address on another port."""
+    return re.sub(r":\d+", f":{port}", url, count=1)
