@@ -19,6 +19,7 @@ from bot.events import (
     DtmfReceived,
     Interrupted,
     LanguageChanged,
+    ModelUsage,
     TurnMetrics,
 )
 
@@ -167,6 +168,17 @@ class CallReporter:
         """A token of the answer came."""
         if self._llm_answered_ms is None:
             self._llm_answered_ms = self.now_ms()
+
+    def model_used(self, provider: str, input_tokens: int, output_tokens: int) -> None:
+        """A model told what one request took; it says so after its answer."""
+        self._emit(
+            ModelUsage(
+                at_ms=self.now_ms(),
+                provider=provider,
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+            )
+        )
 
     def answer_text(self, text: str, *, final: bool) -> None:
         """A piece of the answer goes to the synthesiser; empty where it ends without more."""

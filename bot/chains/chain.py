@@ -7,7 +7,11 @@ from typing import Any
 
 from loguru import logger
 from pipecat.frames.frames import CancelFrame, EndFrame, Frame, StartFrame
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import (
+    FrameDirection,
+    FrameProcessor,
+    FrameProcessorSetup,
+)
 
 from bot.chains.failures import Failure, MemberFailed
 from bot.chains.lineup import Lineup
@@ -207,7 +211,7 @@ class Chain(FrameProcessor):
         member = Member(candidate, service, deliver=self._deliver, fail=self._fail)
         self._members.add(member)
         try:
-            await member.start(self.processor_setup, within_seconds)
+            await member.start(self.member_setup(), within_seconds)
         except MemberFailed as error:
             self.retire(member)
             self.note(candidate, error.failure)
@@ -216,6 +220,10 @@ class Chain(FrameProcessor):
             self.retire(member)
             raise
         return member
+
+    def member_setup(self) -> FrameProcessorSetup:
+        """What a member is set up with: the pipeline's own."""
+        return self.processor_setup
 
     def retire(self, member: Member) -> None:
         """Let a member go; it ends by itself, in its own time."""

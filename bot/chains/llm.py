@@ -9,6 +9,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final, Protocol, runtime_checkable
 
 from pipecat.frames.frames import (
@@ -21,15 +22,17 @@ from pipecat.frames.frames import (
     LLMFullResponseStartFrame,
     LLMTextFrame,
     LLMThoughtTextFrame,
+    MetricsFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.frame_processor import FrameDirection
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
 from bot.chains.chain import Chain, OnExhausted, Vendors
 from bot.chains.continuation import GO_ON, PrefixSkipper
 from bot.chains.failures import Failure, MemberFailed
 from bot.chains.language import LanguageSwitchFrame
 from bot.chains.member import Member
+from bot.chains.tokens import tokens_of
 from bot.reporter import CallReporter
 from config.agent import LlmDeadlines
 from services.candidates import Candidate
@@ -163,6 +166,11 @@ class LlmChain(Chain):
 
     async def delivered(self, member: Member, frame: Frame, direction: FrameDirection) -> None:
         """Pass on what the member says; what merely went through it has been passed on."""
+        if isinstance(frame, MetricsFrame):
+            # Before all else: what a void answer took is used up, too.
+            for used in tokens_of(frame):
+                self.reporter.model_used(member.candidate.provider, used.asked, used.answered)
+            return
         if frame.id == self._cut_id:
             self._cut_id = None
         if frame.id in self._given:
@@ -182,6 +190,10 @@ class LlmChain(Chain):
             await self.push_frame(frame)
         else:
             await self._take(self._turn, member, frame)
+
+    def member_setup(self) -> FrameProcessorSetup:
+        """A model tells how many tokens it took; no other stage's service makes such frames."""
+        return replace(self.processor_setup, enable_usage_metrics=True)
 
     async def failed(self, member: Member, failure: Failure) -> None:
         """The vendor in use failed."""

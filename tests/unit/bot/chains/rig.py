@@ -14,6 +14,7 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
     TTSStoppedFrame,
 )
+from pipecat.metrics.metrics import LLMTokenUsage
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import (
@@ -54,6 +55,7 @@ class Do:
         pace: Seconds of real time for a second of audio.
         retry_after: Of a ``Retry-After`` header.
         text: A model's answer.
+        took: What a model says that it took.
     """
 
     fail: ErrorCategory | None = None
@@ -64,6 +66,7 @@ class Do:
     pace: float = 0.0
     retry_after: str | None = None
     text: str = "One two three. Four five six."
+    took: LLMTokenUsage | None = None
 
 
 class _Response:
@@ -151,6 +154,9 @@ class Model(LLMService[PlainAdapter]):
         super().__init__(settings=settled("rig"))
         self.vendor = vendor
 
+    def can_generate_metrics(self) -> bool:
+        return True
+
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, LLMContextFrame):
@@ -162,10 +168,15 @@ class Model(LLMService[PlainAdapter]):
         do = self.vendor.next(list(context.messages))
         await self.push_frame(LLMFullResponseStartFrame())
         await asyncio.sleep(do.wait_seconds)
-        for word in do.text.split()[: do.after]:
-            await self._push_llm_text(f"{word} ")
-        if do.stall:
-            await asyncio.sleep(1e6)
+        try:
+            for word in do.text.split()[: do.after]:
+                await self._push_llm_text(f"{word} ")
+            if do.stall:
+                await asyncio.sleep(1e6)
+        finally:
+            # As Pipecat's services do: told of an answer that is cut short, too.
+            if do.took is not None:
+                await self.start_llm_usage_metrics(do.took)
         if do.fail is not None:
             error = VendorError(do.retry_after)
             await self.push_error("it failed", exception=error, category=do.fail)

@@ -12,19 +12,23 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     LLMTextFrame,
+    MetricsFrame,
 )
+from pipecat.metrics.metrics import LLMTokenUsage
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.utils.errors import ErrorCategory
 
 from bot.chains.chain import Vendors
 from bot.chains.continuation import GO_ON
 from bot.chains.llm import TURN_END_SECONDS, LlmChain
+from bot.events import ModelUsage
 from bot.reporter import CallReporter
 from config.agent import LlmDeadlines
 from tests.unit.bot.chains.rig import Do, Rig, Vendor, rig
 from tests.virtual_time import virtual_time
 
 ANSWER = "One two three. Four five six."
+TOOK = LLMTokenUsage(prompt_tokens=70, completion_tokens=9, total_tokens=79)
 QUESTION = {"role": "user", "content": "Tell me."}
 
 
@@ -186,3 +190,33 @@ async def test_with_nobody_left_the_turn_is_given_up() -> None:
         await asyncio.sleep(3)
         assert len(running.given_up) == 1
         assert running.degraded[-1] == (None, "exhausted")
+
+
+def used(running: Rig) -> list[tuple[str, int, int]]:
+    return [
+        (event.provider, event.input_tokens, event.output_tokens)
+        for event in running.events
+        if isinstance(event, ModelUsage)
+    ]
+
+
+@virtual_time
+async def test_what_each_request_took_is_told_and_goes_no_further() -> None:
+    nothing = LLMTokenUsage(prompt_tokens=0, completion_tokens=0, total_tokens=0)
+    asha = Vendor("asha", [Do(took=TOOK), Do(took=nothing), Do(), Do(fail=ErrorCategory.SERVER)])
+    async with thinking(asha, Vendor("bela", [Do(took=TOOK)])) as running:
+        for _ in range(4):
+            await ask(running)
+            await asyncio.sleep(1)
+        assert used(running) == [("asha", 70, 9), ("bela", 70, 9)]
+        assert running.of(MetricsFrame) == []
+
+
+@virtual_time
+async def test_what_an_answer_took_that_the_caller_cut_short_is_told_too() -> None:
+    async with thinking(Vendor("asha", [Do(took=TOOK, stall=True)])) as running:
+        await ask(running)
+        await asyncio.sleep(0.5)
+        await running.send(InterruptionFrame())
+        await asyncio.sleep(0.5)
+        assert used(running) == [("asha", 70, 9)] and running.of(MetricsFrame) == []
