@@ -38,7 +38,7 @@ def test_the_providers_it_names_are_in_the_registry() -> None:
 def test_those_it_says_need_no_key_need_none() -> None:
     line = PAGE.split("- in this machine, without account and key:")[1].split("\n")[0]
     named = re.findall(r"`(\w+)`", line)
-    assert len(named) == 3
+    assert len(named) == 5
     for spec in (spec for spec in catalog if spec.name in named):
         assert spec.secret_env is None
         assert not is_remote(spec)

@@ -14,6 +14,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.utils.errors import ErrorCategory
 
+from bot.chains.chain import RENEWAL_SECONDS
 from tests.unit.bot.chains.ears import (
     GONE,
     HANGS,
