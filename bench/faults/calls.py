@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.faults import words
-from bench.faults.catalogue import Fault, Scenario
+from bench.faults.catalogue import Scenario
+from bench.faults.fault import Fault
 from bench.faults.vendors import Replies
 from bench.faults.words import Part
 from simulators.base import Simulator

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from bench.faults import words
 from bench.faults.calls import Bystander, Outcome
+from bench.faults.fault import Heard
 from bench.faults.town import Results
 
 APOLOGY_SECONDS: Final = 8.0
@@ -26,9 +27,9 @@ def wrong(outcome: Outcome, *, margin_seconds: float = 0.0) -> list[str]:
 
 
 def _wrong_sound(outcome: Outcome, margin: float) -> Iterator[str]:
-    expected = outcome.scenario.expected
+    expected = _expected(outcome)
     apology = outcome.apology_seconds
-    if expected == "answer" or (expected == "either" and apology is None):
+    if expected == "answer":
         yield from _wrong_answer(outcome)
         limit = outcome.scenario.fault.limit_seconds
         if outcome.silence_seconds > limit + margin:
@@ -45,7 +46,7 @@ def _wrong_sound(outcome: Outcome, margin: float) -> Iterator[str]:
         APOLOGY_SECONDS + margin
     ):
         yield f"the apology came after {waited:.1f} s"
-    if apology is not None and expected == "answer":
+    if apology is not None and outcome.scenario.expected == "answer":
         yield "an apology"
     if outcome.again is not None and words.answer_heard(outcome.again) != [*words.ANSWER_WORDS]:
         yield "the next question was not answered"
@@ -55,6 +56,16 @@ def _wrong_sound(outcome: Outcome, margin: float) -> Iterator[str]:
     deaf = outcome.scenario.stage == "stt" and expected == "apology"
     if deaf and outcome.ended_ms is None:
         yield "the call goes on, and nobody hears the caller"
+
+
+def _expected(outcome: Outcome) -> Heard:
+    """What should have been heard; where it is the vendor's luck, what was."""
+    expected = outcome.scenario.expected
+    if expected != "either":
+        return expected
+    if outcome.apology_seconds is not None:
+        return "apology"
+    return "prompt" if words.first(outcome.parts, "prompt") else "answer"
 
 
 def _wrong_answer(outcome: Outcome) -> Iterator[str]:
@@ -82,7 +93,7 @@ def _wrong_books(outcome: Outcome) -> Iterator[str]:
     ]
     if fault.kinds and not set(fault.kinds) & set(recorded):
         yield f"none of {', '.join(fault.kinds)} in the record"
-    if scenario.expected == "prompt":
+    if _expected(outcome) == "prompt":
         return
     exhausted = "exhausted" in outcome.recorded(scenario.stage)
     if exhausted != (outcome.apology_seconds is not None):
