@@ -1,7 +1,6 @@
 """One call's agent: hears, decides, speaks. A session owns it and gives it a line."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,14 +18,13 @@ from bot.media import Lateness, MediaSink, nobody_minds
 from bot.phrases import PhraseCache
 from bot.pipeline_run import PipelineRun
 from bot.playout import Playout
-from bot.processors.output import SpokenFrame
 from bot.reporter import CallReporter, Emit
+from bot.rescue import Rescue
 from bot.speaker import Speaker
 from bot.tools import TOOL_REASON
 from bot.vad import VadEngine
 from config.agent import AgentConfig
 from config.languages import is_language, resolve_language
-from config.providers import ProviderKind
 from serializer.codecs import AudioFormat
 from services.actions import CallActionFrame
 from services.breakers import BreakerBoard
@@ -38,18 +36,8 @@ MAX_GOODBYE_SECONDS = 20.0
 INTERRUPT_SECONDS = 0.5
 #: How long building the services waits for the greeting's first packet.
 FIRST_PACKET_SECONDS = 0.1
-#: So many turns in a row without an answer, and the call is handed over or ended.
-LOST_TURNS = 3
 
 OnEnd = Callable[[str, str | None], None]
-
-
-@runtime_checkable
-class AnswersSilence(Protocol):
-    """A model that has its own answer to a silent caller."""
-
-    async def on_no_input(self) -> None:
-        """The caller has said nothing for the agent's ``turns.no_input_seconds``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +123,15 @@ class CallBot:
         self._answered = asyncio.Event()
         self._paused = False
         self._stopped = False
-        self._ending = False
-        self._silences = 0
-        self._lost_turns: deque[int] = deque(maxlen=LOST_TURNS)
+        self._rescue = Rescue(
+            agent,
+            self._announcer,
+            reporter,
+            self._hold,
+            built=lambda: self._connected()[0],
+            last_words=self._last_words,
+            end=self._end,
+        )
 
     def connect(self) -> None:
         """Build the services and let them connect; a second call does nothing.
@@ -156,8 +150,8 @@ class CallBot:
             reporter=self.reporter,
             hold=self._hold,
             on_action=self._act,
-            on_exhausted=self._give_up,
-            on_unheard=self._ask_for_words,
+            on_exhausted=self._rescue.give_up,
+            on_unheard=self._rescue.ask_for_words,
             breakers=self._breakers,
             session_id=self._session_id,
             variables=self._variables,
@@ -220,7 +214,7 @@ class CallBot:
 
     async def press(self, digit: str) -> None:
         """The caller pressed a key: for the model, or else for another language."""
-        self._silences = 0
+        self._rescue.heard_from_caller()
         language = self.agent.language_switching.keys.get(digit)
         if language is not None and self._built is not None and not self._claims_key(digit):
             self.reporter.pressed(digit)
@@ -259,7 +253,7 @@ class CallBot:
         """The caller typed instead of speaking; cuts the agent off and is answered."""
         if self._stopped:
             return
-        self._silences = 0
+        self._rescue.heard_from_caller()
         await self.interrupt()
         self.reporter.caller_said(text, final=True, provider="client", source="text")
         await self._connected()[0].user.queue_frame(
@@ -273,7 +267,7 @@ class CallBot:
 
     async def ask_who_is_there(self) -> None:
         """Prompt a caller of whom nothing comes any more, not even silence."""
-        if not (self._stopped or self._ending):
+        if not (self._stopped or self._rescue.over):
             await self._announcer.say(self._announcer.text("no_input"))
 
     def choose_language(self, language: str) -> bool:
@@ -341,6 +335,7 @@ class CallBot:
             if self._built is not None:
                 self._built.languages.close()
             self._hold.end()
+            self._rescue.close()
             self._hearing.close()
             await self._speaker.hang_up()
         if self._run is not None:
@@ -391,73 +386,23 @@ class CallBot:
     async def _hang_up(self) -> None:
         self._end("agent_hangup")
 
-    async def _end_silence(self) -> None:
-        self._end("silence")
-
     def _end(self, cause: str, target: str | None = None) -> None:
-        self._ending = True
+        self._rescue.over = True
         if self._on_end is not None:
             self._on_end(cause, target)
 
     async def _forget_silences(self, _aggregator: object, _strategy: object) -> None:
-        self._silences = 0
+        self._rescue.heard_from_caller()
 
     async def _break_silence(self, _aggregator: object) -> None:
-        """The caller has been silent for too long: ask, and after some times say goodbye.
+        await self._rescue.break_silence()
 
-        Never waits for what is said: Pipecat would wait for this handler when it ends.
-        """
-        if self._ending:
-            return
-        self._silences += 1
-        model = self._connected()[0].llm.service
-        if isinstance(model, AnswersSilence):
-            await model.on_no_input()
-        elif self._silences > self.agent.turns.max_no_input:
-            await self._announcer.say(self._announcer.text("farewell"), self._end_silence)
-        else:
-            await self._announcer.say(self._announcer.text("no_input"))
-
-    async def _give_up(self, stage: ProviderKind) -> None:
-        """Every vendor of a stage has failed at a piece of work: say so, at least.
-
-        Where nobody hears the caller any more, the call is handed over or ended.
-        """
-        if self._ending:
-            return
-        self._hold.end()
-        if stage == "stt":
-            self._tasks.append(asyncio.create_task(self._end_deaf(), name="end-deaf"))
-            return
-        self._lost_turns.append(self.reporter.turn)
-        turn = self.reporter.turn
-        chain = self._connected()[0].llm if stage == "llm" else self._connected()[0].tts
-        hopeless = chain.lineup.hopeless
-        if hopeless or list(self._lost_turns) == [turn - 2, turn - 1, turn]:
-            self._tasks.append(asyncio.create_task(self._end_deaf(), name="end-dumb"))
-        elif stage == "llm":
-            # What came of the answer is spoken first.
-            await self._connected()[0].user.queue_frame(SpokenFrame(self._apologise))
-        else:
-            await self._apologise()
-
-    async def _ask_for_words(self) -> None:
-        """Nobody has a text of what the caller said; a script asks them again by itself."""
-        if not (self._ending or isinstance(self._connected()[0].llm.service, AnswersSilence)):
-            self._announcer.say_ready(self._announcer.text("no_input"))
-
-    async def _apologise(self) -> None:
-        self._announcer.say_ready(self._announcer.text("apology"))
-
-    async def _end_deaf(self) -> None:
-        """Apologise, in place of what is being said, and let somebody else take the call."""
-        self._ending = True
+    async def _last_words(self) -> None:
+        """The apology, in place of what is being said, once the call was answered."""
         await self._answered.wait()
         if self.playout.playing:
             await self.interrupt()
         await self.goodbye("apology")
-        target = next(iter(self.agent.call.transfer_to), None)
-        self._end("transferred" if target else "provider_failed", target)
 
     async def _note_error(self, frame: ErrorFrame) -> None:
         """Vendors' errors are their chain's affair; this one is of a processor of ours."""
