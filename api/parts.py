@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from bot.phrases import PhraseCache
 from bot.vad import VadEngine
 from config.agent import AgentConfig
 from config.defaults import require_usable_defaults
+from config.errors import ConfigError
 from config.folder import look
 from config.providers import ProviderCatalog
 from config.settings import Settings
@@ -56,6 +58,7 @@ from storage.factory import build_index, build_storage
 #: How long the first start may wait for greetings of keyless agents, so that the first call
 #: after ``make run`` already has them; vendors that are away delay nothing.
 FIRST_PHRASES_SECONDS = 3.0
+LOAD_SECONDS = 15.0
 WEB_FOLDER = Path(__file__).resolve().parent.parent / "web"
 
 
@@ -157,6 +160,7 @@ class ServerParts:
         await self.agents.start()
         if self.backend_agents is not None:
             self.backend_agents.start()
+        await self._load_providers()
         await self._first_phrases()
         self._loop_watch.start()
 
@@ -283,6 +287,24 @@ class ServerParts:
         else:
             self.credentials.fetch(change.agent)
             self.phrases.prepare(change.agent)
+
+    async def _load_providers(self) -> None:
+        """Import what the agents need before the first call comes, and not in its loop.
+
+        It would stand still for up to a second, and a caller's sound would not be read.
+        """
+
+        def load() -> None:
+            for agent in agents:
+                with suppress(
+                    ConfigError, ImportError, OSError
+                ):  # Told by whoever makes its phrases.
+                    self.factory.load(agent)
+
+        agents = self._agents_now()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOAD_SECONDS):
+                await asyncio.to_thread(load)
 
     async def _first_phrases(self) -> None:
         """Give the agents that need no vendor a moment to have their greeting ready."""

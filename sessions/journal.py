@@ -307,7 +307,7 @@ class JournalWriter:
         self,
         root: Path,
         *,
-        flush_ms: float = 80.0,
+        flush_ms: float = 50.0,
         limit_bytes: int = 1 << 20,
         key: JournalKey | None = None,
     ) -> None:

@@ -26,6 +26,7 @@ class Books:
         missing_ms: Of the caller's sound in calls that the caller ended.
     """
 
+    most_lost_ms: float
     expected: int = 0
     found: int = 0
     recordings: int = 0
@@ -39,9 +40,15 @@ class Books:
     missing_ms: list[float] = field(default_factory=list)
 
 
-async def audit(placed: Sequence[PlacedCall], storage: Storage, journals: Path) -> Books:
-    """Look at every call and at every object, once nothing waits any more."""
-    books = Books()
+async def audit(
+    placed: Sequence[PlacedCall], storage: Storage, journals: Path, *, most_lost_ms: float
+) -> Books:
+    """Look at every call and at every object, once nothing waits any more.
+
+    Args:
+        most_lost_ms: More sound than this may no leg lose when the server is killed.
+    """
+    books = Books(most_lost_ms=most_lost_ms)
     records = await _records(storage)
     referenced: set[tuple[str, str]] = set()
     for call in placed:
@@ -54,7 +61,7 @@ async def audit(placed: Sequence[PlacedCall], storage: Storage, journals: Path) 
             books.duplicates += len(found) - 1
             books.wrong.append(f"{call.call_id}: {len(found)} records")
         for record in found:
-            await _check_files(books, record, storage, referenced)
+            await _check_files(books, call, record, storage, referenced)
             _measure(books, call, record)
     books.wrong += [f"{call_id}: a record of nobody's call" for call_id in records]
     await _strangers(books, storage, referenced)
@@ -73,13 +80,19 @@ async def _records(storage: Storage) -> dict[str, list[dict[str, Any]]]:
 
 
 async def _check_files(
-    books: Books, record: dict[str, Any], storage: Storage, referenced: set[tuple[str, str]]
+    books: Books,
+    call: PlacedCall,
+    record: dict[str, Any],
+    storage: Storage,
+    referenced: set[tuple[str, str]],
 ) -> None:
-    call_id = record["carrier_call_id"]
+    call_id = call.call_id
     sound = record["recording"]
-    if sound["state"] != "stored" or not sound["complete"]:
+    files = {name: record[name] for name in _PARTS}
+    if call.expected or sound["file"] is not None:
+        files["recording"] = sound["file"]
+    if call.expected and (sound["state"] != "stored" or not sound["complete"]):
         books.wrong.append(f"{call_id}: recording {sound['state']}")
-    files = {"recording": sound["file"], **{name: record[name] for name in _PARTS}}
     for name, file in files.items():
         if file is None:
             books.wrong.append(f"{call_id}: no {name}")
@@ -90,7 +103,7 @@ async def _check_files(
             books.wrong.append(f"{call_id}: another hash of {name}")
         else:
             books.hashes_equal += 1
-    books.recordings += files["recording"] is not None
+    books.recordings += sound["file"] is not None
     books.transcripts += files["transcript"] is not None
     books.crashed += record["end_cause"] == "crash"
 
@@ -99,14 +112,14 @@ def _measure(books: Books, call: PlacedCall, record: dict[str, Any]) -> None:
     sound = record["recording"]
     missing_ms = max(0.0, call.sent_ms - sound["caller_ms"])
     if call.killed_at_ms is None:
-        if call.hung_up:
+        if call.hung_up and call.answered:
             books.missing_ms.append(missing_ms)
         return
     books.lost_caller_ms.append(missing_ms)
     if not call.cleared:
-        books.lost_agent_ms.append(max(0.0, call.received_ms - sound["agent_ms"]))
+        books.lost_agent_ms.append(max(0.0, call.heard_ms - sound["agent_ms"]))
     for leg, lost in (("caller", books.lost_caller_ms), ("agent", books.lost_agent_ms)):
-        if lost and lost[-1] > MOST_LOST_MS and (leg == "caller" or not call.cleared):
+        if lost and lost[-1] > books.most_lost_ms and (leg == "caller" or not call.cleared):
             books.wrong.append(f"{call.call_id}: {lost[-1]:.0f} ms of the {leg} lost in a kill")
 
 

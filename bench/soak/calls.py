@@ -30,7 +30,7 @@ class PlacedCall:
         answered: The media socket was taken and ``start`` was sent.
         killed_at_ms: Age of the call when its server was killed, None where it was not.
         sent_ms: Audio sent until the call ended, or until its server was killed.
-        received_ms: Audio that came of the agent.
+        received_ms: Audio that came of the agent; ``heard_ms`` is what of it was played.
         cleared: The agent was interrupted: what was sent of it is not what is kept.
         hung_up: The caller ended the call.
         gaps_ms: Breaks within the agent's speech.
@@ -42,6 +42,7 @@ class PlacedCall:
     killed_at_ms: float | None = None
     sent_ms: float = 0.0
     received_ms: float = 0.0
+    heard_ms: float = 0.0
     cleared: bool = False
     hung_up: bool = False
     gaps_ms: Sequence[float] = ()
@@ -50,7 +51,7 @@ class PlacedCall:
     def expected(self) -> bool:
         """Whether there has to be a record of it."""
         if self.killed_at_ms is not None:
-            return self.received_ms > 0 or self.sent_ms > YOUNG_MS
+            return self.heard_ms > YOUNG_MS or self.sent_ms > YOUNG_MS
         return self.answered
 
 
@@ -125,5 +126,6 @@ def _note(placed: PlacedCall, caller: VobizCaller) -> None:
     if placed.killed_at_ms is None:
         placed.sent_ms = caller.packets_sent * PACKET_MS
     placed.received_ms = sum(each.length for each in playback.segments) / UNITS_PER_MS
+    placed.heard_ms = sum(each.played for each in playback.segments) / UNITS_PER_MS
     placed.cleared = bool(playback.clears_ms)
     placed.gaps_ms = [gap.length_ms for gap in caller.gaps()]
