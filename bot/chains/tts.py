@@ -8,7 +8,6 @@ to the next one: sentences whole, the one under way from the word that it had re
 
 import asyncio
 import uuid
-from collections import deque
 from itertools import islice
 
 from pipecat.frames.frames import (
@@ -26,16 +25,16 @@ from pipecat.frames.frames import (
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.utils.text.base_text_aggregator import TextType
 
 from bot.chains.chain import Chain, OnExhausted, Vendors
 from bot.chains.failures import Failure, MemberFailed
-from bot.chains.frames import PieceCutFrame
 from bot.chains.language import LanguageSwitchFrame
 from bot.chains.member import Member
+from bot.chains.patience import Patience
 from bot.chains.pieces import NEARLY_ALL, Pace, Piece
 from bot.chains.speech_queue import SpeechQueue
-from bot.chains.voice import SLOW_SECONDS, Voice
+from bot.chains.utterance import UtteranceMaker
+from bot.chains.voice import SLOW_SECONDS
 from bot.reporter import CallReporter
 from config.agent import TtsDeadlines
 from services.candidates import Candidate
@@ -70,9 +69,9 @@ class TtsChain(Chain):
     ) -> None:
         super().__init__(vendors, language=language, reporter=reporter, on_exhausted=on_exhausted)
         self._deadlines = deadlines
-        self._pace = Pace()
         self._queue = SpeechQueue()
-        self._out: deque[Frame] = deque()
+        self._maker = UtteranceMaker(self._queue)
+        self._patience = Patience(deadlines.audio_seconds, self._time_is_up)
         self._pumping = False
         self._member: Member | None = None
         #: A better one that waits for the end of the answer.
@@ -83,11 +82,6 @@ class TtsChain(Chain):
         self._reopened = False
         self._answer: str | None = None
         self._given_up: str | None = None
-        self._voice = Voice()
-        self._last_word_ns = 0
-        self._early_words: list[TTSTextFrame] = []
-        self._progress_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def in_use(self) -> Member | None:
@@ -146,19 +140,16 @@ class TtsChain(Chain):
                 piece.sent = True
                 if index == 0:
                     # It had nothing to say until now, which is no fault of its own.
-                    self._voice.excuse()
-                    self._progress()
+                    self._maker.voice.excuse()
+                    self._patience.progress()
                 await member.send(TTSSpeakFrame(piece.text, append_to_context=piece.in_context))
 
     async def _interrupt(self) -> None:
         """The caller spoke over it: nothing that may be cut is spoken any more."""
         self._queue.interrupt()
-        self._out = deque(f for f in self._out if isinstance(f, LanguageSwitchFrame))
+        self._maker.interrupt()
         self._answer = self._given_up = None
-        self._voice = Voice()
-        self._last_word_ns = 0
-        self._early_words.clear()
-        self._stop_timer()
+        self._patience.stop()
         if self._member is not None:
             await self._member.send(InterruptionFrame())
 
@@ -178,7 +169,8 @@ class TtsChain(Chain):
     def _take(self, member: Member, frame: Frame) -> None:
         match frame:
             case TTSTextFrame():
-                self._take_words(frame)
+                if (piece := self._queue.under_way(frame.context_id)) is not None:
+                    self._maker.words(piece, frame)
             case AggregatedTextFrame():
                 self._queue.begins(frame.context_id)
             case OutputAudioRawFrame():
@@ -188,67 +180,17 @@ class TtsChain(Chain):
             case TTSStartedFrame() | LLMAssistantPushAggregationFrame():
                 pass
             case _:
-                self._out.append(frame)
+                self._maker.out.append(frame)
 
     def _take_audio(self, frame: OutputAudioRawFrame) -> None:
         piece = self._queue.under_way(getattr(frame, "context_id", None))
         if piece is None or not frame.audio:
             return
-        self._progress()
-        if piece.first_audio_ns is None:
-            # Pipecat times the words of a request from its first audio, or from the last word
-            # before where that is later (``WordTimestampTracker.start``).
-            piece.first_audio_ns = max(self.get_clock().get_time(), self._last_word_ns)
-            self._announce(piece)
-        early, self._early_words = self._early_words, []
-        frame_ms = frame.num_frames / frame.sample_rate * 1000
-        piece.audio_ms += frame_ms
-        if hasattr(frame, "context_id"):
-            frame.context_id = piece.group
-        gaps = self._voice.underruns
-        self._out.extend(self._voice.audio(frame, frame_ms, self._now()))
-        if not gaps and self._voice.underruns:
+        self._patience.progress()
+        if self._maker.audio(piece, frame, self.get_clock().get_time(), self._now()):
             detail = "audio came more slowly than it is heard"
             self.reporter.degraded("tts", "underrun", detail, self.provider)
-        for words in early:
-            self._take_words(words)
         self._check_pace(piece)
-
-    def _announce(self, piece: Piece) -> None:
-        """The first audio of a sentence: what will be heard is told, and the utterance begins."""
-        announcement = AggregatedTextFrame(piece.text, TextType.SENTENCE, raw_text=piece.text)
-        announcement.append_to_context = False
-        announcement.will_be_spoken = True
-        announcement.context_id = piece.group
-        piece.segment_id = announcement.id
-        self._close_voice(unless=piece.group)
-        self._out.append(announcement)
-        if self._voice.group is None:
-            started = TTSStartedFrame(context_id=piece.group)
-            started.append_to_context = piece.in_context
-            self._out.append(started)
-            self._voice.begin(piece.group, self._now())
-        self._voice.piece_begins(self._now())
-
-    def _take_words(self, frame: TTSTextFrame) -> None:
-        """Words with times are passed on with their place in the utterance, others dropped.
-
-        A sentence without word times is passed on when it is complete.
-        """
-        piece = self._queue.under_way(frame.context_id)
-        if piece is None or not frame.pts:
-            return
-        if piece.first_audio_ns is None:
-            # Words that a vendor tells before its audio come just before that audio.
-            self._early_words.append(frame)
-            return
-        self._last_word_ns = frame.pts
-        piece.spoken_words += frame.text.split()
-        offset_ns = frame.pts - piece.first_audio_ns
-        frame.pts = max(1, offset_ns + int(self._voice.piece_offset_ms * 1e6))
-        frame.context_id = piece.group
-        frame.segment_id = piece.segment_id
-        self._out.extend([*self._voice.release(), frame])
 
     def _stopped(self, member: Member, context_id: str | None) -> None:
         """The vendor says that a sentence is complete; one without a sound is none."""
@@ -263,24 +205,12 @@ class TtsChain(Chain):
 
     def _finish(self, piece: Piece) -> None:
         """All of a sentence has come."""
-        piece.done = True
-        self._out.extend(self._voice.release())
-        if piece.audio_ms:
-            if not piece.spoken_words:
-                self._out.append(self._text_of(piece, piece.text))
-            self._pace.learn(piece.text, piece.audio_ms / 1000)
+        self._maker.finish(piece)
         if self._member is not None:
             self.lineup.succeeded(self._member.candidate)
         self._tried.clear()
         self._reopened = False
-        self._progress()
-
-    def _text_of(self, piece: Piece, text: str) -> TTSTextFrame:
-        frame = TTSTextFrame(text, text_type=TextType.SENTENCE, segment_id=piece.segment_id)
-        frame.will_be_spoken = True
-        frame.context_id = piece.group
-        frame.append_to_context = piece.in_context
-        return frame
+        self._patience.progress()
 
     # -- the way out --------------------------------------------------------------------------
 
@@ -290,9 +220,9 @@ class TtsChain(Chain):
             return
         self._pumping = True
         try:
-            while self._out or self._advance():
-                while self._out:
-                    await self.push_frame(self._out.popleft())
+            while self._maker.out or self._advance():
+                while self._maker.out:
+                    await self.push_frame(self._maker.out.popleft())
         finally:
             self._pumping = False
         await self._change_over()
@@ -301,32 +231,23 @@ class TtsChain(Chain):
         """Take the next item off the queue if it is ready."""
         head = self._queue.head
         if head is None:
-            self._stop_timer()
+            self._patience.stop()
             return False
         if isinstance(head, Piece):
             if not head.done:
                 return False
             if head.alone:
-                self._close_voice()
+                self._maker.close()
                 if head.commit:
-                    self._out.append(LLMAssistantPushAggregationFrame())
+                    self._maker.out.append(LLMAssistantPushAggregationFrame())
         else:
             if isinstance(head, (LLMFullResponseEndFrame, LanguageSwitchFrame)):
-                self._close_voice()
+                self._maker.close()
             if isinstance(head, LanguageSwitchFrame):
                 self._change_language(head.language)
-            self._out.append(head)
+            self._maker.out.append(head)
         self._queue.pop()
         return True
-
-    def _close_voice(self, unless: str | None = None) -> None:
-        """The utterance is complete."""
-        group = self._voice.group
-        if group is None or group == unless:
-            return
-        self._out.extend(self._voice.release())
-        self._out.append(TTSStoppedFrame(context_id=group))
-        self._voice = Voice()
 
     # -- who speaks ---------------------------------------------------------------------------
 
@@ -364,7 +285,7 @@ class TtsChain(Chain):
             self.retire(self._member)
         self._member = member
         self._better = None
-        self._last_word_ns = 0
+        self._maker.another_voice()
         self._opening = None
         self.serves(member.candidate)
         await self._feed()
@@ -377,8 +298,7 @@ class TtsChain(Chain):
             return
         self._member = None
         idle = not any(piece.sent for piece in self._queue.pieces())
-        had_spoken = self._take_back()
-        self._voice.excuse()
+        had_spoken = self._maker.take_back()
         await self._pump()
         same = member.candidate
         alone = not self._has_other(same)
@@ -396,38 +316,11 @@ class TtsChain(Chain):
     def _has_other(self, candidate: Candidate) -> bool:
         return self.lineup.has_other({*self._tried, candidate})
 
-    def _take_back(self) -> bool:
-        """Make every sentence that is under way one that is still to be spoken, in part.
-
-        Returns:
-            Whether any of it had been spoken.
-        """
-        had_spoken = False
-        for piece in self._queue.pieces():
-            if not piece.sent or piece.done:
-                continue
-            spoken, rest = piece.split(self._pace)
-            if spoken:
-                had_spoken = True
-                self._cut(piece, spoken, rest)
-            piece.take_back()
-        self._early_words.clear()
-        return had_spoken
-
-    def _cut(self, piece: Piece, spoken: str, rest: str) -> None:
-        self._out.extend(self._voice.release())
-        if piece.segment_id is not None and rest:
-            self._out.append(PieceCutFrame(piece.segment_id, spoken))
-        if not piece.spoken_words:
-            self._out.append(self._text_of(piece, spoken))
-        piece.text = rest
-        piece.done = not any(char.isalnum() for char in rest)
-
     async def _give_up(self) -> None:
         """Nobody speaks: the answer is dropped, but for what must follow it."""
         self._given_up = self._answer
         self._queue.drop_speech()
-        self._close_voice()
+        self._maker.close()
         await self._pump()
         await self.exhausted()
 
@@ -450,7 +343,7 @@ class TtsChain(Chain):
 
     async def _change_over(self) -> None:
         """The better vendor takes over, but not in the middle of an answer."""
-        busy = self._voice.group is not None or self._queue.first is not None
+        busy = self._maker.voice.group is not None or self._queue.first is not None
         member = self._better
         if member is not None and not busy:
             self._better = None
@@ -459,7 +352,7 @@ class TtsChain(Chain):
     def _change_language(self, language: str) -> None:
         """All that was to be spoken in the old language has been: another voice goes on."""
         self.language = language
-        self._pace = Pace()
+        self._maker.pace = Pace()
         self._tried.clear()
         self._reopened = False
         for job in (self._opening, self._recovering):
@@ -472,7 +365,8 @@ class TtsChain(Chain):
                 self.retire(unwanted)
         self._better = None
         if spare is not None:
-            self._member, self._last_word_ns = spare, 0
+            self._member = spare
+            self._maker.another_voice()
             self.serves(spare.candidate)
         elif not self._still_fit(old):
             self._member = None
@@ -485,34 +379,14 @@ class TtsChain(Chain):
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _progress(self) -> None:
-        self._progress_at = self._now()
-        if self._timer is None:
-            self._set_timer(self._deadlines.audio_seconds)
-
-    def _set_timer(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(seconds, self._time_is_up)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _time_is_up(self) -> None:
-        self._timer = None
         head = self._queue.first
-        if self._ended or head is None or not head.sent:
-            return
-        left = self._progress_at + self._deadlines.audio_seconds - self._now()
-        if left > 0.001:
-            self._set_timer(left)
-        elif self._member is not None:
+        if head is not None and head.sent and self._member is not None and not self._ended:
             self.spawn(self._stalled(self._member, head))
 
     async def _stalled(self, member: Member, piece: Piece) -> None:
         """No audio for too long."""
-        if piece.audio_ms and piece.spoken_part(self._pace) >= NEARLY_ALL:
+        if piece.audio_ms and piece.spoken_part(self._maker.pace) >= NEARLY_ALL:
             # It has spoken all and forgot to say so.
             self._finish(piece)
             await self._pump()
@@ -525,9 +399,9 @@ class TtsChain(Chain):
     def _check_pace(self, piece: Piece) -> None:
         """Leave a vendor that is slower than it is heard, if somebody else is there."""
         member = self._member
-        if member is None or not self._voice.too_slow(self._now()) or piece.done:
+        if member is None or not self._maker.voice.too_slow(self._now()) or piece.done:
             return
         if self._has_other(member.candidate):
-            self._voice.piece_begins(self._now())
+            self._maker.voice.piece_begins(self._now())
             detail = f"slower than real time for {SLOW_SECONDS:g} s"
             self.spawn(self._fail(member, Failure("slow", detail)))
