@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run call test check lint types accuracy bench minio postgres browser schema requirements clean help
+.PHONY: run call test check lint types accuracy bench soak minio postgres browser schema requirements clean help
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 18
@@ -33,6 +33,9 @@ accuracy: $(VENV)/dev ## how well the keyless recogniser hears
 
 bench: $(VENV)/dev ## latency, gaps, CPU and memory per call, against a plain Pipecat bot and an echo
 	$(BIN)/python -m bench $(BENCH)
+
+soak: $(VENV)/dev ## hours of calls, outages and kills; shorter with SOAK="--calls 200 --minutes 3 --kills 20 --away-calls 50"
+	$(BIN)/python -m bench.soak $(SOAK)
 
 minio: ## build a real MinIO for the storage tests (needs Go)
 	scripts/install_minio.sh
