@@ -5,12 +5,11 @@ text. What came before it broke off is spoken; the next attempt goes on from the
 """
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from pipecat.frames.frames import (
     Frame,
@@ -28,30 +27,19 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
 from bot.chains.chain import Chain, OnExhausted, Vendors
-from bot.chains.continuation import GO_ON, PrefixSkipper
 from bot.chains.failures import Failure, MemberFailed
 from bot.chains.language import LanguageSwitchFrame
 from bot.chains.member import Member
 from bot.chains.tokens import tokens_of
+from bot.chains.turn import Turn
 from bot.reporter import CallReporter
 from config.agent import LlmDeadlines
 from services.candidates import Candidate
 
 #: Building a client takes milliseconds; models connect with each request.
 OPEN_SECONDS: Final = 2.0
-#: How often one vendor is asked in one turn.
-ASKS_PER_VENDOR: Final = 2
-#: The pause before asking a vendor again that was overloaded, with as much again at random.
-RETRY_PAUSE_SECONDS: Final = 0.2
-#: A vendor that asks for more patience than this is passed over while there is another.
-MAX_PATIENCE_SECONDS: Final = 1.0
-#: With nobody else, so much patience is had.
-LAST_PATIENCE_SECONDS: Final = 2.5
 #: How long a question waits for the vendors of another language to be there.
 SETTLING_SECONDS: Final = 1.0
-#: So much of a caller's wait is not the model's: about 0.5 s until their turn has ended, and some
-#: until what is said then can be heard.
-TURN_END_SECONDS: Final = 0.8
 #: Frames given to the member whose passage through it is remembered.
 REMEMBERED_FRAMES: Final = 64
 
@@ -62,31 +50,6 @@ class SpeaksLanguages(Protocol):
 
     def change_language(self, language: str) -> None:
         """Answer in ``language``, a code of ours, from now on."""
-
-
-class _Turn:
-    """One answer to be given.
-
-    Attributes:
-        context: The conversation to answer.
-        began_at: Loop time.
-        said: What was passed on of the answer, by all attempts.
-        asks: How often each vendor was asked.
-        open: Whether an answer's beginning was passed on and its end was not.
-        skipper: Holds back what was said before; None in a first attempt.
-        progress: Whether the present attempt gave anything.
-        over: Whether nothing more is waited for.
-    """
-
-    def __init__(self, context: LLMContext, began_at: float) -> None:
-        self.context = context
-        self.began_at = began_at
-        self.said = ""
-        self.asks: dict[Candidate, int] = {}
-        self.open = False
-        self.skipper: PrefixSkipper | None = None
-        self.progress = False
-        self.over = False
 
 
 class LlmChain(Chain):
@@ -112,7 +75,7 @@ class LlmChain(Chain):
         super().__init__(vendors, language=language, reporter=reporter, on_exhausted=on_exhausted)
         self._deadlines = deadlines
         self._member: Member | None = None
-        self._turn: _Turn | None = None
+        self._turn: Turn | None = None
         self._given: deque[int] = deque(maxlen=REMEMBERED_FRAMES)
         #: The caller's interruption on its way through the member; what comes before it is void.
         self._cut_id: int | None = None
@@ -215,7 +178,7 @@ class LlmChain(Chain):
 
     async def _switch_if_due(self) -> None:
         turn, frame = self._turn, self._switch
-        if frame is None or (turn is not None and turn.asks and not turn.over):
+        if frame is None or (turn is not None and turn.asked and not turn.over):
             return
         self._switch = None
         self.change_language(frame)
@@ -235,19 +198,19 @@ class LlmChain(Chain):
         if spare is not None:
             await self._install(spare)
 
-    async def _ask_when_settled(self, turn: _Turn) -> None:
+    async def _ask_when_settled(self, turn: Turn) -> None:
         """The caller has just asked for another language, in words or by speaking it."""
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLING_SECONDS):
                 await self.settled.wait()
-        if turn is self._turn and not turn.asks:
-            turn.began_at = self._now()
+        if turn is self._turn and not turn.asked:
+            turn.begin(self._now())
             await self._find_and_ask(turn)
 
     # -- a turn -------------------------------------------------------------------------------
 
     async def _begin_turn(self, context: LLMContext) -> None:
-        self._turn = turn = _Turn(context, self._now())
+        self._turn = turn = Turn(context, self._now())
         if not self.settled.is_set():
             self.spawn(self._ask_when_settled(turn))
             return
@@ -259,9 +222,9 @@ class LlmChain(Chain):
         else:
             self.spawn(self._find_and_ask(turn))
 
-    async def _find_and_ask(self, turn: _Turn) -> None:
+    async def _find_and_ask(self, turn: Turn) -> None:
         """Ask whoever is best now."""
-        tried = {c for c, asks in turn.asks.items() if asks >= ASKS_PER_VENDOR}
+        tried = turn.used_up
         while (candidate := self.lineup.pick(tried)) is not None:
             try:
                 member = await self._member_of(candidate)
@@ -276,35 +239,17 @@ class LlmChain(Chain):
         else:
             await self._give_up(turn)
 
-    async def _ask(self, turn: _Turn, member: Member) -> None:
+    async def _ask(self, turn: Turn, member: Member) -> None:
         candidate = member.candidate
-        turn.asks[candidate] = turn.asks.get(candidate, 0) + 1
-        turn.progress = False
-        context = turn.context
-        if turn.said:
-            if not turn.said[-1].isspace():
-                # What goes on there begins with a word of its own.
-                turn.said += " "
-            turn.skipper = PrefixSkipper(turn.said)
-            if getattr(member.service, "takes_history", True):
-                context = _going_on(context, turn.said)
+        takes_history = getattr(member.service, "takes_history", True)
+        context = turn.ask(candidate, takes_history=takes_history)
         self.lineup.begin(candidate)
         if candidate.remote:
-            self._set_timer(self._first_token_seconds(turn))
-        frame = LLMContextFrame(context)
-        await member.send(frame)
+            deadline = self._deadlines.first_token_seconds
+            self._set_timer(turn.first_token_seconds(deadline, self._now()))
+        await member.send(LLMContextFrame(context))
 
-    def _first_token_seconds(self, turn: _Turn) -> float:
-        """The wait for the first vendor, and twice as long for all, are from the caller's last
-        word."""
-        deadline = self._deadlines.first_token_seconds
-        if turn.said:
-            return deadline
-        waited = self._now() - turn.began_at + TURN_END_SECONDS
-        of_all = deadline if sum(turn.asks.values()) == 1 else 2 * deadline
-        return max(deadline / 4, min(deadline, of_all - waited))
-
-    async def _take(self, turn: _Turn, member: Member, frame: Frame) -> None:
+    async def _take(self, turn: Turn, member: Member, frame: Frame) -> None:
         match frame:
             case LLMFullResponseStartFrame():
                 return  # Passed on with the first text.
@@ -325,7 +270,7 @@ class LlmChain(Chain):
                 pass
         await self.push_frame(frame)
 
-    async def _pass_text(self, turn: _Turn, frame: LLMTextFrame) -> None:
+    async def _pass_text(self, turn: Turn, frame: LLMTextFrame) -> None:
         if turn.skipper is not None:
             frame.text = turn.skipper.feed(frame.text)
         if not frame.text:
@@ -334,12 +279,12 @@ class LlmChain(Chain):
         turn.said += frame.text
         await self.push_frame(frame)
 
-    async def _open_answer(self, turn: _Turn) -> None:
+    async def _open_answer(self, turn: Turn) -> None:
         if not turn.open:
             turn.open = True
             await self.push_frame(LLMFullResponseStartFrame())
 
-    async def _end_of_answer(self, turn: _Turn, member: Member, frame: Frame) -> None:
+    async def _end_of_answer(self, turn: Turn, member: Member, frame: Frame) -> None:
         self._stop_timer()
         if not turn.progress and member.candidate.remote:
             await self._fail(member, Failure("no_result", "an answer without a word"))
@@ -354,17 +299,18 @@ class LlmChain(Chain):
         await self.push_frame(frame)
         await self._switch_if_due()
 
-    async def _pass_text_whole(self, turn: _Turn, text: str) -> None:
+    async def _pass_text_whole(self, turn: Turn, text: str) -> None:
         turn.skipper = None
         await self._pass_text(turn, LLMTextFrame(text))
 
-    async def _ask_again(self, turn: _Turn, candidate: Candidate, failure: Failure) -> None:
+    async def _ask_again(self, turn: Turn, candidate: Candidate, failure: Failure) -> None:
         """An attempt failed: what came of it is spoken, and somebody goes on."""
         self._stop_timer()
         await self._close_answer(turn)
-        patience = self._patience(turn, candidate, failure)
+        others = self.lineup.has_other({*turn.used_up, candidate})
+        patience = turn.patience(candidate, failure, others=others)
         if patience is None:
-            turn.asks[candidate] = ASKS_PER_VENDOR
+            turn.use_up(candidate)
         else:
             await asyncio.sleep(patience)
         if turn is not self._turn:
@@ -372,38 +318,22 @@ class LlmChain(Chain):
         if patience is None or not await self._asked_same(turn, candidate):
             await self._find_and_ask(turn)
 
-    async def _asked_same(self, turn: _Turn, candidate: Candidate) -> bool:
+    async def _asked_same(self, turn: Turn, candidate: Candidate) -> bool:
         try:
             member = await self._member_of(candidate)
         except MemberFailed:
-            turn.asks[candidate] = ASKS_PER_VENDOR
+            turn.use_up(candidate)
             return False
         if turn is self._turn:
             await self._ask(turn, member)
         return True
 
-    def _patience(self, turn: _Turn, candidate: Candidate, failure: Failure) -> float | None:
-        """How long to wait before the same vendor is asked again; None: not at all."""
-        used_up = {c for c, asks in turn.asks.items() if asks >= ASKS_PER_VENDOR}
-        others = self.lineup.has_other({*used_up, candidate})
-        if failure.permanent or candidate in used_up:
-            return None
-        if failure.kind in ("no_result", "stalled") and others:
-            return None
-        if failure.retry_after_seconds > (
-            MAX_PATIENCE_SECONDS if others else LAST_PATIENCE_SECONDS
-        ):
-            return None
-        pause = RETRY_PAUSE_SECONDS if failure.kind == "rate_limit" else 0.0
-        # Jitter spreads the calls that were refused together; nothing secret depends on it.
-        return failure.retry_after_seconds + pause * (1 + random.random())
-
-    async def _close_answer(self, turn: _Turn) -> None:
+    async def _close_answer(self, turn: Turn) -> None:
         if turn.open:
             turn.open = False
             await self.push_frame(LLMFullResponseEndFrame())
 
-    async def _give_up(self, turn: _Turn) -> None:
+    async def _give_up(self, turn: Turn) -> None:
         if turn is self._turn:
             self._turn = None
             await self.exhausted()
@@ -455,7 +385,7 @@ class LlmChain(Chain):
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _progress(self, turn: _Turn) -> None:
+    def _progress(self, turn: Turn) -> None:
         turn.progress = True
         if self._timer is not None:
             self._set_timer(self._deadlines.stall_seconds)
@@ -479,13 +409,3 @@ class LlmChain(Chain):
         else:
             failure = Failure("no_result", f"no word of an answer for {seconds:g} s")
         self.spawn(self._fail(member, failure))
-
-
-def _going_on(context: LLMContext, said: str) -> LLMContext:
-    """The conversation as it stands when the caller has heard ``said`` of the answer."""
-    messages: list[Any] = [
-        *context.messages,
-        {"role": "assistant", "content": said.strip()},
-        {"role": "user", "content": GO_ON},
-    ]
-    return LLMContext(messages=messages, tools=context.tools, tool_choice=context.tool_choice)

@@ -20,7 +20,8 @@ from pipecat.utils.errors import ErrorCategory
 
 from bot.chains.chain import Vendors
 from bot.chains.continuation import GO_ON
-from bot.chains.llm import TURN_END_SECONDS, LlmChain
+from bot.chains.llm import LlmChain
+from bot.chains.turn import TURN_END_SECONDS
 from bot.events import ModelUsage
 from bot.reporter import CallReporter
 from config.agent import LlmDeadlines
