@@ -30,8 +30,11 @@ from services.breakers import BreakerBoard
 from services.clients import close_shared_clients
 from services.credentials import Credentials
 from services.factory import ServiceFactory
+from services.telephony.vobiz import VobizAccount, VobizRecordings
 from sessions import metrics
 from sessions.admission import Admission, Lines, RefusalReason
+from sessions.carrier_notes import FOLDER as CARRIER_FOLDER
+from sessions.carrier_recordings import CarrierRecordings
 from sessions.dev_secret import jwt_secret
 from sessions.disk import DiskWatch
 from sessions.expected import ExpectedCall, ExpectedCalls
@@ -104,6 +107,7 @@ class ServerParts:
         self._vad: VadEngine
         self.keeper: RecordKeeper
         self.retention: RetentionSweeper
+        self.carrier: CarrierRecordings
         self.indexer: CallIndexer
         self.lookup: CallLookup
         server = settings.server
@@ -153,6 +157,7 @@ class ServerParts:
             )
         )
         await self.reports.start()
+        await self.carrier.start()
         await self.keeper.start()
         self.retention.start()
         await self.manager.start()
@@ -177,6 +182,7 @@ class ServerParts:
         await self.agents.stop()
         await self.phrases.close()
         await self.retention.close()
+        await self.carrier.close()
         await self.keeper.close()
         await self.journals.close()
         await self.reports.close()
@@ -221,13 +227,6 @@ class ServerParts:
             breakers=self.breakers,
             on_sent=self.load.frame_sent,
         )
-        parts = SessionParts(
-            bot=bot,
-            journals=self.journals,
-            live=self.live,
-            lead_ms=settings.vobiz.lead_ms,
-            reports=self.reports,
-        )
         self.indexer = CallIndexer(self.index, self.storage, data)
         self.keeper = RecordKeeper(
             self.storage,
@@ -242,6 +241,21 @@ class ServerParts:
         )
         self.retention = RetentionSweeper(
             self.storage, self.keeper.amending, on_changed=index_changes(self.index)
+        )
+        self.carrier = CarrierRecordings(
+            data / CARRIER_FOLDER,
+            self._vobiz_recordings(),
+            self.storage,
+            self.keeper.amending,
+            on_changed=index_changes(self.index),
+        )
+        parts = SessionParts(
+            bot=bot,
+            journals=self.journals,
+            live=self.live,
+            lead_ms=settings.vobiz.lead_ms,
+            reports=self.reports,
+            carrier=self.carrier,
         )
         lines = Lines(
             most=settings.server.max_connections, inbound_reserve=settings.server.inbound_reserve
@@ -261,6 +275,14 @@ class ServerParts:
             default_agent=settings.default_agent,
             options=DialectOptions(vobiz=self.vobiz),
         )
+
+    def _vobiz_recordings(self) -> VobizRecordings | None:
+        account = VobizAccount.from_settings(self.settings.vobiz)
+        if account is None:
+            return None
+        foreign = webhook_session(allow_private=False)
+        self._webhook_sessions.append(foreign)
+        return VobizRecordings(account, self._http, foreign)
 
     def _trouble(self) -> RefusalReason | None:
         """What keeps the server from serving one more call well."""

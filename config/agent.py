@@ -234,6 +234,11 @@ class RecordingConfig(_Section):
         description="wav; flac (the same sound in about half the size); opus (in Ogg, about a "
         "tenth of the size, not quite the same sound).",
     )
+    carrier: bool = Field(
+        default=False,
+        description="Have the carrier (Vobiz) record telephone calls too, and keep its MP3 beside "
+        "our own recording; needs VOBIZ_AUTH_ID, VOBIZ_AUTH_TOKEN and VOBIZ_MEDIA_BASE.",
+    )
     retention_days: RetentionDays = Field(
         default=None, description="Delete the sound after so many days; by default never."
     )

@@ -285,6 +285,16 @@ class VobizSettings(SettingsSection):
     api_base: Annotated[HttpUrl, Env("VOBIZ_API_BASE")] = Field(
         default="https://api.vobiz.ai/api/v1", description="Address of its REST interface."
     )
+    media_base: Annotated[HttpUrl | None, Env("VOBIZ_MEDIA_BASE")] = Field(
+        default=None,
+        description="Where Vobiz keeps its recordings, such as https://media.vobiz.ai: besides "
+        "api_base the only address that the account's token is sent to.",
+    )
+    foreign_recordings: bool = Field(
+        default=False,
+        description="Fetch Vobiz's recordings from whatever public host it names, over https and "
+        "without the account's token.",
+    )
     caller_id: Annotated[str | None, Env("VOBIZ_CALLER_ID")] = Field(
         default=None, description="Own number to dial from."
     )

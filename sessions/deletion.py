@@ -71,6 +71,11 @@ async def read_record(storage: Storage, record_key: str) -> CallRecord | None:
         raise StorageError("storage_corrupt", f"{record_key} is no call record") from error
 
 
+def carrier_key(record: CallRecord) -> str:
+    """Where the carrier's own recording of a call lies, in the kind ``recordings``."""
+    return f"{record.started_at[:10].replace('-', '/')}/{record.session_id}.carrier.mp3"
+
+
 def files_of(record: CallRecord, part: Part) -> list[StoredFile]:
     """The files that belong to a part of a call; the record itself is none of them."""
     sound = [record.recording.file]
@@ -84,6 +89,9 @@ def without(record: CallRecord, part: Part) -> CallRecord:
     if part in ("recording", "record") and record.recording.file is not None:
         sound = msgspec.structs.replace(record.recording, state="deleted", file=None)
         record = msgspec.structs.replace(record, recording=sound)
+    if part in ("recording", "record") and record.carrier_recording is not None:
+        theirs = msgspec.structs.replace(record.carrier_recording, state="deleted", file=None)
+        record = msgspec.structs.replace(record, carrier_recording=theirs)
     if part in ("transcript", "record"):
         record = msgspec.structs.replace(
             record, transcript=None, transcript_text=None, transcript_vtt=None
@@ -98,6 +106,9 @@ async def delete_files(storage: Storage, record: CallRecord, part: Part) -> list
         StorageError: Some are still there; the next try goes on.
     """
     found = [await delete_object(storage, f.kind, f.key) for f in files_of(record, part)]
+    if part in ("recording", "record") and record.carrier_recording is not None:
+        # Named in the record or not yet: it may have come a moment ago.
+        found.append(await delete_object(storage, "recordings", carrier_key(record)))
     return [file for file in found if file is not None]
 
 

@@ -18,6 +18,7 @@ import msgspec
 from bot.events import CallStarted
 from config.errors import ConfigError, StorageError
 from config.phone import normalise_number
+from sessions.carrier_notes import FOLDER as CARRIER_NOTES
 from sessions.deletion import (
     DeletedFile,
     delete_files,
@@ -27,7 +28,7 @@ from sessions.deletion import (
     write_record,
 )
 from sessions.journal_format import read_events, read_header
-from sessions.record import CallRecord, DegradedRecord, NoticeRecord
+from sessions.record import CallRecord, CarrierRecording, DegradedRecord, NoticeRecord
 from sessions.retention import OnChanged
 from sessions.spool import BROKEN_PREFIX, JournalBusyError, locked, remove
 from storage.base import ObjectInfo, Storage
@@ -38,6 +39,7 @@ PERSONAL = (
     "from_number or to_number",
     "carrier_call_id",
     "carrier_stream_id",
+    "carrier_recording.recording_id",
     "labels.subject",
     "notices.detail",
     "degraded.detail",
@@ -87,7 +89,8 @@ class ErasureProof(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         complete: Nothing of the number is left that this server knows of.
-        reports: Files of reports to others that were not delivered yet.
+        reports: Files of reports to others that were not delivered yet, and notes of recordings
+            that were still to be fetched from the carrier.
     """
 
     erasure_id: str
@@ -149,6 +152,7 @@ class NumberEraser:
                 pending.append(Pending(what=info.key, reason=error.message))
         ids = {call.session_id for call in calls} | {journal.session_id for journal in journals}
         reports = await asyncio.to_thread(_erase_reports, self._data / "outbox", ids)
+        reports += await asyncio.to_thread(_erase_reports, self._data / CARRIER_NOTES, ids)
         proof = ErasureProof(
             erasure_id=str(uuid4()),
             begun_at=begun_at,
@@ -201,6 +205,7 @@ def impersonal(record: CallRecord, wanted: str) -> CallRecord:
         to_number=None if "to" in sides else record.to_number,
         carrier_call_id=None,
         carrier_stream_id=None,
+        carrier_recording=_impersonal(record.carrier_recording),
         labels={name: value for name, value in record.labels.items() if name != "subject"},
         notices=[NoticeRecord(at_ms=n.at_ms, name=n.name, detail="") for n in record.notices],
         degraded=[
@@ -211,6 +216,12 @@ def impersonal(record: CallRecord, wanted: str) -> CallRecord:
         ],
         erased_at=now_text(),
     )
+
+
+def _impersonal(theirs: CarrierRecording | None) -> CarrierRecording | None:
+    if theirs is None:
+        return None
+    return msgspec.structs.replace(theirs, recording_id=None, detail="")
 
 
 def _sides(record: CallRecord, wanted: str) -> set[str]:
@@ -278,7 +289,7 @@ def _erase_journals(root: Path, wanted: str) -> tuple[list[ErasedJournal], list[
 
 
 def _erase_reports(root: Path, session_ids: set[str]) -> list[LocalFile]:
-    """Reports bear the call's id in their name, those that were refused for good too."""
+    """Reports and notes bear the call's id in their name, those refused for good too."""
     erased = []
     for path in _files(root):
         if any(session_id in path.name for session_id in session_ids):

@@ -64,6 +64,8 @@ class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
         record_audio: False where the agent's file turns recording off.
         stereo: Caller left and agent right; otherwise both in one channel.
         recording_format: What the recording is written as.
+        carrier_recording_seconds: How long the carrier is to record the call at most; 0 where it
+            is not.
         retention_days: After how many days a part is deleted; without a number, never.
         labels: Anything else that goes into the record unchanged.
     """
@@ -86,6 +88,7 @@ class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
     record_audio: bool = True
     stereo: bool = True
     recording_format: RecordingFormat = "wav"
+    carrier_recording_seconds: int = 0
     retention_days: dict[Part, int] = {}
     labels: dict[str, str] = {}
     version: int = 1

@@ -1,12 +1,16 @@
 """The header of a call's journal, from what the session knows when it begins."""
 
 import hashlib
+import math
 from typing import Protocol
 
 from config.agent import PROVIDER_KINDS, AgentConfig
 from serializer.codecs import AudioFormat
 from sessions.facts import CallFacts
 from sessions.journal_format import JournalHeader, Part
+
+#: For the farewell of a call that has lasted as long as it may.
+CARRIER_MARGIN_SECONDS = 60
 
 
 class Begun(Protocol):
@@ -58,9 +62,16 @@ def journal_header(
         record_audio=agent.recording.enabled,
         stereo=agent.recording.stereo,
         recording_format=agent.recording.format,
+        carrier_recording_seconds=_carrier_seconds(agent, facts, dialect),
         retention_days=_retention_days(agent),
         labels=labels,
     )
+
+
+def _carrier_seconds(agent: AgentConfig, facts: CallFacts, dialect: str) -> int:
+    if not agent.recording.carrier or dialect != "vobiz" or not facts.carrier_call_id:
+        return 0
+    return math.ceil(agent.call.max_duration_seconds) + CARRIER_MARGIN_SECONDS
 
 
 def _retention_days(agent: AgentConfig) -> dict[Part, int]:

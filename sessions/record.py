@@ -102,6 +102,21 @@ class RecordingRecord(msgspec.Struct, frozen=True, kw_only=True):
     channels: int | None = None
 
 
+class CarrierRecording(msgspec.Struct, frozen=True, kw_only=True):
+    """The carrier's own recording of the call.
+
+    Attributes:
+        state: ``pending`` (the carrier has not handed it over yet); ``stored``; ``failed``
+            (``detail`` says why); ``deleted`` (with ours, or before it came).
+        recording_id: The carrier's.
+    """
+
+    state: Literal["pending", "stored", "failed", "deleted"]
+    recording_id: str | None = None
+    file: StoredFile | None = None
+    detail: str = ""
+
+
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A call from beginning to end.
 
@@ -113,6 +128,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
         vendors: Stage to the providers that took part, in the order they did.
         transcript: JSON form; ``transcript_text``: the same for people; ``transcript_vtt``:
             the same as WebVTT, to be shown beside the recording.
+        carrier_recording: None where none was asked for.
         usage: None in records of older servers.
         cost: None where no prices are set.
         delete_after: When the parts of the call are to be deleted (a date in UTC).
@@ -140,6 +156,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     degraded: list[DegradedRecord]
     notices: list[NoticeRecord]
     recording: RecordingRecord
+    carrier_recording: CarrierRecording | None = None
     transcript: StoredFile | None = None
     transcript_text: StoredFile | None = None
     transcript_vtt: StoredFile | None = None
@@ -197,6 +214,11 @@ def make_record(
             if isinstance(e, CarrierNotice)
         ],
         recording=recording,
+        carrier_recording=(
+            CarrierRecording(state="pending")
+            if started is not None and header.carrier_recording_seconds
+            else None
+        ),
         labels=header.labels,
         usage=usage,
         cost=make_cost(usage, prices or PricesSettings(), header.dialect, duration_ms),

@@ -68,6 +68,7 @@ class SessionParts:
 
     Attributes:
         reports: Tells others of calls.
+        carrier: Has the carrier record calls.
     """
 
     bot: BotParts
@@ -75,6 +76,7 @@ class SessionParts:
     live: LiveEvents
     lead_ms: int
     reports: EventSink | None = None
+    carrier: EventSink | None = None
 
 
 class CallSession:
@@ -106,7 +108,7 @@ class CallSession:
         self._channel = channel
         self._dialect = dialect
         self._live = parts.live
-        self._reports = parts.reports
+        self._sinks = [sink for sink in (parts.reports, parts.carrier) if sink is not None]
         self._loop = asyncio.get_running_loop()
         self._started_at = self._loop.time()
         self._ended: asyncio.Future[str] = self._loop.create_future()
@@ -323,8 +325,8 @@ class CallSession:
             self._live.publish(self.keys, self.session_id, event)
             metrics.count(event)
             self._messages.offer(event)
-            if self._reports is not None:
-                self._reports.event(self._header, event)
+            for sink in self._sinks:
+                sink.event(self._header, event)
         # A sink's mistake must neither end the call nor unsettle the pipeline that emitted.
         except Exception:
             logger.exception(f"call {self.session_id}: an event was lost")

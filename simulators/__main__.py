@@ -46,6 +46,7 @@ from simulators.openai import (
 from simulators.sarvam import SarvamSimulator
 from simulators.smallest import SmallestSimulator
 from simulators.soniox import SonioxSimulator
+from simulators.vobiz import VobizApiSimulator
 from simulators.webhook import WebhookSimulator
 
 _VENDORS: Final[Mapping[str, type[Simulator]]] = {
@@ -71,6 +72,7 @@ _VENDORS: Final[Mapping[str, type[Simulator]]] = {
     "google-llm": GeminiSimulator,
     "backend": BackendSimulator,
     "webhook": WebhookSimulator,
+    "vobiz-api": VobizApiSimulator,
 }
 _ENVIRONMENT: Final = {
     "deepgram": "DEEPGRAM_BASE_URL",
@@ -94,6 +96,7 @@ _ENVIRONMENT: Final = {
     "google-tts": "GOOGLE_TTS_BASE_URL",
     "google-llm": "GOOGLE_LLM_BASE_URL",
     "backend": "VOICERA_BACKEND_URL",
+    "vobiz-api": "VOBIZ_API_BASE",
 }
 
 

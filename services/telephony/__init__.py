@@ -1,0 +1,1 @@
+"""What this server asks of telephony providers besides the media stream."""

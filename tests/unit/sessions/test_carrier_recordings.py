@@ -1,0 +1,326 @@
+"""What the carrier recorded comes to lie beside our own recording, and goes with it."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from pydantic import SecretStr
+
+from bot.events import CallEnded, CallStarted
+from services.telephony.vobiz import VobizAccount, VobizRecordings
+from sessions.carrier_notes import FOLDER
+from sessions.carrier_recordings import CarrierOptions, CarrierRecordings
+from sessions.deletion import read_record
+from sessions.erasure import NumberEraser
+from sessions.journal_format import JournalHeader
+from sessions.keeper import RecordKeeper
+from sessions.record import CallRecord
+from sessions.retention import RetentionSweeper
+from simulators.behaviour import WELL_BEHAVED, Behaviour
+from simulators.vobiz import VobizApiSimulator
+from storage.filesystem import FilesystemStorage
+from tests.unit.sessions.journals import header
+from tests.unit.sessions.test_keeper import until, write_call
+
+OPTIONS = CarrierOptions(
+    start_pause_seconds=0.01, first_pause_seconds=0.01, longest_pause_seconds=0.03
+)
+THEIRS = "+910000000001"
+
+
+class Bench:
+    """A data folder, a store, and a Vobiz."""
+
+    def __init__(self, data: Path, vobiz: VobizApiSimulator) -> None:
+        self.data = data
+        self.vobiz = vobiz
+        self.storage = FilesystemStorage(data / "store")
+        self.amending = asyncio.Lock()
+        self.changes: list[tuple[str, str]] = []
+
+    async def changed(self, session_id: str, _key: str, record: CallRecord | None) -> None:
+        assert record is not None and record.carrier_recording is not None
+        self.changes.append((session_id, record.carrier_recording.state))
+
+    @asynccontextmanager
+    async def running(
+        self, *, account: bool = True, options: CarrierOptions = OPTIONS
+    ) -> AsyncIterator[CarrierRecordings]:
+        """What a process has, from its start to its end."""
+        async with aiohttp.ClientSession() as http:
+            client = VobizRecordings(
+                VobizAccount(
+                    api_base=self.vobiz.base_url, auth_id="MA_EXAMPLE", auth_token=SecretStr("t")
+                ),
+                http,
+                http,
+            )
+            carrier = CarrierRecordings(
+                self.data / FOLDER,
+                client if account else None,
+                self.storage,
+                self.amending,
+                on_changed=self.changed,
+                options=options,
+            )
+            await carrier.start()
+            try:
+                yield carrier
+            finally:
+                await carrier.close()
+
+    async def store(self, head: JournalHeader) -> None:
+        """What the keeper does with a call that has ended."""
+        keeper = RecordKeeper(self.storage, self.data / "journal")
+        await keeper.start()
+        await keeper.finish(await write_call(self.data / "journal", head, "caller_hangup"))
+        await keeper.close()
+
+    async def record(self, head: JournalHeader) -> CallRecord:
+        found = await read_record(self.storage, f"records/2026/11/01/{head.session_id}.json")
+        assert found is not None
+        return found
+
+    async def state(self, head: JournalHeader) -> tuple[str, str]:
+        told = (await self.record(head)).carrier_recording
+        assert told is not None
+        return told.state, told.detail
+
+    def notes(self) -> list[str]:
+        return sorted(path.name for path in (self.data / FOLDER).glob("*"))
+
+    async def sounds(self) -> set[str]:
+        return {info.key[-4:] async for info in self.storage.list_objects("recordings")}
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with VobizApiSimulator(api_key="t") as vobiz:
+        made = Bench(tmp_path, vobiz)
+        yield made
+        await made.storage.close()
+
+
+def call(**changes: Any) -> JournalHeader:
+    return header(
+        carrier_call_id="cid", carrier_recording_seconds=960, from_number=THEIRS, **changes
+    )
+
+
+def begins(carrier: CarrierRecordings, head: JournalHeader) -> None:
+    carrier.event(
+        head,
+        CallStarted(
+            at_ms=0.0,
+            carrier_call_id="cid",
+            from_number=THEIRS,
+            to_number=None,
+            direction="inbound",
+        ),
+    )
+
+
+def ends(carrier: CarrierRecordings, head: JournalHeader) -> None:
+    carrier.event(head, CallEnded(at_ms=1.0, cause="caller_hangup"))
+
+
+async def test_it_is_stored_beside_ours_and_named_in_the_record(bench: Bench) -> None:
+    head = call()
+    async with bench.running() as carrier:
+        begins(carrier, head)
+        await until(lambda: bench.vobiz.recordings)
+        assert bench.vobiz.recordings[0].body["time_limit"] == 960
+        assert not bench.vobiz.recordings[0].ended
+        ends(carrier, head)
+        await until(lambda: bench.vobiz.recordings[0].ended)
+        await bench.store(head)
+        await until(lambda: not bench.notes())
+    told = (await bench.record(head)).carrier_recording
+    assert told is not None and told.file is not None
+    assert (told.state, told.recording_id) == ("stored", bench.vobiz.recordings[0].recording_id)
+    assert told.file.key == f"2026/11/01/{head.session_id}.carrier.mp3"
+    assert told.file.content_type == "audio/mpeg"
+    assert await bench.storage.read("recordings", told.file.key) == bench.vobiz.sound
+    assert told.file.sha256 == hashlib.sha256(bench.vobiz.sound).hexdigest()
+    assert bench.changes == [(head.session_id, "stored")]
+    assert bench.vobiz.violations == []
+
+
+async def test_a_call_that_does_not_want_it_is_let_alone(bench: Bench) -> None:
+    head = header(carrier_call_id="cid")
+    async with bench.running() as carrier:
+        begins(carrier, head)
+        ends(carrier, head)
+        await bench.store(head)
+    assert bench.vobiz.requests == [] and bench.notes() == []
+    assert (await bench.record(head)).carrier_recording is None
+
+
+async def test_it_is_fetched_after_a_restart_whenever_it_was(bench: Bench) -> None:
+    """Before the call's end, before its record, and while Vobiz is away."""
+    heads = [call(), call(), call()]
+    patient = CarrierOptions(first_pause_seconds=1000)
+    async with bench.running(options=patient) as carrier:
+        for head in heads:
+            begins(carrier, head)
+        await until(lambda: len(bench.vobiz.recordings) == 3)
+        await until(lambda: all(_begun(path) for path in (bench.data / FOLDER).glob("[!.]*.json")))
+        ends(carrier, heads[0])
+        ends(carrier, heads[1])
+        await bench.store(heads[0])
+    bench.vobiz.end_call("cid")
+    assert len(bench.notes()) == 3
+    (bench.data / FOLDER / f".part-{heads[0].session_id}").write_bytes(b"half")
+    bench.vobiz.behave(Behaviour(refuse_status=503))
+    async with bench.running():
+        seen = len(bench.vobiz.requests)
+        await until(lambda: len(bench.vobiz.requests) > seen + 2)
+        assert [name for name in bench.notes() if name.startswith(".part")] == []
+    bench.vobiz.behave(WELL_BEHAVED)
+    async with bench.running() as carrier:
+        await bench.store(heads[1])
+        await bench.store(heads[2])
+        await until(lambda: not bench.notes())
+        await until(lambda: carrier.waiting == 0)
+    assert [await bench.state(head) for head in heads] == [("stored", "")] * 3
+
+
+def _begun(path: Path) -> bool:
+    return bool(json.loads(path.read_bytes()).get("recording_id"))
+
+
+async def test_a_session_that_goes_on_with_the_call_goes_on_being_recorded(bench: Bench) -> None:
+    first, second = call(), call()
+    async with bench.running() as carrier:
+        begins(carrier, first)
+        begins(carrier, second)
+        await until(lambda: len(bench.vobiz.recordings) == 2)
+        ends(carrier, first)
+        await until(lambda: carrier.waiting == 1)
+        assert not any(recording.ended for recording in bench.vobiz.recordings)
+        ends(carrier, second)
+        await until(lambda: all(recording.ended for recording in bench.vobiz.recordings))
+
+
+async def test_a_recording_that_could_not_be_begun_is_told(bench: Bench) -> None:
+    refused, nobody, again = call(), call(), call()
+    bench.vobiz.behave_next(Behaviour(refuse_status=401))
+    async with bench.running() as carrier:
+        await _whole(bench, carrier, refused)
+    async with bench.running(account=False) as carrier:
+        await _whole(bench, carrier, nobody)
+    assert await bench.state(refused) == (
+        "failed",
+        "Vobiz answered 401; check VOBIZ_AUTH_ID and VOBIZ_AUTH_TOKEN",
+    )
+    assert (await bench.state(nobody))[0] == "failed"
+    assert bench.vobiz.recordings == []
+    bench.vobiz.behave_next(Behaviour(refuse_status=429), Behaviour(refuse_status=503))
+    async with bench.running() as carrier:
+        await _whole(bench, carrier, again)
+    assert await bench.state(again) == ("stored", "")
+
+
+async def _whole(bench: Bench, carrier: CarrierRecordings, head: JournalHeader) -> None:
+    begins(carrier, head)
+    ends(carrier, head)
+    await bench.store(head)
+    told = [head.session_id]
+    await until(lambda: [sid for sid, _ in bench.changes][-1:] == told and not bench.notes())
+
+
+async def test_an_address_that_is_not_vobizs_is_not_asked(bench: Bench) -> None:
+    head = call()
+    async with VobizApiSimulator() as evil:
+        bench.vobiz.recording_url = f"http://127.0.0.1:{evil.port}/media/r.mp3"
+        async with bench.running() as carrier:
+            begins(carrier, head)
+            ends(carrier, head)
+            await bench.store(head)
+            await until(lambda: bench.vobiz.recordings[0].looks > 3)
+        assert evil.requests == [] and await bench.state(head) == ("pending", "")
+        bench.vobiz.recording_url = None
+        async with bench.running():
+            await until(lambda: not bench.notes())
+    assert await bench.state(head) == ("stored", "")
+
+
+async def test_what_never_comes_is_given_up(bench: Bench) -> None:
+    head = call()
+    bench.vobiz.looks = 10**9
+    async with bench.running() as carrier:
+        begins(carrier, head)
+        ends(carrier, head)
+        await bench.store(head)
+        await until(lambda: bench.vobiz.recordings and bench.vobiz.recordings[0].looks > 2)
+    async with bench.running(options=CarrierOptions(first_pause_seconds=0.01, give_up_seconds=0)):
+        await until(lambda: not bench.notes())
+    assert await bench.state(head) == ("failed", "it was not there in time")
+
+
+def sweeper(bench: Bench, day: str) -> RetentionSweeper:
+    return RetentionSweeper(bench.storage, bench.amending, today=lambda: date.fromisoformat(day))
+
+
+async def test_it_is_deleted_with_ours_on_its_day(bench: Bench) -> None:
+    stored, late = call(retention_days={"recording": 1}), call(retention_days={"recording": 1})
+    async with bench.running() as carrier:
+        await _whole(bench, carrier, stored)
+        assert await bench.sounds() == {".wav", ".mp3"}
+        bench.vobiz.looks = 10**9
+        begins(carrier, late)
+        ends(carrier, late)
+        await bench.store(late)
+        await until(lambda: len(bench.vobiz.recordings) == 2)
+        await sweeper(bench, "2026-11-02").sweep()
+        assert await bench.sounds() == set()
+        bench.vobiz.looks = 0
+        await until(lambda: not bench.notes())
+    assert await bench.sounds() == set()
+    assert [await bench.state(head) for head in (stored, late)] == [("deleted", "")] * 2
+
+
+async def test_erasing_a_number_takes_it_too_and_what_is_still_to_come(bench: Bench) -> None:
+    stored, late = call(), call()
+    async with bench.running() as carrier:
+        await _whole(bench, carrier, stored)
+        bench.vobiz.looks = 10**9
+        begins(carrier, late)
+        ends(carrier, late)
+        await bench.store(late)
+        await until(lambda: len(bench.vobiz.recordings) == 2 and bench.vobiz.recordings[1].looks)
+    proof, _ = await NumberEraser(bench.storage, bench.data).erase(THEIRS)
+    assert proof.complete
+    gone = {file.key for erased in proof.calls for file in erased.deleted}
+    assert f"2026/11/01/{stored.session_id}.carrier.mp3" in gone
+    assert [report.name for report in proof.reports] == [f"{late.session_id}.json"]
+    bench.vobiz.looks = 0
+    async with bench.running() as carrier:
+        assert carrier.waiting == 0
+    assert await bench.sounds() == set() and bench.notes() == []
+    for head in (stored, late):
+        told = (await bench.record(head)).carrier_recording
+        assert told is not None and (told.state, told.recording_id) == ("deleted", None)
+
+
+async def test_what_comes_while_it_is_erased_does_not_stay(bench: Bench) -> None:
+    """The file is in the store already, and the record does not name it yet."""
+    head = call()
+    async with bench.running() as carrier:
+        await bench.store(head)
+        async with bench.amending:
+            begins(carrier, head)
+            ends(carrier, head)
+            async with asyncio.timeout(20):
+                while ".mp3" not in await bench.sounds():  # noqa: ASYNC110 - as in until()
+                    await asyncio.sleep(0.005)
+            await NumberEraser(bench.storage, bench.data).erase(THEIRS)
+        await until(lambda: carrier.waiting == 0)
+    assert await bench.sounds() == set() and await bench.state(head) == ("deleted", "")
