@@ -244,6 +244,10 @@ class CarrierRecordings:
         try:
             fetched = await self._client.fetch(url, part)
             await self._store(note, record, part, fetched)
+        except CallControlError as error:
+            if error.code == "carrier_not_found":
+                return False  # Its address is known some seconds before it is there.
+            raise
         finally:
             await asyncio.to_thread(part.unlink, missing_ok=True)
         await asyncio.to_thread(remove_note, self._folder, note.session_id)

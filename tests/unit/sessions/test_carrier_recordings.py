@@ -14,13 +14,18 @@ import pytest
 from pydantic import SecretStr
 
 from bot.events import CallEnded, CallStarted
+from config.agent import AgentConfig
+from serializer.codecs import PCM_8K
 from services.telephony.vobiz import VobizAccount, VobizRecordings
 from sessions.carrier_notes import FOLDER
 from sessions.carrier_recordings import CarrierOptions, CarrierRecordings
 from sessions.deletion import read_record
 from sessions.erasure import NumberEraser
+from sessions.facts import CallFacts
 from sessions.journal_format import JournalHeader
+from sessions.journal_header import journal_header
 from sessions.keeper import RecordKeeper
+from sessions.no_start import NeverBegun
 from sessions.record import CallRecord
 from sessions.retention import RetentionSweeper
 from simulators.behaviour import WELL_BEHAVED, Behaviour
@@ -161,6 +166,33 @@ async def test_a_call_that_does_not_want_it_is_let_alone(bench: Bench) -> None:
         await bench.store(head)
     assert bench.vobiz.requests == [] and bench.notes() == []
     assert (await bench.record(head)).carrier_recording is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "dialect", "call_id", "seconds"),
+    [
+        (True, "vobiz", "cid", 660),
+        (False, "vobiz", "cid", 0),
+        (True, "client", "cid", 0),
+        (True, "vobiz", None, 0),
+    ],
+)
+def test_which_calls_want_it(wanted: bool, dialect: str, call_id: str | None, seconds: int) -> None:
+    agent = AgentConfig.model_validate(
+        {
+            "agent_id": "helpline",
+            "language": "hi",
+            "stt": {"provider": "offline"},
+            "llm": {"provider": "script"},
+            "tts": {"provider": "espeak"},
+            "recording": {"carrier": wanted},
+            "call": {"max_duration_seconds": 600},
+        }
+    )
+    facts = CallFacts(direction="inbound", carrier_call_id=call_id)
+    made = NeverBegun(agent=agent, facts=facts)
+    head = journal_header(made, dialect, PCM_8K, PCM_8K)
+    assert head.carrier_recording_seconds == seconds
 
 
 async def test_it_is_fetched_after_a_restart_whenever_it_was(bench: Bench) -> None:
