@@ -396,7 +396,7 @@ async def test_of_two_wishes_at_once_the_later_one_counts(tmp_path: Path) -> Non
         outcomes = await asyncio.gather(
             call.bot.switch_language("ta"), call.bot.switch_language("hi")
         )
-        assert outcomes == ["ready", "ready"]
+        assert list(outcomes) == ["ready", "ready"]
         await asyncio.sleep(2)
         assert [e.language for e in call.of(LanguageChanged)] == ["ta", "hi"]
         await says(call, "namaste", "hi")

@@ -20,10 +20,10 @@ def log() -> Iterator[list[str]]:
 
 
 async def test_filling_full_and_roomy_again(tmp_path: Path, log: list[str]) -> None:
-    percent = 10.0
-    watch = DiskWatch(tmp_path, warn_percent=80, full_percent=95, usage=lambda _: percent)
+    used = iter((10.0, 79.9, 80.0, 94.0, 95.0, 100.0, 94.0, 20.0))
+    watch = DiskWatch(tmp_path, warn_percent=80, full_percent=95, usage=lambda _: next(used))
     seen = []
-    for percent in (10.0, 79.9, 80.0, 94.0, 95.0, 100.0, 94.0, 20.0):
+    for _ in range(8):
         await watch.look()
         seen.append(watch.state)
     assert seen == ["roomy"] * 2 + ["filling"] * 2 + ["full"] * 2 + ["filling", "roomy"]

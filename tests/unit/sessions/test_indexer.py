@@ -223,7 +223,10 @@ async def test_a_call_without_a_journal_is_lost(bench: Bench) -> None:
 async def test_rebuilding_gives_the_same_rows(bench: Bench) -> None:
     await bench.indexer.start()
     for number in range(5):
-        changes: dict[str, Any] = {"started_at": STARTED_AT + number, "carrier_call_id": f"c{number}"}
+        changes: dict[str, Any] = {
+            "started_at": STARTED_AT + number,
+            "carrier_call_id": f"c{number}",
+        }
         call = await bench.keep(await bench.journal(**changes))
         bench.indexer.stored(call)
     bench.indexer.ended(await bench.journal())
