@@ -102,6 +102,7 @@ def build_call(
         on_exhausted=on_exhausted,
         deadlines=agent.llm.deadlines,
     )
+    llm.on_asked = partial(_ask, llm, hold, reporter)
     tts = TtsChain(
         vendors("tts", rate_hz=wire.rate_hz),
         language=agent.language,
@@ -133,7 +134,7 @@ def build_call(
                 on_final=languages.heard,
             ),
             aggregators.user(),
-            TurnTap(reporter, partial(_ask, llm, hold, reporter)),
+            TurnTap(reporter),
             llm,
             AnswerCutter(reporter, hold),
             tts,

@@ -134,7 +134,7 @@ class Chain(FrameProcessor):
         spare = self._spares.get(language)
         if spare is not None and spare.open:
             return True
-        while (candidate := lineup.pick(tried)) is not None:
+        while not self._ended and (candidate := lineup.pick(tried)) is not None:
             current = self.in_use
             if current is not None and current.open and current.candidate == candidate:
                 return True
@@ -194,8 +194,10 @@ class Chain(FrameProcessor):
         """A new member, ready for work.
 
         Raises:
-            MemberFailed: It could not be opened; this has been counted and told.
+            MemberFailed: It could not be opened; this has been counted and told. Or the call
+                has ended meanwhile, which is nobody's fault.
         """
+        self._refuse_if_ended()
         self.lineup.begin(candidate)
         try:
             service = self._vendors.build(candidate)
@@ -214,12 +216,18 @@ class Chain(FrameProcessor):
             await member.start(self.member_setup(), within_seconds)
         except MemberFailed as error:
             self.retire(member)
+            self._refuse_if_ended()
             self.note(candidate, error.failure)
             raise
         except asyncio.CancelledError:
             self.retire(member)
             raise
+        self._refuse_if_ended()
         return member
+
+    def _refuse_if_ended(self) -> None:
+        if self._ended:
+            raise MemberFailed(Failure("error", "the call is over"))
 
     def member_setup(self) -> FrameProcessorSetup:
         """What a member is set up with: the pipeline's own."""

@@ -79,8 +79,10 @@ class LlmChain(Chain):
         self._given: deque[int] = deque(maxlen=REMEMBERED_FRAMES)
         #: The caller's interruption on its way through the member; what comes before it is void.
         self._cut_id: int | None = None
-        self._early: list[tuple[Frame, FrameDirection]] = []
+        self._early: deque[tuple[Frame, FrameDirection]] = deque(maxlen=REMEMBERED_FRAMES)
         self._timer: asyncio.TimerHandle | None = None
+        #: Called with every question, those after a tool's result too.
+        self.on_asked: Callable[[], None] = lambda: None
         #: Waits for the end of the answer under way.
         self._switch: LanguageSwitchFrame | None = None
         #: Clear while a change of the language is being prepared: questions wait for it.
@@ -210,7 +212,11 @@ class LlmChain(Chain):
     # -- a turn -------------------------------------------------------------------------------
 
     async def _begin_turn(self, context: LLMContext) -> None:
+        old = self._turn
         self._turn = turn = Turn(context, self._now())
+        self.on_asked()
+        if old is not None and old.asked and not old.over:
+            await self._break_off(old)
         if not self.settled.is_set():
             self.spawn(self._ask_when_settled(turn))
             return
@@ -222,16 +228,29 @@ class LlmChain(Chain):
         else:
             self.spawn(self._find_and_ask(turn))
 
+    async def _break_off(self, turn: Turn) -> None:
+        """Another question has come without an interruption: the old answer goes no further.
+
+        What came of it is spoken. The model would else finish it first, and nobody could tell
+        its words from those of the next.
+        """
+        self._stop_timer()
+        await self._close_answer(turn)
+        if self._member is not None:
+            cut = InterruptionFrame()
+            self._cut_id = cut.id
+            await self._give(cut, FrameDirection.DOWNSTREAM)
+
     async def _find_and_ask(self, turn: Turn) -> None:
         """Ask whoever is best now."""
         tried = turn.used_up
         while (candidate := self.lineup.pick(tried)) is not None:
             try:
-                member = await self._member_of(candidate)
+                member = await self._member_of(candidate, turn)
             except MemberFailed:
                 tried.add(candidate)
                 continue
-            if turn is self._turn:
+            if member is not None:
                 await self._ask(turn, member)
             return
         if await self.renewed():
@@ -320,11 +339,11 @@ class LlmChain(Chain):
 
     async def _asked_same(self, turn: Turn, candidate: Candidate) -> bool:
         try:
-            member = await self._member_of(candidate)
+            member = await self._member_of(candidate, turn)
         except MemberFailed:
             turn.use_up(candidate)
             return False
-        if turn is self._turn:
+        if member is not None:
             await self._ask(turn, member)
         return True
 
@@ -346,7 +365,7 @@ class LlmChain(Chain):
         tried: set[Candidate] = set()
         while self._member is None and (candidate := self.lineup.pick(tried)) is not None:
             try:
-                await self._member_of(candidate)
+                await self._member_of(candidate, None)
             except MemberFailed:
                 tried.add(candidate)
         if await self.renewed():
@@ -354,12 +373,26 @@ class LlmChain(Chain):
         elif self.lineup.hopeless:
             await self.exhausted()
 
-    async def _member_of(self, candidate: Candidate) -> Member:
-        """The member in use if it is this one's, else a new one in its place."""
-        member = self._member
-        if member is not None and member.open and member.candidate == candidate:
-            return member
+    async def _member_of(self, candidate: Candidate, turn: Turn | None) -> Member | None:
+        """The member in use if it is this one's, else a new one in its place.
+
+        Args:
+            candidate: Who it is to be.
+            turn: What it is for; None: to be there before any question.
+
+        Returns:
+            None where it is not wanted any more: another turn has begun, or somebody is there.
+
+        Raises:
+            MemberFailed: It could not be opened.
+        """
+        before = self._member
+        if before is not None and before.open and before.candidate == candidate:
+            return before if turn is None or turn is self._turn else None
         member = await self.open_member(candidate, OPEN_SECONDS)
+        if self._member is not before if turn is None else self._turn is not turn:
+            self.retire(member)
+            return None
         await self._install(member)
         return member
 
@@ -371,7 +404,8 @@ class LlmChain(Chain):
         self.serves(member.candidate)
         if isinstance(member.service, SpeaksLanguages):
             member.service.change_language(self.language)
-        early, self._early = self._early, []
+        early = list(self._early)
+        self._early.clear()
         for frame, direction in early:
             await self._give(frame, direction)
 

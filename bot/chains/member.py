@@ -58,6 +58,7 @@ class Member:
         self._started = asyncio.Event()
         self._cancelled = asyncio.Event()
         self._failed: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
+        self._getting_ready: asyncio.Task[None] | None = None
         self._open = False
         self._closed = False
 
@@ -72,7 +73,10 @@ class Member:
         Raises:
             MemberFailed: It failed, or did not become ready in time.
         """
+        if self._closed:
+            raise MemberFailed(Failure("error", "it was closed before it was opened"))
         getting_ready = asyncio.create_task(self._get_ready(setup), name="member-start")
+        self._getting_ready = getting_ready
         try:
             async with asyncio.timeout(within_seconds):
                 await asyncio.wait(
@@ -86,6 +90,8 @@ class Member:
                 getting_ready.cancel()
         if self._failed.done():
             raise MemberFailed(self._failed.result())
+        if getting_ready.cancelled():
+            raise MemberFailed(self._note(Failure("error", "it was closed while it opened")))
         if (error := getting_ready.exception()) is not None:
             raise MemberFailed(self._note(Failure("error", str(error)))) from error
         self._open = True
@@ -107,6 +113,10 @@ class Member:
         if self._closed:
             return
         self._closed = True
+        opening = self._getting_ready
+        if opening is not None and not opening.done():
+            opening.cancel()
+            await asyncio.wait([opening], timeout=CANCEL_SECONDS)
         if self._started.is_set():
             # One that has not started yet takes no frame.
             with suppress(TimeoutError):

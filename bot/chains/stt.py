@@ -382,7 +382,11 @@ class SttChain(Chain):
         self.serves(member.candidate)
         if (metadata := self._metadata.get(member)) is not None:
             await self.push_frame(metadata)
-        self._expect_text()
+        if self._behind and not self._ledger.open:
+            # All had been heard, and the wait for a later text went with who served before.
+            self._start_timer(self._usual_seconds())
+        else:
+            self._expect_text()
         return True
 
     async def _end(self) -> None:

@@ -283,6 +283,8 @@ class TtsChain(Chain):
     async def _take_over(self, member: Member) -> None:
         if self._member is not None and self._member is not member:
             self.retire(self._member)
+        if self._better is not None and self._better is not member:
+            self.retire(self._better)
         self._member = member
         self._better = None
         self._maker.another_voice()

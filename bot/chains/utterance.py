@@ -18,6 +18,9 @@ from bot.chains.pieces import Pace, Piece
 from bot.chains.speech_queue import SpeechQueue
 from bot.chains.voice import Voice
 
+#: A word of which less than this has come was not said.
+VOICED_MS = 40.0
+
 
 class UtteranceMaker:
     """Replaces the frames that a vendor puts around each sentence by those of one utterance.
@@ -40,6 +43,8 @@ class UtteranceMaker:
         self._queue = queue
         self._last_word_ns = 0
         self._early_words: list[TTSTextFrame] = []
+        #: Words whose audio has not come yet, with their place in their sentence in ms.
+        self._unvoiced: deque[tuple[float, TTSTextFrame]] = deque()
 
     def audio(self, piece: Piece, frame: OutputAudioRawFrame, clock_ns: int, now: float) -> bool:
         """Audio of a sentence has come.
@@ -67,6 +72,7 @@ class UtteranceMaker:
         self.out.extend(self.voice.audio(frame, frame_ms, now))
         for words in early:
             self.words(piece, words)
+        self._release_words(piece)
         return not gaps and self.voice.underruns > 0
 
     def words(self, piece: Piece, frame: TTSTextFrame) -> None:
@@ -81,16 +87,25 @@ class UtteranceMaker:
             self._early_words.append(frame)
             return
         self._last_word_ns = frame.pts
-        piece.spoken_words += frame.text.split()
         offset_ns = frame.pts - piece.first_audio_ns
         frame.pts = max(1, offset_ns + int(self.voice.piece_offset_ms * 1e6))
         frame.context_id = piece.group
         frame.segment_id = piece.segment_id
-        self.out.extend([*self.voice.release(), frame])
+        self._unvoiced.append((offset_ns / 1e6, frame))
+        self._release_words(piece)
+
+    def _release_words(self, piece: Piece, *, all_of_them: bool = False) -> None:
+        """Words are passed on once their audio has come: what was not voiced was not said."""
+        voiced_ms = piece.audio_ms - VOICED_MS
+        while self._unvoiced and (all_of_them or self._unvoiced[0][0] < voiced_ms):
+            _, frame = self._unvoiced.popleft()
+            piece.spoken_words += frame.text.split()
+            self.out.extend([*self.voice.release(), frame])
 
     def finish(self, piece: Piece) -> None:
         """All of a sentence has come."""
         piece.done = True
+        self._release_words(piece, all_of_them=True)
         self.out.extend(self.voice.release())
         if piece.audio_ms:
             if not piece.spoken_words:
@@ -113,6 +128,7 @@ class UtteranceMaker:
                 self._cut(piece, spoken, rest)
             piece.take_back()
         self._early_words.clear()
+        self._unvoiced.clear()
         self.voice.excuse()
         return had_spoken
 
@@ -130,6 +146,7 @@ class UtteranceMaker:
         self.out = deque(frame for frame in self.out if isinstance(frame, LanguageSwitchFrame))
         self.voice = Voice()
         self._early_words.clear()
+        self._unvoiced.clear()
         self.another_voice()
 
     def another_voice(self) -> None:

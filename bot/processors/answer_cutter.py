@@ -1,7 +1,5 @@
 """Between model and synthesiser: cuts the streamed answer into speakable pieces."""
 
-from collections.abc import Callable
-
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     CancelFrame,
@@ -80,18 +78,15 @@ class TurnTap(FrameProcessor):
 
     Args:
         reporter: Told of each request.
-        on_asked: Called with each.
     """
 
-    def __init__(self, reporter: CallReporter, on_asked: Callable[[], None]) -> None:
+    def __init__(self, reporter: CallReporter) -> None:
         super().__init__(name="TurnTap", enable_direct_mode=True)
         self._reporter = reporter
-        self._on_asked = on_asked
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Note requests; pass everything on."""
         await super().process_frame(frame, direction)
         if isinstance(frame, LLMContextFrame) and direction is FrameDirection.DOWNSTREAM:
             self._reporter.asked_llm()
-            self._on_asked()
         await self.push_frame(frame, direction)

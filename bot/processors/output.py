@@ -142,13 +142,16 @@ class CallOutput(FrameProcessor):
                 self._close()
                 self._speaker.playout.mark(lambda: self._on_language(frame), keep=True)
             case CallActionFrame():
+                self._hold.end()
                 self._speaker.playout.mark(lambda: self._on_action(frame))
             case SpokenFrame():
                 self._speaker.playout.mark(frame.reached, keep=not frame.interruptible)
             case LLMFullResponseEndFrame():
                 # Behind all contexts of the answer: one that was not stopped is over.
                 self._close()
-                self._hold.end()
+                if self._reporter.answered:
+                    # Else a tool was called, and the answer is still to come.
+                    self._hold.end()
                 self._after_heard(frame)
             case _:
                 self._after_heard(frame)

@@ -89,6 +89,7 @@ class Vendor:
     Attributes:
         opens: How its connections open: seconds to wait; 1e6 is never.
         word_times: Whether it tells when each word is spoken.
+        ahead: Whether it tells that of a whole sentence before its audio.
         asked: What it was asked, in order.
         built: Its services so far.
     """
@@ -97,6 +98,7 @@ class Vendor:
     does: Sequence[Do] = (Do(),)
     opens: float = 0.0
     word_times: bool = False
+    ahead: bool = False
     asked: list[Any] = field(default_factory=list)
     built: list[Any] = field(default_factory=list)
 
@@ -126,8 +128,12 @@ class Voice(TTSService):
         do = self.vendor.next(text)
         await asyncio.sleep(do.wait_seconds)
         spoken_seconds = 0.0
+        if self.vendor.ahead:
+            for word in text.split():
+                await self.add_word_timestamps([(word, spoken_seconds)], context_id)
+                spoken_seconds += len(word) * LETTER_MS / 1000
         for word in text.split()[: do.after]:
-            if self.vendor.word_times:
+            if self.vendor.word_times and not self.vendor.ahead:
                 await self.add_word_timestamps([(word, spoken_seconds)], context_id)
             seconds = len(word) * LETTER_MS / 1000
             spoken_seconds += seconds
@@ -156,6 +162,10 @@ class Model(LLMService[PlainAdapter]):
 
     def can_generate_metrics(self) -> bool:
         return True
+
+    async def setup(self, setup: FrameProcessorSetup) -> None:  # type: ignore[override]
+        await super().setup(setup)
+        await asyncio.sleep(self.vendor.opens)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)

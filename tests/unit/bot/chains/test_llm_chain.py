@@ -221,3 +221,37 @@ async def test_what_an_answer_took_that_the_caller_cut_short_is_told_too() -> No
         await running.send(InterruptionFrame())
         await asyncio.sleep(0.5)
         assert used(running) == [("asha", 70, 9)] and running.of(MetricsFrame) == []
+
+
+@virtual_time
+async def test_a_question_amid_an_answer_breaks_that_off_and_is_watched_itself() -> None:
+    """No interruption came before it, as where the agent may not be interrupted."""
+    slow = Do(wait_seconds=1.0, stall=True)
+    asha = Vendor("asha", [Do(after=4, stall=True), slow])
+    async with thinking(asha, Vendor("bela")) as running:
+        await ask(running)
+        await asyncio.sleep(1)
+        await ask(running)
+        await asyncio.sleep(12)
+        starts = running.of(LLMFullResponseStartFrame)
+        assert len(starts) == len(running.of(LLMFullResponseEndFrame))
+        assert said(running).startswith("One two three. Four")
+        assert running.degraded == [("asha", "stalled")] and running.chain.provider == "bela"
+
+
+@virtual_time
+async def test_who_opens_for_a_question_that_is_over_takes_nobodys_place() -> None:
+    asha, bela = Vendor("asha", [Do(fail=ErrorCategory.SERVER, after=0)]), Vendor("bela")
+    async with thinking(asha, bela) as running:
+        await ask(running)
+        await asyncio.sleep(12)
+        asha.does, asha.opens = [Do()], 0.5
+        bela.does = [Do(wait_seconds=1.0)]
+        await ask(running)
+        await asyncio.sleep(0.1)
+        await running.send(InterruptionFrame())
+        asha.opens = 1e6
+        began = asyncio.get_running_loop().time()
+        await ask(running)
+        await asyncio.sleep(6)
+        assert running.times(LLMTextFrame)[-1] - began < 3.5

@@ -339,3 +339,14 @@ async def test_words_that_come_late_are_no_fault_of_the_voice() -> None:
         await running.send(sentence(SECOND), LLMFullResponseEndFrame())
         await asyncio.sleep(1)
         assert words(running) == f"{FIRST} {SECOND}" and running.degraded == []
+
+
+@virtual_time
+async def test_words_told_ahead_of_their_audio_were_not_spoken_when_it_does_not_come() -> None:
+    """Some vendors send the times of a whole sentence first."""
+    asha = Vendor("asha", [Do(fail=ErrorCategory.SERVER, after=2)], word_times=True, ahead=True)
+    bela = Vendor("bela", word_times=True)
+    async with speaking(asha, bela) as running:
+        await answer(running, FIRST)
+        await asyncio.sleep(1)
+        assert bela.asked == ["three four five six."] and words(running) == FIRST
