@@ -3,7 +3,7 @@
 import { Call } from "./call.js";
 import { onMeter } from "./level.js";
 import { explainEnd } from "./problems.js";
-import { developmentToken, listAgents, voiceUrl } from "./server.js";
+import { developmentToken, listAgents, voiceUrl, whyRefused } from "./server.js";
 import { Transcript } from "./transcript.js";
 
 const KEYS = [..."123456789*0#"];
@@ -95,7 +95,8 @@ const page = {
     call = null;
     enable(false);
     show("ended");
-    if (end.fault) problem(explainEnd(end));
+    if (end.code === "unreachable") whyRefused().then((code) => problem(explainEnd({ code })));
+    else if (end.fault) problem(explainEnd(end));
     if (end.code.startsWith("auth_") && !at("token-row").hidden) at("token").focus();
     else at("call").focus();
   },

@@ -15,6 +15,23 @@ export async function developmentToken() {
   return answer.ok ? (await answer.json()).token : null;
 }
 
+/**
+ * Why the server takes no call. A browser does not tell a page with what words its socket was
+ * turned away.
+ *
+ * @returns {Promise<string>} `draining`, `server_full`, or `unreachable` where it does not say.
+ */
+export async function whyRefused() {
+  try {
+    const answer = await fetch("/health/ready", { cache: "no-store" });
+    const { ready, reason } = await answer.json();
+    if (ready) return "unreachable";
+    return reason === "draining" ? "draining" : "server_full";
+  } catch {
+    return "unreachable";
+  }
+}
+
 /** Where calls go: the server that this page came from. */
 export function voiceUrl() {
   const url = new URL("/voice", location.href);

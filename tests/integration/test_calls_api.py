@@ -474,6 +474,8 @@ async def test_what_others_must_be_told_of_is_left_to_the_server(
         caller = VobizCaller(answer_url=f"{server.http}/answer?agent_id=brisk", speech=speech)
         async with caller:
             await caller.wait_for_speech()
+            # What a call has heard in its first 100 ms may go with the process.
+            await caller.until(lambda: caller.duration_ms > 1000, 10_000, "a second of the call")
             server.process.kill()
             await server.exit_code()
     env = environment(tmp_path, {"brisk": BRISK_AGENT})
