@@ -1,6 +1,7 @@
 """What the chains of all stages share: members that come and go, and what is told of it."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -114,9 +115,9 @@ class Chain(FrameProcessor):
         return True
 
     @property
+    @abstractmethod
     def in_use(self) -> Member | None:
         """The member that serves now."""
-        raise NotImplementedError
 
     async def make_ready(self, language: str, within_seconds: float) -> bool:
         """Have somebody there who serves ``language``, beside who serves now.
@@ -178,17 +179,17 @@ class Chain(FrameProcessor):
     async def begin(self) -> None:
         """The pipeline has started."""
 
+    @abstractmethod
     async def handle(self, frame: Frame, direction: FrameDirection) -> None:
         """Any frame but the pipeline's first and last."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def delivered(self, member: Member, frame: Frame, direction: FrameDirection) -> None:
         """Something that a member's service pushed."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def failed(self, member: Member, failure: Failure) -> None:
         """A member that was open has failed; it has been counted and told."""
-        raise NotImplementedError
 
     async def open_member(self, candidate: Candidate, within_seconds: float) -> Member:
         """A new member, ready for work.

@@ -46,6 +46,7 @@ class FakeLLMOptions(ProviderOptions):
     fails: bool = False
     tool: str | None = None
     tool_arguments: dict[str, str] = {}
+    later_seconds: float = 0.0
 
 
 class FakeTTSOptions(ProviderOptions):
@@ -136,6 +137,8 @@ class FakeLLM(LLMService[PlainAdapter]):
             return
         answers = self.options.answers
         await self.push_frame(LLMFullResponseStartFrame())
+        if len(self.asked) > 1:
+            await asyncio.sleep(self.options.later_seconds)
         if answers:
             answer = answers[min(len(self.asked), len(answers)) - 1]
             for start in range(0, len(answer), 4):

@@ -8,6 +8,7 @@ import pytest
 from pipecat.processors.aggregators.llm_context import NOT_GIVEN
 
 from bot.tools import agent_tools
+from config.phrases import phrases_for
 from tests.unit.bot.agents import make_agent, make_call
 from tests.virtual_time import virtual_time
 
@@ -94,6 +95,26 @@ async def test_transfer_to_anywhere_else_is_refused(
         results = [m for m in call.llm.asked[-1] if m.get("role") == "tool"]
         assert "not allowed" in str(results)
         assert call.spoken()[-1] == ("I cannot.", False)
+
+
+@virtual_time
+async def test_who_waits_for_the_answer_after_a_tool_is_asked_for_patience(tmp_path: Path) -> None:
+    agent = make_agent(
+        tools=("transfer",),
+        call=TARGETS,
+        llm={
+            "answers": ("", "I cannot."),
+            "tool": "transfer",
+            "tool_arguments": {"to": ""},
+            "later_seconds": 3.0,
+        },
+    )
+    async with make_call(agent, tmp_path) as call:
+        await asyncio.sleep(0.1)
+        await call.user_says("call my friend")
+        await asyncio.sleep(8)
+        spoken = [words for words, _ in call.spoken()]
+        assert spoken == [phrases_for("en-IN").hold, "I cannot."]
 
 
 def test_only_what_the_file_allows() -> None:

@@ -654,3 +654,19 @@ async def test_what_comes_before_the_pipeline_runs_is_kept_in_order_and_bounded(
         await call.ear.says("hello")
         await asyncio.sleep(0.1)
         assert call.texts == ["hello"]
+
+
+@virtual_time
+async def test_who_drops_after_the_whole_text_does_not_hold_the_turn_up() -> None:
+    """The text was not marked as the last: the wait for more of it goes on with the next one."""
+    async with scene("one", "two", "three") as call:
+        await call.starts()
+        await call.hears(1.0)
+        await call.ear.fails()
+        await call.hears(0.5)
+        await call.stops()
+        await call.ear.says("hello there", finalized=False)
+        await asyncio.sleep(0.1)
+        await call.ear.fails()
+        await asyncio.sleep(3)
+        assert not call.chain._behind

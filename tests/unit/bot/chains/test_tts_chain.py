@@ -350,3 +350,32 @@ async def test_words_told_ahead_of_their_audio_were_not_spoken_when_it_does_not_
         await answer(running, FIRST)
         await asyncio.sleep(1)
         assert bela.asked == ["three four five six."] and words(running) == FIRST
+
+
+@virtual_time
+async def test_a_better_voice_that_is_not_needed_after_all_is_let_go() -> None:
+    """It was opened beside an answer, and who gave that had to be connected anew meanwhile."""
+    asha = Vendor("asha", [Do(fail=ErrorCategory.SERVER, after=0), Do()])
+    bela = Vendor("bela", [Do(), Do(after=3, fail=ErrorCategory.CONNECTIVITY), Do()])
+    async with speaking(asha, bela) as running:
+        await answer(running, FIRST)
+        await asyncio.sleep(12)
+        asha.opens, bela.opens = 0.3, 0.5
+        await answer(running, FIRST, SECOND)
+        await asyncio.sleep(20)
+        assert len(running.chain._members) == 1
+
+
+@virtual_time
+async def test_who_is_being_opened_when_the_call_ends_goes_no_further() -> None:
+    asha = Vendor("asha", opens=5.0)
+    async with rig("tts", [asha], make) as running:
+        await asyncio.sleep(0.5)
+        # As for another language, asked for by somebody whose work does not end with the call.
+        opening = asyncio.create_task(running.chain.make_ready("hi", 20.0))
+        await asyncio.sleep(0.5)
+        await running.run.stop()
+        assert not await opening
+        await asyncio.sleep(10)
+        assert [service._audio_context_task for service in asha.built] == [None, None]
+        assert running.breakers.of("tts", "asha", "a").last_failure is None
