@@ -27,6 +27,9 @@ def _plan(given: list[str] | None) -> tuple[SoakPlan, Path | None]:
     parser.add_argument(
         "--away-calls", type=int, default=usual.away_calls, help="that end without the store"
     )
+    parser.add_argument(
+        "--away-minutes", type=float, default=usual.away_minutes, help="that they come in"
+    )
     parser.add_argument("--files", action="store_true", help="store in files, not in MinIO")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep logs and journals")
     asked = parser.parse_args(given)
@@ -38,6 +41,7 @@ def _plan(given: list[str] | None) -> tuple[SoakPlan, Path | None]:
         kills=asked.kills,
         kill_calls=asked.kill_calls,
         away_calls=asked.away_calls,
+        away_minutes=asked.away_minutes,
         s3=not asked.files,
     )
     return plan, asked.keep

@@ -33,7 +33,10 @@ def report(
         ("recordings, transcripts", f"{books.recordings}, {books.transcripts}"),
         ("files whose hash is that of their record", books.hashes_equal),
         ("duplicates", books.duplicates),
-        ("calls that waited for the store", course.waited_for_store),
+        (
+            "calls that waited for the store, away for",
+            f"{course.waited_for_store}, {course.away_minutes:.1f} min",
+        ),
         ("all stored after its return", "-" if waited is None else f"{waited:.1f} s"),
         ("worst loop lag, at most", f"{watch.worst_lag_seconds * 1000:.0f} ms"),
         (

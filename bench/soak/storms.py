@@ -22,6 +22,7 @@ class SoakPlan:
         minutes: Length of the rated load, with outages all along.
         kills: How often the server is killed, each time with ``kill_calls`` calls live.
         away_calls: Calls that end while the store is away.
+        away_minutes: How long it is away; the calls come at random moments of that time.
         away_seconds: Longest time that they may take to be stored when it is back.
     """
 
@@ -32,6 +33,7 @@ class SoakPlan:
     kills: int = 200
     kill_calls: int = 4
     away_calls: int = 500
+    away_minutes: float = 60.0
     away_seconds: float = 600.0
     s3: bool = True
 
@@ -42,6 +44,7 @@ class Course:
 
     Attributes:
         faults: Injected, by kind.
+        away_minutes: How long the store was away for them who waited for it.
         live_at_kills: Calls live at each kill.
         caught_up_seconds: From the store's return until nothing waited; None where not tried.
         exit_status: Of the last SIGTERM.
@@ -51,6 +54,7 @@ class Course:
     live_at_kills: list[int] = field(default_factory=list)
     caught_up_seconds: float | None = None
     waited_for_store: int = 0
+    away_minutes: float = 0.0
     exit_status: int | None = None
     wrong: list[str] = field(default_factory=list)
 
@@ -127,19 +131,38 @@ async def _outages(town: Town, rng: random.Random, course: Course, until: float)
 async def _away(town: Town, plan: SoakPlan, rng: random.Random, course: Course, tell: Tell) -> None:
     """Calls end while the store is away; measured is how soon all are stored afterwards."""
     await _empty(town, plan.away_seconds)
-    tell(f"the store is away for {plan.away_calls} calls")
+    tell(f"the store is away for {plan.away_minutes:g} minutes and {plan.away_calls} calls")
+    gone = time.monotonic()
     await town.gates["store"].shut()
     course.faults["store away, long"] += 1
     try:
-        await _crowd(town, rng, plan.away_calls, plan.at_once, (1.0, 4.0))
+        await _arrivals(town, rng, plan)
+        await asyncio.sleep(max(0.0, gone + plan.away_minutes * 60 - time.monotonic()))
         course.waited_for_store = town.waiting()
+        course.away_minutes = (time.monotonic() - gone) / 60
     finally:
         await town.gates["store"].open()
     began = time.monotonic()
+    tell(f"the store is back; {course.waited_for_store} calls wait for it")
     if await _empty(town, plan.away_seconds):
         course.caught_up_seconds = time.monotonic() - began
     else:
         course.wrong.append(f"not all were stored {plan.away_seconds:g} s after the store's return")
+
+
+async def _arrivals(town: Town, rng: random.Random, plan: SoakPlan) -> None:
+    """Calls at random moments of the time that the store is away, at most so many at once."""
+    places = asyncio.Semaphore(plan.at_once)
+
+    async def one(at_seconds: float, length: float) -> None:
+        await asyncio.sleep(at_seconds)
+        async with places:
+            await town.callers.call(length)
+
+    seconds = plan.away_minutes * 60
+    async with asyncio.TaskGroup() as group:
+        for _ in range(plan.away_calls):
+            group.create_task(one(rng.uniform(0.0, seconds), rng.uniform(1.0, 4.0)))
 
 
 async def _kill_once(town: Town, plan: SoakPlan, rng: random.Random, course: Course) -> None:
