@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
 from loguru import logger
 
 from bot.events import CallEvent, Degraded
@@ -35,6 +34,7 @@ from sessions.journal_format import (
     NEW_PREFIX,
     JournalHeader,
     encode_event,
+    encode_json,
 )
 from sessions.journal_seal import (
     EVENTS_FILE,
@@ -131,7 +131,7 @@ class CallJournal:
             folder=self.folder,
             on_disk=self.file.made,
             dropped_packets=self.dropped_packets,
-            dropped_events=self.dropped_events,
+            dropped_events=self.dropped_events + self.file.lost_events,
             error=self.file.error,
         )
 
@@ -160,9 +160,10 @@ class CallJournal:
         self._media.append(frame)
 
     def _note_losses(self) -> None:
-        if self.dropped_packets or self.dropped_events or self.file.error:
+        lost_events = self.dropped_events + self.file.lost_events
+        if self.dropped_packets or lost_events or self.file.error:
             detail = (
-                f"{self.dropped_packets} packets and {self.dropped_events} events lost; "
+                f"{self.dropped_packets} packets and {lost_events} events lost; "
                 f"{self.file.error or 'the disk did not keep up'}"
             )
             self._events.append(
@@ -191,6 +192,7 @@ class _JournalFile:
         self.events: deque[CallEvent] = deque()
         self.taken_bytes = 0
         self.made = False
+        self.lost_events = 0
         self.error: str | None = None
         self._folder = folder
         self._header = header
@@ -221,6 +223,12 @@ class _JournalFile:
                 logger.warning("journal {}: {}", self._header.session_id, error)
             self.error = error.strerror or str(error)
             self._retry_at = time.monotonic() + _REOPEN_SECONDS
+        # One call's mistake must not end the thread that writes the journals of all.
+        except Exception as error:
+            if self.error is None:
+                logger.exception("journal {} cannot be written", self._header.session_id)
+            self.error = str(error) or type(error).__name__
+            self._retry_at = time.monotonic() + _REOPEN_SECONDS
 
     def close(self) -> None:
         """Close the files, which also unlocks the folder."""
@@ -242,7 +250,7 @@ class _JournalFile:
         # nobody finishes the journal of a live call.
         fcntl.flock(self._media_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._events_fd = os.open(new / EVENTS_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        head = msgspec.json.encode(self._header)
+        head = encode_json(self._header)
         if self._key is not None:
             # Anew at each try: no two chunks may ever have the same key and number.
             self._sealer = sealer = Sealer(self._key)
@@ -269,10 +277,18 @@ class _JournalFile:
     def _write_events(self) -> None:
         events = self.events
         if waiting := len(events):
-            data = b"".join([encode_event(events.popleft()) for _ in range(waiting)])
+            data = b"".join([self._line(events.popleft()) for _ in range(waiting)])
             self._events_rest += self._sealed(EVENTS_FILE, data)
         while rest := self._events_rest:
             self._events_rest = rest[os.write(self._events_fd, rest) :]
+
+    def _line(self, event: CallEvent) -> bytes:
+        try:
+            return encode_event(event)
+        except (TypeError, ValueError):
+            logger.exception("journal {}: an event cannot be written", self._header.session_id)
+            self.lost_events += 1
+            return b""
 
     def _sealed(self, file: int, data: bytes) -> bytes:
         return data if self._sealer is None else self._sealer.seal(file, data)

@@ -11,6 +11,7 @@ call, and keeps a cut in order with the audio that it cuts. A frame that a crash
 end is read as far as it goes.
 """
 
+import json
 import struct
 from collections.abc import Iterable, Iterator
 from io import BytesIO
@@ -106,7 +107,19 @@ _EVENT_TYPES = {kind.__name__: kind for kind in _event_types(CallEvent)}
 def encode_event(event: CallEvent) -> bytes:
     """One line of JSON, with the name of the event's class as ``type``."""
     # Every event has at_ms, so the object is never empty and a comma may follow the type.
-    return b'{"type":"%b",%b\n' % (type(event).__name__.encode(), msgspec.json.encode(event)[1:])
+    return b'{"type":"%b",%b\n' % (type(event).__name__.encode(), encode_json(event)[1:])
+
+
+def encode_json(value: CallEvent | JournalHeader) -> bytes:
+    """JSON in one line; a vendor's JSON may hold half a character (a lone surrogate), a ``?`` here.
+
+    Python's own reader lets such halves through, and UTF-8 has none.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
+        return text.encode("utf-8", "replace")
 
 
 def decode_events(lines: Iterable[bytes]) -> Iterator[CallEvent]:

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.events import CallEnded, CallerTranscript, CallEvent, Degraded, DtmfReceived
+from bot.events import (
+    CallEnded,
+    CallerTranscript,
+    CallEvent,
+    CarrierNotice,
+    Degraded,
+    DtmfReceived,
+)
 from sessions.journal import CallJournal, JournalWriter
 from sessions.journal_format import (
     AGENT,
@@ -267,3 +274,36 @@ async def test_too_many_events_are_counted(tmp_path: Path) -> None:
     for number in range(10_005):
         call.event(DtmfReceived(at_ms=float(number), digit="1"))
     assert call.dropped_events == 5
+
+
+async def test_half_a_character_stays_with_its_line(tmp_path: Path) -> None:
+    """A lone surrogate, as ``json.loads`` lets through, ends neither this nor another journal."""
+    broken, other = header(labels={"team": "a\udcff"}), header()
+    async with writing(tmp_path) as writer:
+        calls = [writer.open(broken), writer.open(other)]
+        for call in calls:
+            call.event(CarrierNotice(at_ms=1.0, name="said", detail="half \ud83d of it"))
+            call.event(CallEnded(at_ms=2.0, cause="caller_hangup"))
+        async with asyncio.timeout(10):
+            statuses = [await call.close() for call in calls]
+    assert all(status.complete for status in statuses)
+    notice, ended = read_events(tmp_path / broken.session_id)
+    assert isinstance(notice, CarrierNotice) and notice.detail == "half ? of it"
+    assert isinstance(ended, CallEnded)
+    assert read_header(tmp_path / broken.session_id).labels == {"team": "a?"}
+
+
+async def test_a_mistake_with_one_journal_stays_with_it(tmp_path: Path) -> None:
+    """Whatever cannot be written of one call, the others' journals are."""
+
+    class Unwritable:
+        at_ms = 1.0
+
+    async with writing(tmp_path) as writer:
+        bad, good = writer.open(header()), writer.open(header())
+        bad.event(Unwritable())  # type: ignore[arg-type]
+        bad_status = await bad.close(5.0)
+        good.event(CallEnded(at_ms=2.0, cause="caller_hangup"))
+        assert (await good.close(5.0)).complete
+    assert bad_status.dropped_events == 1 and not bad_status.complete
+    assert len(read_events(good.folder)) == 1
