@@ -4,6 +4,7 @@ A field that has an environment variable of its own names it with :class:`Env`.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -210,6 +211,11 @@ class StorageSettings(SettingsSection):
     minio_secure: Annotated[bool, Env("MINIO_SECURE")] = Field(
         default=False, description="Use TLS."
     )
+    ca_file: Annotated[Path | None, Env("MINIO_CA_FILE")] = Field(
+        default=None,
+        description="PEM file of the authority that signed MinIO's certificate, where it is a "
+        "private one; no other is believed then.",
+    )
     minio_region: Annotated[str, Env("MINIO_REGION")] = Field(
         default="us-east-1",
         pattern=r"^[a-z0-9-]{1,64}$",
@@ -242,6 +248,10 @@ class StorageSettings(SettingsSection):
         keys = (self.minio_access_key, self.minio_secret_key)
         if self.kind == "minio" and None in keys:
             raise ValueError("kind minio needs MINIO_ACCESS_KEY and MINIO_SECRET_KEY")
+        if self.ca_file is not None and not self.minio_secure:
+            raise ValueError(
+                "ca_file (MINIO_CA_FILE) is for TLS only: set MINIO_SECURE=true, or leave it out"
+            )
         if self.encryption == "sse-c" and not self.minio_secure:
             raise ValueError(
                 "encryption sse-c sends its key with every request, so it needs TLS: set "

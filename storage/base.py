@@ -39,8 +39,6 @@ _MAX_KEY_CHARS = 512
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _PREFIX = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*/)*(?:[A-Za-z0-9][A-Za-z0-9._-]*)?")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_METADATA_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_METADATA_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,1022}[\x21-\x7e])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +47,8 @@ class ObjectInfo:
 
     Attributes:
         url: Where it lies, for people and backends (``minio://bucket/key``, ``file:///…``).
-        metadata: Lower-case names to printable ASCII values; empty in listings.
+        metadata: Lower-case names to values in any script (:mod:`storage.metadata`); empty in
+            listings.
     """
 
     kind: StorageKind
@@ -190,9 +189,14 @@ def check_key(key: str) -> str:
     Raises:
         StorageError: ``storage_invalid``.
     """
-    if len(key) > _MAX_KEY_CHARS or not _KEY.fullmatch(key):
+    if not is_key(key):
         raise StorageError("storage_invalid", f"not a storage key: {key[:80]!r}")
     return key
+
+
+def is_key(text: str) -> bool:
+    """Whether every store can take it as a key, or as one of the names in a key."""
+    return len(text) <= _MAX_KEY_CHARS and _KEY.fullmatch(text) is not None
 
 
 def check_prefix(prefix: str) -> str:
@@ -200,14 +204,6 @@ def check_prefix(prefix: str) -> str:
     if len(prefix) > _MAX_KEY_CHARS or not _PREFIX.fullmatch(prefix):
         raise StorageError("storage_invalid", f"not a storage prefix: {prefix[:80]!r}")
     return prefix
-
-
-def check_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
-    """Return a copy of ``metadata`` if it survives HTTP headers unchanged."""
-    for name, value in (metadata or {}).items():
-        if not _METADATA_NAME.fullmatch(name) or not _METADATA_VALUE.fullmatch(value):
-            raise StorageError("storage_invalid", f"metadata {name[:64]!r} cannot be stored")
-    return dict(metadata or {})
 
 
 def check_range(start: int, length: int | None) -> None:

@@ -22,7 +22,8 @@ def build_storage(settings: Settings) -> Storage:
     """The store for recordings, transcripts and call records; nothing is touched yet.
 
     Raises:
-        ConfigError: MinIO is asked for without keys, or with an encryption that cannot be.
+        ConfigError: MinIO is asked for without keys, with an encryption that cannot be, or
+            with a file of authorities that cannot be used.
     """
     chosen = settings.storage
     if chosen.kind == "filesystem":
@@ -35,6 +36,7 @@ def build_storage(settings: Settings) -> Storage:
             access_key=chosen.minio_access_key,
             secret_key=chosen.minio_secret_key,
             secure=chosen.minio_secure,
+            ca_file=chosen.ca_file,
             region=chosen.minio_region,
             public_endpoint=chosen.public_endpoint,
             encryption=Encryption(

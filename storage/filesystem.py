@@ -3,13 +3,15 @@
     <root>/recordings/2026/11/21/<uuid>.wav
     <root>/meta/recordings/2026/11/21/<uuid>.wav.json      content type and metadata
 
-A file appears under its name only when it is whole and on the disk.
+A file appears under its name only when it is whole and on the disk. Its metadata is there before
+it, together with that of the file it replaces: a crash in between loses neither.
 """
 
 import hashlib
 import os
-import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, aclosing
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -25,23 +27,31 @@ from storage.base import (
     Storage,
     StorageKind,
     check_key,
-    check_metadata,
     check_prefix,
     check_range,
+    is_key,
     not_found,
     open_source,
 )
+from storage.metadata import check_metadata
 from storage.threads import StoreThreads
+from storage.whole_files import part_in, place, sweep
 
 _CALL_SECONDS = 30.0
 _COPY_SECONDS = 600.0
-_PART = ".part-"
 _PAGE_OBJECTS = 500
 
 
 class _Meta(msgspec.Struct, frozen=True):
     content_type: str = "application/octet-stream"
     metadata: dict[str, str] = {}
+    inode: int = 0
+    previous: "_Meta | None" = None
+
+    def of(self, inode: int) -> "_Meta":
+        """What is said of the file with this inode; of a restored backup, what was said last."""
+        older = self.previous
+        return older if older is not None and older.inode == inode != self.inode else self
 
 
 class FilesystemStorage(Storage):
@@ -56,7 +66,12 @@ class FilesystemStorage(Storage):
 
     def __init__(self, root: Path, *, threads: int = 4) -> None:
         self._root = root.absolute()
-        self._threads = StoreThreads("filesystem", threads)
+        # Uploads to a disk that hangs must not make readers wait for a free thread.
+        self._filing = StoreThreads("filesystem-filing", threads)
+        self._reading = StoreThreads("filesystem", threads)
+        # Metadata and object change together: one writer at a time for each of them.
+        self._locks = tuple(threading.Lock() for _ in range(64))
+        self._swept: set[Path] = set()
 
     async def put_file(
         self,
@@ -72,7 +87,7 @@ class FilesystemStorage(Storage):
                     target.write(block)
 
         meta = _Meta(content_type, check_metadata(metadata))
-        return await self._threads.run(_COPY_SECONDS, self._put, kind, check_key(key), copy, meta)
+        return await self._filing.run(_COPY_SECONDS, self._put, kind, check_key(key), copy, meta)
 
     async def put_bytes(
         self,
@@ -86,69 +101,94 @@ class FilesystemStorage(Storage):
             target.write(data)
 
         meta = _Meta(content_type, check_metadata(metadata))
-        return await self._threads.run(_COPY_SECONDS, self._put, kind, check_key(key), write, meta)
+        return await self._filing.run(_COPY_SECONDS, self._put, kind, check_key(key), write, meta)
 
     async def open(
         self, kind: StorageKind, key: str, *, start: int = 0, length: int | None = None
     ) -> AsyncIterator[bytes]:
         check_range(start, length)
-        run = self._threads.run
-        file = await run(_CALL_SECONDS, self._open, kind, check_key(key), start)
+        file = await self._reading.run(_CALL_SECONDS, self._open, kind, check_key(key), start)
         left = length
-        try:
-            while left is None or left > 0:
-                size = BLOCK_BYTES if left is None else min(left, BLOCK_BYTES)
-                block = await run(_CALL_SECONDS, _read, file, size)
-                if not block:
-                    return
-                left = None if left is None else left - len(block)
+
+        def read() -> bytes:
+            nonlocal left
+            block = _read(file, BLOCK_BYTES if left is None else min(left, BLOCK_BYTES))
+            left = None if left is None else left - len(block)
+            return block
+
+        async with aclosing(self._reading.blocks(_CALL_SECONDS, read, file.close)) as blocks:
+            async for block in blocks:
                 yield block
-        finally:
-            file.close()
 
     async def stat(self, kind: StorageKind, key: str) -> ObjectInfo:
-        return await self._threads.run(_CALL_SECONDS, self._stat, kind, check_key(key))
+        return await self._reading.run(_CALL_SECONDS, self._stat, kind, check_key(key))
 
     async def sha256(self, kind: StorageKind, key: str) -> str:
-        return await self._threads.run(_COPY_SECONDS, self._digest, kind, check_key(key))
+        return await self._filing.run(_COPY_SECONDS, self._digest, kind, check_key(key))
 
     async def delete(self, kind: StorageKind, key: str) -> None:
-        await self._threads.run(_CALL_SECONDS, self._delete, kind, check_key(key))
+        await self._reading.run(_CALL_SECONDS, self._delete, kind, check_key(key))
 
     async def list_objects(
         self, kind: StorageKind, prefix: str = "", *, after: str = ""
     ) -> AsyncIterator[ObjectInfo]:
         found = self._found(kind, check_prefix(prefix), check_prefix(after))
-        while page := await self._threads.run(_CALL_SECONDS, _page, found):
+        while page := await self._reading.run(_CALL_SECONDS, _page, found):
             for info in page:
                 yield info
 
     async def health(self) -> None:
-        await self._threads.run(_CALL_SECONDS, self._probe)
+        await self._filing.run(_CALL_SECONDS, self._probe)
 
     async def close(self) -> None:
-        self._threads.close()
+        self._filing.close()
+        self._reading.close()
 
     def _path(self, kind: StorageKind, key: str) -> Path:
-        folder = self._root / kind
-        path = folder / key
-        # A key cannot climb out by its letters; a symbolic link laid in the folder could.
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise StorageError("storage_invalid", f"{kind}/{key} leads out of the store")
-        return path
+        return _inside(self._root / kind, key)
 
     def _meta_path(self, kind: StorageKind, key: str) -> Path:
-        return self._root / "meta" / kind / f"{key}.json"
+        return _inside(self._root / "meta" / kind, f"{key}.json")
+
+    def _meta(self, kind: StorageKind, key: str, inode: int) -> _Meta:
+        try:
+            text = self._meta_path(kind, key).read_bytes()
+            return msgspec.json.decode(text, type=_Meta).of(inode)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return _Meta()
+
+    def _lock(self, kind: StorageKind, key: str) -> threading.Lock:
+        return self._locks[hash((kind, key)) % len(self._locks)]
 
     def _put(
-        self, kind: StorageKind, key: str, write: Callable[[BinaryIO], None], meta: _Meta
+        self, kind: StorageKind, key: str, write: Callable[[BinaryIO], object], meta: _Meta
     ) -> ObjectInfo:
         with _StorageErrors(kind, key, writing=True):
-            path = self._path(kind, key)
-            encoded = msgspec.json.encode(meta)
-            _replace(self._meta_path(kind, key), lambda file: _discard(file.write(encoded)))
-            _replace(path, write)
-            return self._stat(kind, key)
+            path, beside = self._path(kind, key), self._meta_path(kind, key)
+            with self._part(self._root / kind, write) as part, self._lock(kind, key):
+                encoded = msgspec.json.encode(self._replacing(kind, key, path, part, meta))
+                with self._part(self._root / "meta" / kind, lambda f: f.write(encoded)) as about:
+                    place(about, beside)
+                place(part, path)
+                return self._stat(kind, key)
+
+    def _part(
+        self, root: Path, write: Callable[[BinaryIO], object]
+    ) -> AbstractContextManager[Path]:
+        if root not in self._swept:
+            self._swept.add(root)
+            sweep(root)
+        return part_in(root, write)
+
+    def _replacing(self, kind: StorageKind, key: str, path: Path, part: Path, meta: _Meta) -> _Meta:
+        """``meta`` of the file ``part``, and behind it that of the file it takes the place of."""
+        previous = None
+        if path.is_file():
+            inode = path.stat().st_ino
+            previous = msgspec.structs.replace(
+                self._meta(kind, key, inode), inode=inode, previous=None
+            )
+        return msgspec.structs.replace(meta, inode=part.stat().st_ino, previous=previous)
 
     def _open(self, kind: StorageKind, key: str, start: int) -> BinaryIO:
         with _StorageErrors(kind, key):
@@ -166,10 +206,7 @@ class FilesystemStorage(Storage):
             facts = path.stat()
             if not path.is_file():
                 raise not_found(f"{kind}/{key}")
-            try:
-                meta = msgspec.json.decode(self._meta_path(kind, key).read_bytes(), type=_Meta)
-            except (FileNotFoundError, msgspec.DecodeError):
-                meta = _Meta()
+            meta = self._meta(kind, key, facts.st_ino)
             return ObjectInfo(
                 kind=kind,
                 key=key,
@@ -185,7 +222,7 @@ class FilesystemStorage(Storage):
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _delete(self, kind: StorageKind, key: str) -> None:
-        with _StorageErrors(kind, key):
+        with _StorageErrors(kind, key), self._lock(kind, key):
             self._path(kind, key).unlink(missing_ok=True)
             self._meta_path(kind, key).unlink(missing_ok=True)
 
@@ -207,7 +244,9 @@ class FilesystemStorage(Storage):
     def _probe(self) -> None:
         with _StorageErrors("storage folder", str(self._root), writing=True):
             for kind in STORAGE_KINDS:
-                _replace(self._root / "meta" / kind / "health.probe", lambda _: None)
+                for root in (self._root / kind, self._root / "meta" / kind):
+                    with part_in(root, lambda file: file.write(b"probe")):
+                        pass
 
 
 class _StorageErrors:
@@ -241,28 +280,17 @@ def _page(found: Iterator[ObjectInfo]) -> list[ObjectInfo]:
         return list(islice(found, _PAGE_OBJECTS))
 
 
-def _discard(_written: int) -> None:
-    return None
+def _inside(folder: Path, name: str) -> Path:
+    """``name`` below ``folder``.
 
-
-def _replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file beside ``path``, bring it to the disk, and put it in its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=_PART, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    Raises:
+        StorageError: ``storage_invalid``: a symbolic link there leads out of the folder; a key
+            cannot do so by its letters.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise StorageError("storage_invalid", f"{name} leads out of the store")
+    return path
 
 
 def _walk(root: Path, folder: Path, prefix: str, after: str) -> Iterator[str]:
@@ -274,8 +302,8 @@ def _walk(root: Path, folder: Path, prefix: str, after: str) -> Iterator[str]:
         return
     for entry in entries:
         key = entry.relative_to(root).as_posix()
-        if entry.name.startswith(_PART):
-            continue
+        if entry.is_symlink() or not is_key(entry.name):
+            continue  # Parts, links, and what others laid there: no key opens them.
         if entry.is_dir():
             inside = f"{key}/"
             # A folder whose every key comes before ``after`` is not even looked into.

@@ -5,27 +5,19 @@ few threads of its own with short time limits, since :mod:`sessions.keeper` retr
 Nothing is connected before first use, so a server starts while MinIO is down.
 """
 
-import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from io import SEEK_END, BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TypeVar
-from urllib.parse import urlsplit
+from typing import BinaryIO
 
-from minio import Minio, S3Error
-from minio.commonconfig import ENABLED, Filter
+from minio import S3Error
 from minio.datatypes import Object
-from minio.error import MinioException
-from minio.lifecycleconfig import (
-    AbortIncompleteMultipartUpload,
-    LifecycleConfig,
-    Rule,
-)
 from minio.sse import SseCustomerKey
-from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
+from urllib3 import BaseHTTPResponse
 
 from config.errors import StorageError
 from storage.base import (
@@ -35,16 +27,17 @@ from storage.base import (
     StorageKind,
     check_key,
     check_link,
-    check_metadata,
     check_prefix,
     check_range,
     open_source,
 )
+from storage.metadata import check_metadata, from_header, to_header
+from storage.minio_buckets import MinioBuckets
+from storage.minio_client import MinioClient, build_link_client
 from storage.minio_errors import MinioErrors
+from storage.minio_http import build_pool
 from storage.minio_options import MinioOptions
-from storage.threads import StoreThreads
-
-T = TypeVar("T")
+from storage.threads import StoreThreads, end_by
 
 _META = "x-amz-meta-"
 _PAGE_OBJECTS = 500
@@ -68,26 +61,16 @@ class MinioStorage(Storage):
         self._sse = options.encryption.headers(options.secure)
         #: The key that has to go with every reading too.
         self._read_key = self._sse if isinstance(self._sse, SseCustomerKey) else None
-        self._http = PoolManager(
-            maxsize=options.threads,
-            timeout=Timeout(connect=options.connect_seconds, read=options.read_seconds),
-            retries=Retry(
-                total=1, redirect=0, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]
-            ),
-        )
-        self._client = Minio(
-            options.endpoint,
-            access_key=options.access_key.get_secret_value(),
-            secret_key=options.secret_key.get_secret_value(),
-            secure=options.secure,
-            region=options.region,
-            http_client=self._http,
-        )
-        self._links = self._link_client()
-        self._made: set[str] = set()
-        self._threads = StoreThreads("minio", options.threads)
-        # Uploads that hang must not make the health page wait for a free thread.
-        self._health_thread = StoreThreads("minio-health", 1)
+        self._http = build_pool(options)
+        self._client = MinioClient(options, self._http)
+        self._links = build_link_client(options, self._client, self._http)
+        self._buckets = MinioBuckets(self._client, options.buckets)
+        #: Why the last upload was refused, until one is taken.
+        self._refused: StorageError | None = None
+        # Uploads that hang must not make readers wait for a free thread, nor the health page.
+        self._filing = StoreThreads("minio-filing", options.threads)
+        self._reading = StoreThreads("minio", options.threads)
+        self._health = StoreThreads("minio-health", 1)
 
     async def put_file(
         self,
@@ -103,8 +86,8 @@ class MinioStorage(Storage):
 
         check_key(key)
         meta = check_metadata(metadata)
-        size = await self._threads.run(self._options.call_seconds, _size, path)
-        return await self._threads.run(self._seconds(size), upload, meta)
+        size = await self._filing.run(self._options.call_seconds, _size, path)
+        return await self._filing.run(self._seconds(size), upload, meta)
 
     async def put_bytes(
         self,
@@ -118,35 +101,38 @@ class MinioStorage(Storage):
             return self._put(kind, key, BytesIO(data), len(data), content_type, meta)
 
         check_key(key)
-        return await self._threads.run(self._seconds(len(data)), upload, check_metadata(metadata))
+        return await self._filing.run(self._seconds(len(data)), upload, check_metadata(metadata))
 
     async def open(
         self, kind: StorageKind, key: str, *, start: int = 0, length: int | None = None
     ) -> AsyncIterator[bytes]:
         check_range(start, length)
         check_key(key)
-        run, seconds = self._threads.run, self._options.call_seconds
-        response = await run(seconds, self._get, kind, key, start, length)
+        seconds = self._options.call_seconds
+        response = await self._reading.run(seconds, self._get, kind, key, start, length)
         if response is None:
             return
-        try:
-            while block := await run(seconds, self._read, f"{kind}/{key}", response):
+        what = f"{kind}/{key}"
+        # Closing, not releasing: what is left unread must not be drained or reused.
+        async with aclosing(
+            self._reading.blocks(seconds, lambda: self._read(what, response), response.close)
+        ) as blocks:
+            async for block in blocks:
                 yield block
-        finally:
-            # Closing, not releasing: what is left unread must not be drained or reused.
-            response.close()
 
     async def stat(self, kind: StorageKind, key: str) -> ObjectInfo:
         check_key(key)
-        return await self._threads.run(self._options.call_seconds, self._stat, kind, key)
+        return await self._reading.run(self._options.call_seconds, self._stat, kind, key)
 
     async def sha256(self, kind: StorageKind, key: str) -> str:
-        info = await self.stat(kind, key)
-        return await self._threads.run(self._seconds(info.size_bytes), self._digest, kind, key)
+        # Proof of an upload belongs to it: it takes no thread from readers.
+        run = self._filing.run
+        info = await run(self._options.call_seconds, self._stat, kind, check_key(key))
+        return await run(self._seconds(info.size_bytes), self._digest, kind, key)
 
     async def delete(self, kind: StorageKind, key: str) -> None:
         check_key(key)
-        await self._threads.run(self._options.call_seconds, self._delete, kind, key)
+        await self._reading.run(self._options.call_seconds, self._delete, kind, key)
 
     async def link(
         self,
@@ -165,7 +151,7 @@ class MinioStorage(Storage):
         await self.stat(kind, key)
         # Signing is arithmetic only: the region is known, so nothing is asked.
         return self._links.presigned_get_object(
-            self._bucket(kind),
+            self._buckets.of(kind),
             key,
             expires=timedelta(seconds=seconds),
             response_headers=(
@@ -179,41 +165,25 @@ class MinioStorage(Storage):
         self, kind: StorageKind, prefix: str = "", *, after: str = ""
     ) -> AsyncIterator[ObjectInfo]:
         found = self._client.list_objects(
-            self._bucket(kind),
+            self._buckets.of(kind),
             prefix=check_prefix(prefix),
             recursive=True,
             start_after=check_prefix(after) or None,
         )
         seconds = self._options.call_seconds
-        while page := await self._threads.run(seconds, self._page, kind, found):
+        while page := await self._reading.run(seconds, self._page, kind, found):
             for info in page:
                 yield info
 
     async def health(self) -> None:
-        await self._health_thread.run(self._options.health_seconds, self._probe)
+        await self._health.run(self._options.health_seconds, self._buckets.probe)
+        if self._refused is not None:
+            raise self._refused
 
     async def close(self) -> None:
-        self._threads.close()
-        self._health_thread.close()
+        for threads in (self._filing, self._reading, self._health):
+            threads.close()
         self._http.clear()
-
-    def _link_client(self) -> Minio:
-        """Signs links for the address that browsers see: the signature covers the host."""
-        public = self._options.public_endpoint
-        if public is None:
-            return self._client
-        parts = urlsplit(public)
-        return Minio(
-            parts.netloc,
-            access_key=self._options.access_key.get_secret_value(),
-            secret_key=self._options.secret_key.get_secret_value(),
-            secure=parts.scheme == "https",
-            region=self._options.region,
-            http_client=self._http,
-        )
-
-    def _bucket(self, kind: StorageKind) -> str:
-        return self._options.buckets[kind]
 
     def _seconds(self, size_bytes: int) -> float:
         return self._options.call_seconds + size_bytes / self._options.least_bytes_per_second
@@ -225,9 +195,13 @@ class MinioStorage(Storage):
             key=key,
             size_bytes=found.size or 0,
             modified_at=found.last_modified or datetime.now(UTC),
-            url=f"minio://{self._bucket(kind)}/{key}",
+            url=f"minio://{self._buckets.of(kind)}/{key}",
             content_type=headers.get("content-type", "application/octet-stream"),
-            metadata={n[len(_META) :]: v for n, v in headers.items() if n.startswith(_META)},
+            metadata={
+                name.removeprefix(_META): from_header(value)
+                for name, value in headers.items()
+                if name.startswith(_META)
+            },
         )
 
     def _put(
@@ -239,72 +213,40 @@ class MinioStorage(Storage):
         content_type: str,
         metadata: dict[str, str],
     ) -> ObjectInfo:
-        bucket = self._bucket(kind)
-        # The client takes parts away again after a failure, and 10,000 parts at most.
+        # The client takes 10,000 parts at most.
         part_bytes = max(self._options.part_bytes, -(-size_bytes // _MAX_PARTS))
+        headers: dict[str, str | list[str] | tuple[str]] = {
+            name: to_header(value) for name, value in metadata.items()
+        }
 
         def put() -> None:
             data.seek(0)
             self._client.put_object(
-                bucket,
+                self._buckets.of(kind),
                 key,
                 data,
                 size_bytes,
                 content_type,
-                metadata=dict(metadata),
+                metadata=dict(headers),
                 sse=self._sse,
                 part_size=part_bytes,
                 num_parallel_uploads=1,
             )
 
-        with MinioErrors(f"{kind}/{key}"):
-            self._in_bucket(bucket, put)
+        try:
+            with MinioErrors(f"{kind}/{key}"):
+                self._buckets.write(kind, put)
+        except StorageError as error:
+            if error.code in {"storage_denied", "storage_failed"}:
+                self._refused = error
+            raise
+        self._refused = None
         info = self._stat(kind, key)
         if info.size_bytes != size_bytes:
             message = f"{kind}/{key}: {info.size_bytes} of {size_bytes} bytes are there"
             raise StorageError("storage_failed", message)
+        self._client.take_back()
         return info
-
-    def _in_bucket(self, bucket: str, call: Callable[[], T]) -> T:
-        """Run ``call``; make the bucket if it has not been seen yet or has been removed."""
-        if bucket in self._made:
-            try:
-                return call()
-            except S3Error as error:
-                if error.code != "NoSuchBucket":
-                    raise
-        self._make_bucket(bucket)
-        result = call()
-        self._made.add(bucket)
-        return result
-
-    def _make_bucket(self, bucket: str) -> None:
-        try:
-            if not self._client.bucket_exists(bucket):
-                self._client.make_bucket(bucket)
-                self._forget_broken_uploads(bucket)
-        except S3Error as error:
-            # Someone else made it, or our key may write to buckets but not look at them:
-            # the write itself tells.
-            if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists", "AccessDenied"}:
-                raise
-
-    def _forget_broken_uploads(self, bucket: str) -> None:
-        """Have the parts of uploads removed that a crash left behind, in a bucket of our own.
-
-        MinIO does so by itself after a day; S3 keeps (and bills) them for ever without a rule.
-        """
-        rule = Rule(
-            ENABLED,
-            rule_filter=Filter(prefix=""),
-            rule_id="abort-incomplete-uploads",
-            abort_incomplete_multipart_upload=AbortIncompleteMultipartUpload(
-                days_after_initiation=1
-            ),
-        )
-        # A service that has no such rules, or a key that may not set them, stores as well.
-        with contextlib.suppress(MinioException, ValueError):
-            self._client.set_bucket_lifecycle(bucket, LifecycleConfig([rule]))
 
     def _get(
         self, kind: StorageKind, key: str, start: int, length: int | None
@@ -312,7 +254,11 @@ class MinioStorage(Storage):
         with MinioErrors(f"{kind}/{key}"):
             try:
                 return self._client.get_object(
-                    self._bucket(kind), key, offset=start, length=length or 0, ssec=self._read_key
+                    self._buckets.of(kind),
+                    key,
+                    offset=start,
+                    length=length or 0,
+                    ssec=self._read_key,
                 )
             except S3Error as error:
                 if error.code == "InvalidRange" and start == 0:
@@ -320,12 +266,13 @@ class MinioStorage(Storage):
                 raise
 
     def _read(self, what: str, response: BaseHTTPResponse) -> bytes:
+        end_by(response.shutdown)
         with MinioErrors(what):
             return response.read(BLOCK_BYTES)
 
     def _stat(self, kind: StorageKind, key: str) -> ObjectInfo:
         with MinioErrors(f"{kind}/{key}"):
-            found = self._client.stat_object(self._bucket(kind), key, ssec=self._read_key)
+            found = self._client.stat_object(self._buckets.of(kind), key, ssec=self._read_key)
             return self._info(kind, key, found)
 
     def _digest(self, kind: StorageKind, key: str) -> str:
@@ -342,7 +289,7 @@ class MinioStorage(Storage):
     def _delete(self, kind: StorageKind, key: str) -> None:
         try:
             with MinioErrors(f"{kind}/{key}"):
-                self._client.remove_object(self._bucket(kind), key)
+                self._client.remove_object(self._buckets.of(kind), key)
         except StorageError as error:
             if error.code != "storage_not_found":
                 raise
@@ -356,13 +303,6 @@ class MinioStorage(Storage):
                 raise
             return []
         return [self._info(kind, item.object_name or "", item) for item in page]
-
-    def _probe(self) -> None:
-        for bucket in self._options.buckets.values():
-            with MinioErrors(f"bucket {bucket}"):
-                self._make_bucket(bucket)
-                # A key that may not look at buckets is shown by this answer, not by the other.
-                self._client.bucket_exists(bucket)
 
 
 def _size(path: Path) -> int:

@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from minio.sse import Sse, SseCustomerKey, SseKMS, SseS3
@@ -71,6 +72,8 @@ class MinioOptions:
         endpoint: ``host:port``, without a scheme.
         public_endpoint: The address by which browsers reach the same service, such as
             ``https://files.example.in``, for links; None where ``endpoint`` is that too.
+        ca_file: Authorities in PEM, the only ones that may vouch for the service; None for the
+            system's. Read once, when the store is built.
         buckets: Bucket of each kind of object.
         encryption: Of what is stored from now on.
         part_bytes: What is longer goes up in parts of this size; each takes so much memory
@@ -79,7 +82,7 @@ class MinioOptions:
         read_seconds: Longest silence of the service.
         call_seconds: Longest whole operation; an upload or download has in addition the time
             that its bytes take at ``least_bytes_per_second``.
-        threads: Operations at once.
+        threads: Uploads at once, and as many readings.
     """
 
     endpoint: str
@@ -87,6 +90,7 @@ class MinioOptions:
     secret_key: SecretStr
     buckets: Mapping[StorageKind, str]
     secure: bool = False
+    ca_file: Path | None = None
     region: str = "us-east-1"
     public_endpoint: str | None = None
     encryption: Encryption = field(default_factory=Encryption)

@@ -1,18 +1,72 @@
 """A few threads of a store's own, and a deadline for what runs in them.
 
 The default executor of the loop is shared with name lookups and others; a store that hangs
-must not take it along.
+must not take it along. Nor may a thread be lost to a call whose deadline is over: a service
+that sends a byte a second keeps every limit for silence. So a call says how to end what it
+waits for (:func:`end_by`), and is ended when nobody waits for it any more.
 """
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from config.errors import StorageError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class _Call:
+    """One call in its thread, and what ends it from outside."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._end: Callable[[], None] | None = None
+        self.given_up = False
+
+    def end_by(self, end: Callable[[], None]) -> None:
+        with self._lock:
+            if not self.given_up:
+                self._end = end
+                return
+        raise StorageError("storage_unavailable", "nobody waits for this answer any more")
+
+    def done(self) -> None:
+        # Its connection may serve another call from now on.
+        with self._lock:
+            self._end = None
+
+    def give_up(self) -> None:
+        with self._lock:
+            self.given_up = True
+            end, self._end = self._end, None
+        if end is not None:
+            # What is closed, or has been handed on, needs no ending.
+            with contextlib.suppress(OSError, ValueError, RuntimeError):
+                end()
+
+
+class _Working(threading.local):
+    call: _Call | None = None
+
+
+_working = _Working()
+
+
+def end_by(end: Callable[[], None]) -> None:
+    """Say how another thread can end what this one is about to wait for; the last word counts.
+
+    Args:
+        end: Never blocks; may come too late, or not at all.
+
+    Raises:
+        StorageError: ``storage_unavailable``: the deadline of this call is over already.
+    """
+    if _working.call is not None:
+        _working.call.end_by(end)
 
 
 class StoreThreads:
@@ -26,28 +80,82 @@ class StoreThreads:
     def __init__(self, name: str, size: int) -> None:
         self._name = name
         self._pool = ThreadPoolExecutor(size, thread_name_prefix=name)
+        self._calls: set[_Call] = set()
 
     async def run(
         self, deadline_seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run ``call`` in a thread.
+        """Run ``call`` in a thread, and give it up at the deadline or when we are cancelled.
 
-        The thread cannot be stopped at the deadline: ``call`` needs time limits of its own,
-        so that it ends soon after.
+        A call that waits for anything but a socket it has named (:func:`end_by`) keeps its
+        thread until it ends by itself.
 
         Raises:
             StorageError: ``storage_unavailable`` at the deadline.
         """
-        future = asyncio.get_running_loop().run_in_executor(
-            self._pool, lambda: call(*args, **kwargs)
-        )
+        _, answer = self._start(deadline_seconds, lambda: call(*args, **kwargs))
+        return await answer
+
+    async def blocks(
+        self, deadline_seconds: float, read: Callable[[], bytes], close: Callable[[], None]
+    ) -> AsyncGenerator[bytes, None]:
+        """Hand on what ``read`` returns, in a thread each time, until that is nothing.
+
+        Args:
+            deadline_seconds: For each reading.
+            close: Called at the end, however it comes, and never while a thread still reads:
+                a file that is being read makes its closing wait, and the loop with it.
+
+        Raises:
+            StorageError: ``storage_unavailable`` at the deadline, and what ``read`` raises.
+        """
+        reading: Future[bytes] | None = None
+        try:
+            while True:
+                reading, answer = self._start(deadline_seconds, read)
+                if not (block := await answer):
+                    return
+                yield block
+        finally:
+            if reading is None:
+                close()
+            else:
+                reading.add_done_callback(lambda _: close())
+
+    def _start(
+        self, deadline_seconds: float, call: Callable[[], T]
+    ) -> tuple[Future[T], Coroutine[None, None, T]]:
+        state = _Call()
+
+        def work() -> T:
+            _working.call = state
+            try:
+                return call()
+            finally:
+                _working.call = None
+                state.done()
+
+        try:
+            future = self._pool.submit(work)
+        except RuntimeError as error:
+            message = f"{self._name} is closed"
+            raise StorageError("storage_unavailable", message) from error
+        return future, self._answer(deadline_seconds, state, future)
+
+    async def _answer(self, deadline_seconds: float, state: _Call, future: Future[T]) -> T:
+        self._calls.add(state)
         try:
             async with asyncio.timeout(deadline_seconds):
-                return await future
+                return await asyncio.wrap_future(future)
         except TimeoutError:
             message = f"{self._name} gave no answer in {deadline_seconds:g} s"
             raise StorageError("storage_unavailable", message) from None
+        finally:
+            self._calls.discard(state)
+            state.give_up()
 
     def close(self) -> None:
-        """Start nothing more; calls under way end in their own time."""
+        """Start nothing more, and give up what is under way: no process waits for a store."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        for state in tuple(self._calls):
+            state.give_up()

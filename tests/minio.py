@@ -1,6 +1,8 @@
 """Starts an S3 service on loopback for tests: the real MinIO where it has been built
-(``make minio``), otherwise moto's server. Both are spoken to over HTTP by the real client."""
+(``make minio``), otherwise moto's server. Both are spoken to over HTTP by the real client, MinIO
+also over TLS and with a key for encryption of its own."""
 
+import base64
 import secrets
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import create_server
+from typing import Literal
 
 from minio import Minio
 from minio.error import MinioException
@@ -19,9 +22,15 @@ from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
 from storage.minio_options import MinioOptions
+from tests.certificates import Served
 
 _INSTALLER = Path(__file__).parent.parent / "scripts" / "install_minio.sh"
 _START_SECONDS = 60.0
+
+#: Why a test of the real one is skipped.
+NO_MINIO = "no MinIO here: `make minio` builds it, and needs Go"
+#: The name of the key that every MinIO for tests can encrypt with (``sse-s3`` and ``sse-kms``).
+KMS_KEY = "calls-key"
 
 # A server of its own process: moto's imports warn, and its threads would outlive the test.
 _MOTO = """
@@ -52,6 +61,8 @@ class S3Server:
     """One S3 service that can be stopped and started again on the same port and data.
 
     Attributes:
+        service: ``minio``, ``moto``, or None for the best there is.
+        tls: With what MinIO speaks TLS; None for plain HTTP.
         real: True for MinIO, False for moto (which forgets its objects when stopped).
     """
 
@@ -59,12 +70,17 @@ class S3Server:
     port: int = field(default_factory=free_port)
     access_key: str = field(default_factory=lambda: "test" + secrets.token_hex(8))
     secret_key: str = field(default_factory=lambda: secrets.token_hex(20))
+    service: Literal["minio", "moto"] | None = None
+    tls: Served | None = None
     real: bool = False
+    kms_key: str = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(32)).decode())
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Run the service and wait until it answers."""
-        binary = find_minio()
+        binary = None if self.service == "moto" else find_minio()
+        if binary is None and (self.service == "minio" or self.tls):
+            raise RuntimeError(NO_MINIO)
         self.real = binary is not None
         self._process = subprocess.Popen(
             self._command(binary),
@@ -73,6 +89,7 @@ class S3Server:
                 "HOME": str(self.folder),
                 "MINIO_ROOT_USER": self.access_key,
                 "MINIO_ROOT_PASSWORD": self.secret_key,
+                "MINIO_KMS_SECRET_KEY": f"{KMS_KEY}:{self.kms_key}",
                 "MINIO_BROWSER": "off",
                 "MINIO_UPDATE": "off",
             },
@@ -95,6 +112,8 @@ class S3Server:
             "access_key": SecretStr(self.access_key),
             "secret_key": SecretStr(self.secret_key),
             "buckets": {"recordings": "recordings", "transcripts": "transcripts"},
+            "secure": self.tls is not None,
+            "ca_file": self.tls.ca_file if self.tls else None,
             **changes,
         }
         return MinioOptions(**values)  # type: ignore[arg-type]
@@ -103,18 +122,26 @@ class S3Server:
         if binary is None:
             return [sys.executable, "-c", _MOTO, str(self.port)]
         address = f"127.0.0.1:{self.port}"
-        return [str(binary), "server", "--quiet", "--address", address, str(self.folder / "data")]
+        certificates = self.tls.certificate.parent if self.tls else self.folder / "no-certificates"
+        return [
+            *(str(binary), "server", "--quiet", "--address", address),
+            *("--certs-dir", str(certificates), str(self.folder / "data")),
+        ]
 
-    def _wait(self) -> None:
-        # Its health page answers before its objects do, so ask for what the tests will ask for.
-        http = PoolManager(retries=False, timeout=5.0)
-        client = Minio(
+    def client(self) -> Minio:
+        """A client of its own, for what the store itself does not do."""
+        trusted = {"ca_certs": str(self.tls.ca_file)} if self.tls else {}
+        return Minio(
             f"127.0.0.1:{self.port}",
             self.access_key,
             self.secret_key,
-            secure=False,
-            http_client=http,
+            secure=self.tls is not None,
+            http_client=PoolManager(retries=False, timeout=5.0, **trusted),
         )
+
+    def _wait(self) -> None:
+        # Its health page answers before its objects do, so ask for what the tests will ask for.
+        client = self.client()
         probe = f"probe-{secrets.token_hex(4)}"
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
@@ -126,17 +153,21 @@ class S3Server:
                 assert self._process is not None
                 if self._process.poll() is not None:
                     raise RuntimeError("the S3 service ended at once") from None
-            finally:
-                http.clear()
             time.sleep(0.05)
         raise RuntimeError("the S3 service did not start")
 
 
 @contextmanager
-def s3_server() -> Iterator[S3Server]:
-    """A running service with keys and a folder of its own."""
+def s3_server(
+    service: Literal["minio", "moto"] | None = None, tls: Served | None = None
+) -> Iterator[S3Server]:
+    """A running service with keys and a folder of its own.
+
+    Raises:
+        RuntimeError: ``minio`` is asked for, or TLS, and has not been built.
+    """
     with tempfile.TemporaryDirectory(prefix="s3-") as folder:
-        server = S3Server(folder=Path(folder))
+        server = S3Server(folder=Path(folder), service=service, tls=tls)
         server.start()
         try:
             yield server
