@@ -109,6 +109,7 @@ def build_call(
         reporter=reporter,
         on_exhausted=on_exhausted,
         deadlines=agent.tts.deadlines,
+        ahead_ms=lambda: speaker.playout.backlog_ms,
     )
     languages = LanguageSwitch(agent, reporter, stt=stt, llm=llm, tts=tts)
     context = LLMContext(tools=agent_tools(agent, languages))

@@ -18,7 +18,7 @@ from bot.media import Lateness, MediaSink, nobody_minds
 from bot.phrases import PhraseCache
 from bot.pipeline_run import PipelineRun
 from bot.playout import Playout
-from bot.reporter import CallReporter, Emit
+from bot.reporter import CallReporter, Emit, OnDropped
 from bot.rescue import Rescue
 from bot.speaker import Speaker
 from bot.tools import TOOL_REASON
@@ -50,6 +50,7 @@ class BotParts:
         phrases: Greetings and fallback phrases.
         breakers: Which vendors are in trouble.
         on_sent: Told how late each packet left for its caller.
+        on_dropped: Told the name of a queue for each thing that did not fit in.
     """
 
     factory: ServiceFactory
@@ -57,6 +58,7 @@ class BotParts:
     phrases: PhraseCache
     breakers: BreakerBoard = field(default_factory=BreakerBoard)
     on_sent: Lateness = nobody_minds
+    on_dropped: OnDropped = lambda queue: None
 
 
 @runtime_checkable
@@ -101,7 +103,7 @@ class CallBot:
         self._wire = spoken_format
         self._session_id = session_id
         self._variables = dict(variables)
-        self.reporter = reporter = CallReporter(agent.language, session_id)
+        self.reporter = reporter = CallReporter(agent.language, session_id, parts.on_dropped)
         self.playout = Playout(
             bytes_per_ms=spoken_format.bytes_per_ms,
             silence=spoken_format.silence_byte,

@@ -20,6 +20,9 @@ Mark = Callable[[], Awaitable[None]]
 FRAME_MS = 20
 #: How close to a mark's position counts as there; timers are no better than a millisecond.
 TOLERANCE_MS = 0.5
+#: The most that may wait to be heard. The chain of voices asks for no more once 20 s wait
+#: (``bot.chains.tts``), so there is room for whatever phrases are put behind an answer.
+MAX_QUEUED_SECONDS = 300.0
 #: How long to hold new audio for a line's answer to ``clear`` (vobiz.md section 4.2: at most 1 s).
 CLEAR_BACKSTOP_SECONDS = 1.0
 #: How long after the last sample was due to wait for a line's answer to a checkpoint.
@@ -84,6 +87,7 @@ class Playout:
         self._lead_seconds = max(lead_ms, packet_ms) / 1000
         self._packet_bytes = packet_ms * bytes_per_ms
         self._frame_bytes = FRAME_MS * bytes_per_ms
+        self._max_bytes = int(MAX_QUEUED_SECONDS * 1000) * bytes_per_ms
         self._buffer = bytearray()
         self._sent_ms = 0.0
         self._play_end = 0.0
@@ -128,15 +132,26 @@ class Playout:
         """Position up to which the caller has heard."""
         return self._sent_ms - max(0.0, self._play_end - self._now()) * 1000
 
-    def audio(self, payload: bytes) -> None:
-        """Queue wire bytes; a part of a frame is kept until more come or :meth:`flush`."""
+    def has_room(self, payload: bytes) -> bool:
+        """Whether so many more bytes may wait to be heard."""
+        return len(self._buffer) + len(payload) <= self._max_bytes
+
+    def audio(self, payload: bytes) -> bool:
+        """Queue wire bytes; a part of a frame is kept until more come or :meth:`flush`.
+
+        Returns:
+            False where there is no room for them, and they are dropped.
+        """
+        if not self.has_room(payload):
+            return False
         if self._closed or not payload:
-            return
+            return True
         already_due = len(self._buffer) >= self._frame_bytes
         self._buffer += payload
         self._idle.clear()
         if not already_due:
             self._wake.set()
+        return True
 
     def flush(self) -> None:
         """Pad what is queued to a whole frame; call at the end of an utterance."""

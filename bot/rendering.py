@@ -17,6 +17,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from bot.audio_rate import RateMatcher
+from bot.chains.pieces import Piece
 from bot.pipeline_run import PipelineRun
 from config.agent import AgentConfig
 from config.errors import ProviderError
@@ -27,8 +28,10 @@ from services.factory import ServiceFactory
 class _Collector(FrameProcessor):
     """Keeps the audio of one utterance, at one rate."""
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self, rate_hz: int, text: str) -> None:
         super().__init__(name="PhraseCollector", enable_direct_mode=True)
+        self._max_bytes = int(Piece(text, "").longest_ms * rate_hz // 1000) * 2
+        self.too_long = False
         self._rates = RateMatcher(rate_hz)
         self.pcm = bytearray()
         self.done = asyncio.Event()
@@ -36,7 +39,12 @@ class _Collector(FrameProcessor):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, OutputAudioRawFrame):
-            self.pcm += self._rates.take(frame.audio, frame.sample_rate, frame.num_channels)
+            if not self.too_long:
+                self.pcm += self._rates.take(frame.audio, frame.sample_rate, frame.num_channels)
+            if len(self.pcm) > self._max_bytes:
+                self.too_long = True
+                self.pcm.clear()
+                self.done.set()
         elif isinstance(frame, (TTSStoppedFrame, EndFrame, CancelFrame)):
             self.pcm += self._rates.flush()
             self.done.set()
@@ -87,7 +95,7 @@ async def _render_by_pipeline(
     candidate: Candidate | None,
 ) -> bytes:
     spec, _ = factory.chosen("tts", agent, candidate)
-    collector = _Collector(rate_hz)
+    collector = _Collector(rate_hz, text)
     service = factory.build("tts", agent, rate_hz=rate_hz, candidate=candidate)
     errors: list[str] = []
 
@@ -104,6 +112,8 @@ async def _render_by_pipeline(
         await _first_of(collector.done.wait(), run.finished())
     finally:
         await run.stop()
+    if collector.too_long:
+        errors.append("it gave far more sound than that takes")
     if errors and not collector.pcm:
         raise ProviderError(
             "tts_failed",

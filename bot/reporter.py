@@ -24,6 +24,8 @@ from bot.events import (
 )
 
 Emit = Callable[[CallEvent], None]
+#: Told the name of a queue for each thing that did not fit in.
+OnDropped = Callable[[str], None]
 MAX_EARLY_EVENTS = 20
 
 
@@ -35,11 +37,16 @@ class CallReporter:
     Args:
         language: The call's language, for transcripts.
         call: Its id, for log lines.
+        on_dropped: Counts what is dropped.
     """
 
-    def __init__(self, language: str, call: str = "") -> None:
+    def __init__(
+        self, language: str, call: str = "", on_dropped: OnDropped = lambda queue: None
+    ) -> None:
         self.language = language
         self._call = call
+        self._on_dropped = on_dropped
+        self._full: set[str] = set()
         self._sink: Emit | None = None
         self._early: list[CallEvent] = []
         self._started_at = asyncio.get_running_loop().time()
@@ -247,6 +254,19 @@ class CallReporter:
     def interrupted(self) -> None:
         """The caller spoke over the agent."""
         self._emit(Interrupted(at_ms=self.now_ms()))
+
+    def dropped(self, queue: str, stage: str, detail: str) -> None:
+        """Something did not fit into a queue: counted each time, told once in a call.
+
+        Args:
+            queue: Its name, as metrics have it.
+            stage: Whose work it is.
+            detail: What that means to the call.
+        """
+        self._on_dropped(queue)
+        if queue not in self._full:
+            self._full.add(queue)
+            self.degraded(stage, f"{queue}_full", detail)
 
     def degraded(self, stage: str, kind: str, detail: str, provider: str | None = None) -> None:
         """Something failed and the call goes on."""

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bot.playout import Mark, Playout
+from bot.playout import MAX_QUEUED_SECONDS, Mark, Playout
 from bot.reporter import CallReporter
 from bot.speech import Remember, Utterance
 
@@ -20,6 +20,7 @@ OnSpeaking = Callable[[bool], Awaitable[None]]
 STALL_SECONDS = 4.0
 #: An utterance has begun when this much of it was heard, that is once its first packet was sent.
 BEGUN_MS = 1.0
+NOT_HEARD = f"more was to be said than the {MAX_QUEUED_SECONDS:.0f} s that may wait to be heard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,9 @@ class Speaker:
         if utterance.base_ms is None:
             utterance.base_ms = self.playout.queued_ms
             self.playout.mark(lambda: self._started(utterance), utterance.base_ms + BEGUN_MS)
-        self.playout.audio(payload)
+        if not self.playout.audio(payload):
+            self._reporter.dropped("playout", "tts", NOT_HEARD)
+            return
         utterance.extend(self.playout.queued_ms)
         self._last_sound_at = asyncio.get_running_loop().time()
 
@@ -181,6 +184,11 @@ class Speaker:
             remember: Given the words heard.
             is_answer: Whether the turn's waiting ends with it.
         """
+        if not self.playout.has_room(payload):
+            self._reporter.dropped("playout", "tts", NOT_HEARD)
+            if then is not None:
+                self.playout.mark(then)
+            return
         self.end()
         self.begin(provider, in_context=is_answer, remember=remember, is_answer=is_answer)
         self.announce(text)

@@ -28,7 +28,7 @@ from sessions import metrics
 from sessions.channel import Channel, Departure
 from sessions.journal import CallJournal
 from sessions.line import Line
-from sessions.pace import MediaPace
+from sessions.pace import MediaPace, MessagePace
 
 #: Bad messages in a row after which a peer is taken to speak something else.
 MAX_BAD_MESSAGES = 20
@@ -85,7 +85,9 @@ class Intake:
         self._heard_format = heard_format
         self._started_at = started_at
         self._pace = MediaPace(started_at)
+        self._messages = MessagePace(started_at)
         self._too_fast = False
+        self._too_many = False
         self._bad_in_a_row = 0
         self.paused = False
         self.last_media_at = started_at
@@ -105,6 +107,13 @@ class Intake:
         for message in held:
             await self._take(message)
         while (data := await self._channel.receive()) is not None:
+            if wait_seconds := self._messages.wait_seconds(self._now()):
+                self._note_too_many()
+                await asyncio.sleep(wait_seconds)
+            if self._messages.is_flood:
+                detail = "more messages came than a call can have"
+                self._call.fail("wire_error", "too_many_errors", detail)
+                return
             try:
                 await self._take(self._dialect.decode(data))
             except WireError as error:
@@ -132,6 +141,10 @@ class Intake:
         return True
 
     async def _take(self, message: Message) -> None:
+        if self._messages.judge(self._now(), message) == "drop":
+            metrics.dropped("doings")
+            self._note_too_many()
+            return
         match message:
             case Media(payload=payload):
                 await self._take_media(payload)
@@ -157,7 +170,7 @@ class Intake:
                 pass
 
     async def _take_media(self, payload: bytes) -> None:
-        now = self.last_media_at = asyncio.get_running_loop().time()
+        now = self.last_media_at = self._now()
         verdict = self._pace.judge(now, self._heard_format.duration_ms(len(payload)))
         if verdict != "keep":
             self._drop_media(flood=verdict == "flood")
@@ -176,10 +189,25 @@ class Intake:
         self._too_fast = True
         detail = "the caller's audio came faster than real time; what was too much is left out"
         logger.warning(f"call {self._call.session_id}: {detail}")
-        at_ms = (self.last_media_at - self._started_at) * 1000
+        self._degraded("media_too_fast", detail)
+
+    def _note_too_many(self) -> None:
+        """The peer sends more than a call needs: told once."""
+        if not self._too_many:
+            self._too_many = True
+            detail = "messages came faster than calls have them; some were left out or had to wait"
+            logger.warning(f"call {self._call.session_id}: {detail}")
+            self._degraded("messages_too_fast", detail)
+
+    def _degraded(self, kind: str, detail: str) -> None:
+        at_ms = (self._now() - self._started_at) * 1000
         self._call.emit(
-            Degraded(at_ms=at_ms, stage="wire", kind="media_too_fast", provider=None, detail=detail)
+            Degraded(at_ms=at_ms, stage="wire", kind=kind, provider=None, detail=detail)
         )
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
     async def _control(self, action: ControlAction) -> None:
         if action == "end":

@@ -31,6 +31,9 @@ MEDIA_DROPPED = Counter("media_dropped_total", "Packets of caller audio dropped"
 PEER_MESSAGES_DROPPED = Counter(
     "peer_messages_dropped_total", "Messages that a slow client program missed"
 )
+QUEUE_DROPPED = Counter(
+    "queue_dropped_total", "Things that did not fit into a call's queue", ["queue"]
+)
 LIVE_EVENTS_DROPPED = Counter("live_events_dropped_total", "Events a slow listener missed")
 SPOOL_FILES = Gauge("spool_files", "Calls that wait on disk to be stored")
 SPOOL_OLDEST_SECONDS = Gauge("spool_oldest_seconds", "How long the first of them has waited")
@@ -76,9 +79,25 @@ OUTBOX_DELIVERIES = Counter(
 OUTBOX_POSTPONED = Gauge(
     "outbox_postponed", "Reports of live calls that were put off until the call was stored"
 )
+#: Recordings that a carrier makes. The outcome is one of ``sessions.carrier_files.Outcome``.
+CARRIER_RECORDINGS = Counter(
+    "carrier_recordings_total", "Recordings of the carrier's that are settled", ["outcome"]
+)
+CARRIER_RECORDINGS_WAITING = Gauge(
+    "carrier_recordings_waiting", "Recordings of the carrier's that are still to come"
+)
+CARRIER_RECORDINGS_OLDEST_SECONDS = Gauge(
+    "carrier_recordings_oldest_seconds", "How long the first of them has waited"
+)
+INDEX_WAITING = Gauge("index_waiting", "Calls whose news are not in the index of calls yet")
 AGENT_FETCHES = Counter(
     "agent_fetches_total", "Agents asked of the backend, and how that ended", ["outcome"]
 )
+
+
+def dropped(queue: str) -> None:
+    """Count what did not fit into a queue."""
+    QUEUE_DROPPED.labels(queue).inc()
 
 
 def report_attempted(receiver: str, outcome: str) -> None:

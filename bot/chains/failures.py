@@ -19,6 +19,7 @@ FailureKind = Literal[
     "no_result",  # it became ready and gave nothing
     "stalled",  # it gave something and stopped
     "slow",  # it speaks more slowly than it is heard
+    "flood",  # it gave far more than there was to say
     "config",  # it could not be built
     "error",  # anything else it reported
 ]

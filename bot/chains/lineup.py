@@ -1,5 +1,6 @@
 """Who is next: an agent's chain for one stage, and who of it may be given work now."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from bot.chains.failures import Failure
@@ -10,6 +11,8 @@ Clock = Callable[[], float]
 
 #: A vendor that failed in this call is not tried again by it for so long.
 PENALTY_SECONDS = 10.0
+#: A vendor that gave far too much so often in this call is not tried again by it.
+MAX_FLOODS = 3
 
 
 class Lineup:
@@ -29,11 +32,13 @@ class Lineup:
         self._clock = clock
         self._dead: set[Candidate] = set()
         self._penalty_until: dict[Candidate, float] = {}
+        self._floods: Counter[Candidate] = Counter()
 
     def for_others(self, candidates: Sequence[Candidate]) -> "Lineup":
         """Other candidates of the same stage and call; what is known of each is shared."""
         other = Lineup(candidates, self._breakers, self._clock)
         other._dead, other._penalty_until = self._dead, self._penalty_until
+        other._floods = self._floods
         return other
 
     def __contains__(self, candidate: object) -> bool:
@@ -95,7 +100,8 @@ class Lineup:
 
     def failed(self, candidate: Candidate, failure: Failure) -> None:
         """``candidate`` failed."""
-        if failure.permanent:
+        self._floods[candidate] += failure.kind == "flood"
+        if failure.permanent or self._floods[candidate] >= MAX_FLOODS:
             self._dead.add(candidate)
         wait = max(PENALTY_SECONDS, failure.retry_after_seconds)
         self._penalty_until[candidate] = self._clock() + wait

@@ -28,6 +28,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSet
 
 from bot.chains.chain import Chain, OnExhausted, Vendors
 from bot.chains.failures import Failure, MemberFailed
+from bot.chains.floods import MAX_ANSWER_LETTERS, MAX_THOUGHT_LETTERS, MAX_TOOL_ROUNDS
 from bot.chains.language import LanguageSwitchFrame
 from bot.chains.member import Member
 from bot.chains.tokens import tokens_of
@@ -81,6 +82,7 @@ class LlmChain(Chain):
         self._cut_id: int | None = None
         self._early: deque[tuple[Frame, FrameDirection]] = deque(maxlen=REMEMBERED_FRAMES)
         self._timer: asyncio.TimerHandle | None = None
+        self._tool_rounds = 0
         #: Called with every question, those after a tool's result too.
         self.on_asked: Callable[[], None] = lambda: None
         #: Waits for the end of the answer under way.
@@ -217,6 +219,12 @@ class LlmChain(Chain):
         self.on_asked()
         if old is not None and old.asked and not old.over:
             await self._break_off(old)
+        if self._rounds_are_over(context):
+            self._tool_rounds = 0
+            detail = f"tools were called {MAX_TOOL_ROUNDS} times in a row, without an answer"
+            self.reporter.degraded("llm", "flood", detail, self.provider)
+            await self._give_up(turn)
+            return
         if not self.settled.is_set():
             self.spawn(self._ask_when_settled(turn))
             return
@@ -240,6 +248,22 @@ class LlmChain(Chain):
             cut = InterruptionFrame()
             self._cut_id = cut.id
             await self._give(cut, FrameDirection.DOWNSTREAM)
+
+    async def _cut_short(self, turn: Turn, last: LLMTextFrame) -> None:
+        """The answer has no end: what is long enough for any call is spoken, and no more."""
+        await self._pass_text(turn, last)
+        detail = f"an answer of over {MAX_ANSWER_LETTERS} letters was cut there"
+        self.reporter.degraded("llm", "too_long", detail, self.provider)
+        turn.over = True
+        await self._break_off(turn)
+        await self._switch_if_due()
+
+    def _rounds_are_over(self, context: LLMContext) -> bool:
+        """Whether the model has called tools again and again and not answered the caller."""
+        roles = (m.get("role") for m in reversed(context.messages) if isinstance(m, dict))
+        last = next((role for role in roles if role in ("user", "assistant", "tool")), None)
+        self._tool_rounds = self._tool_rounds + 1 if last == "tool" else 0
+        return self._tool_rounds > MAX_TOOL_ROUNDS
 
     async def _find_and_ask(self, turn: Turn) -> None:
         """Ask whoever is best now."""
@@ -277,10 +301,19 @@ class LlmChain(Chain):
                 return
             case LLMTextFrame():
                 self._progress(turn)
-                await self._pass_text(turn, frame)
+                fitting = turn.room(frame.text, MAX_ANSWER_LETTERS)
+                if fitting is None:
+                    await self._pass_text(turn, frame)
+                else:
+                    await self._cut_short(turn, LLMTextFrame(fitting))
                 return
             case LLMThoughtTextFrame():
                 self._progress(turn)
+                turn.thought += max(1, len(frame.text))
+                if turn.thought > MAX_THOUGHT_LETTERS:
+                    detail = f"over {MAX_THOUGHT_LETTERS} letters of thoughts"
+                    await self._fail(member, Failure("flood", detail))
+                    return
             case FunctionCallsStartedFrame() | FunctionCallInProgressFrame():
                 # From here on it is our tools that take time.
                 self._progress(turn)

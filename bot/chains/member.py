@@ -5,7 +5,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol, runtime_checkable
 
-from pipecat.frames.frames import CancelFrame, ErrorFrame, Frame, StartFrame
+from pipecat.frames.frames import (
+    CancelFrame,
+    ErrorFrame,
+    Frame,
+    InputAudioRawFrame,
+    StartFrame,
+)
 from pipecat.pipeline.pipeline import Pipeline, PipelineSink, PipelineSource
 from pipecat.processors.frame_processor import (
     FrameDirection,
@@ -22,6 +28,9 @@ Fail = Callable[["Member", Failure], Awaitable[None]]
 #: How long a service may take to take note of its end, and to let go of what it holds.
 CANCEL_SECONDS = 1.0
 CLEANUP_SECONDS = 3.0
+#: So much of the caller's audio may wait for a service that does not take it: what is kept of it
+#: for the next vendor is no more either (``audio_ring.MAX_SECONDS``).
+MAX_UNTAKEN_SECONDS = 10.0
 
 
 @runtime_checkable
@@ -61,6 +70,7 @@ class Member:
         self._getting_ready: asyncio.Task[None] | None = None
         self._open = False
         self._closed = False
+        self._untaken_seconds = 0.0
 
     @property
     def open(self) -> bool:
@@ -103,10 +113,25 @@ class Member:
         if not self._closed and not self._failed.done():
             await self._pipeline.queue_frame(frame, direction)
 
-    async def hear(self, frame: Frame) -> None:
-        """Give the service audio, by the shortest way: it comes 25 times a second."""
-        if self.open:
-            await self.service.queue_frame(frame)
+    async def hear(self, frame: InputAudioRawFrame) -> None:
+        """Give the service audio, by the shortest way: it comes 25 times a second.
+
+        One that does not take it has failed once :data:`MAX_UNTAKEN_SECONDS` of it wait.
+        """
+        if not self.open:
+            return
+        self._untaken_seconds += frame.num_frames / frame.sample_rate
+        if self._untaken_seconds > MAX_UNTAKEN_SECONDS:
+            detail = f"it has taken none of the last {MAX_UNTAKEN_SECONDS:g} s of sound"
+            failure = self._note(Failure("stalled", detail))
+            await self._fail(self, failure)
+            return
+        await self.service.queue_frame(frame, FrameDirection.DOWNSTREAM, self._taken)
+
+    async def _taken(self, _service: FrameProcessor, frame: Frame, _: FrameDirection) -> None:
+        """The service is through with a piece of audio."""
+        if isinstance(frame, InputAudioRawFrame):
+            self._untaken_seconds -= frame.num_frames / frame.sample_rate
 
     async def close(self) -> None:
         """End the service and let go of what it holds; takes no longer than its deadlines."""

@@ -9,6 +9,15 @@ LETTERS_PER_SECOND = 13.0
 MIN_PACE_SECONDS = 0.8
 #: A vendor that stops without saying so has finished when it has spoken this part.
 NEARLY_ALL = 0.85
+#: A digit is spoken as a word or two, and takes as long as so many letters.
+LETTERS_IN_A_DIGIT = 8
+#: The longest that a sentence can take to be spoken: three times what it takes at the usual pace,
+#: and some seconds. Audio beyond that is no speech of it.
+LONGEST_TIMES = 3.0
+LONGEST_MORE_SECONDS = 10.0
+#: As many words again as a sentence has letters can be told of it: "7" is four words in some
+#: languages. More are none of it.
+MORE_WORDS = 50
 
 
 def letters(text: str) -> int:
@@ -50,6 +59,8 @@ class Piece:
             is heard.
         segment_id: Names it once it was announced.
         spoken_words: Its words that the vendor says were spoken, in order.
+        words_told: How many words the vendor has told of.
+        asked_letters: How long it was before anything of it was spoken.
         done: Whether nothing more of it will come.
     """
 
@@ -65,6 +76,24 @@ class Piece:
     segment_id: int | None = None
     spoken_words: list[str] = field(default_factory=list)
     done: bool = False
+    words_told: int = 0
+    asked_letters: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.asked_letters = len(self.text)
+
+    @property
+    def longest_ms(self) -> float:
+        """More audio than this cannot be what was asked for."""
+        digits = sum(char.isdigit() for char in self.text)
+        weight = letters(self.text) + (LETTERS_IN_A_DIGIT - 1) * digits
+        seconds = LONGEST_TIMES * weight / LETTERS_PER_SECOND + LONGEST_MORE_SECONDS
+        return seconds * 1000
+
+    @property
+    def most_words(self) -> int:
+        """More words than this cannot have been spoken of it."""
+        return letters(self.text) + MORE_WORDS
 
     def take_back(self) -> None:
         """Nobody has it any more: it is to be spoken by the next."""
@@ -72,6 +101,7 @@ class Piece:
         self.context_id = self.first_audio_ns = None
         self.audio_ms = 0.0
         self.spoken_words = []
+        self.words_told = 0
 
     def spoken_part(self, pace: Pace) -> float:
         """How much of it has been spoken, from 0 to 1, roughly."""

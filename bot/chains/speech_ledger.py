@@ -13,6 +13,10 @@ SLACK_SECONDS: Final = 0.3
 MIN_SPEECH_SECONDS: Final = 0.6
 #: The same behind a text: the rest of a breath, a pause, a noise.
 MIN_REST_SECONDS: Final = 1.0
+#: Stretches of speech and letters of their texts that are followed. Of both, no more than ten
+#: seconds can be heard again (``audio_ring.MAX_SECONDS``), and the oldest go first.
+MAX_STRETCHES: Final = 64
+MAX_SAID_LETTERS: Final = 1000
 
 
 @runtime_checkable
@@ -85,6 +89,8 @@ class SpeechLedger:
         """The caller began to speak a little while ago."""
         self.speaking = True
         self._stretches.append(_Stretch(self._before(position, noticed_after_seconds)))
+        if len(self._stretches) > MAX_STRETCHES:
+            self._keep(self._stretches[1:])
 
     def stopped(self, position: int, noticed_after_seconds: float) -> None:
         """The caller fell silent a little while ago."""
@@ -120,7 +126,7 @@ class SpeechLedger:
             self._keep(self._stretches[1:])
             self.vague = True
         if self._stretches:
-            self.said = f"{self.said} {text}".strip()
+            self.said = f"{self.said} {text}".strip()[-MAX_SAID_LETTERS:]
 
     def dismiss(self) -> None:
         """No text will come of what ended so far."""

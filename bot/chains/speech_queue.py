@@ -6,8 +6,15 @@ from itertools import takewhile
 
 from pipecat.frames.frames import Frame
 
+from bot.chains.floods import MAX_ANSWER_LETTERS
 from bot.chains.language import LanguageSwitchFrame
 from bot.chains.pieces import Piece
+
+#: Letters of sentences that may wait to be spoken: the longest answer that is taken of a model,
+#: and as much again that others have had said (``floods.MAX_ANSWER_LETTERS``).
+MAX_WAITING_LETTERS = 2 * MAX_ANSWER_LETTERS
+#: Sentences, however short.
+MAX_WAITING_SENTENCES = 2000
 
 
 class SpeechQueue:
@@ -15,10 +22,18 @@ class SpeechQueue:
 
     def __init__(self) -> None:
         self._items: deque[Piece | Frame] = deque()
+        self._sentences = 0
+        self._letters = 0
+
+    def has_room(self, piece: Piece) -> bool:
+        """Whether one more sentence may wait."""
+        letters = self._letters + piece.asked_letters
+        return self._sentences < MAX_WAITING_SENTENCES and letters <= MAX_WAITING_LETTERS
 
     def add(self, item: Piece | Frame) -> None:
         """Put it behind all others."""
         self._items.append(item)
+        self._count(item, 1)
 
     @property
     def head(self) -> Piece | Frame | None:
@@ -27,7 +42,12 @@ class SpeechQueue:
 
     def pop(self) -> None:
         """The first has been dealt with."""
-        self._items.popleft()
+        self._count(self._items.popleft(), -1)
+
+    def _count(self, item: Piece | Frame, sign: int) -> None:
+        if isinstance(item, Piece):
+            self._sentences += sign
+            self._letters += sign * item.asked_letters
 
     def pieces(self) -> Iterator[Piece]:
         """The sentences, in order."""
@@ -56,6 +76,7 @@ class SpeechQueue:
     def drop_speech(self) -> None:
         """Nothing of it is spoken; what follows speech stays."""
         self._items = deque(item for item in self._items if isinstance(item, Frame))
+        self._sentences = self._letters = 0
 
     def interrupt(self) -> None:
         """Only what an interruption may not drop stays."""

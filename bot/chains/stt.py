@@ -30,9 +30,10 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection
 
-from bot.chains.audio_ring import AudioRing, Mark
+from bot.chains.audio_ring import MAX_SECONDS, AudioRing, Mark
 from bot.chains.chain import Chain, OnExhausted, Vendors
 from bot.chains.failures import Failure
+from bot.chains.floods import HeardAllowance
 from bot.chains.frames import HearingBehindFrame, HearingCaughtUpFrame
 from bot.chains.heard_twice import HeardTwice
 from bot.chains.member import Member
@@ -62,6 +63,7 @@ LEAD_IN_SECONDS: Final = 0.5
 #: A vendor's longest usual time from the end of speech to its text, where it does not say.
 USUAL_SECONDS: Final = 1.0
 REMEMBERED_FRAMES: Final = 128
+KEPT: Final = f"of which the last {MAX_SECONDS:g} s are kept"
 #: What the caller does before the call's pipeline runs, besides speaking.
 MAX_EARLY_FRAMES: Final = 128
 
@@ -112,6 +114,7 @@ class SttChain(Chain):
         self._asked_again = False
         self._twice: HeardTwice | None = None
         self._turning_to: str | None = None
+        self._allowance = HeardAllowance()
 
     @property
     def in_use(self) -> Member | None:
@@ -208,6 +211,8 @@ class SttChain(Chain):
                     await self.push_frame(frame)
         elif member is not self._succession.member or isinstance(frame, InputAudioRawFrame):
             return
+        elif (excess := self._allowance.too_much(frame, self._now())) is not None:
+            await self._fail(member, Failure("flood", excess))
         elif isinstance(frame, TranscriptionFrame):
             await self._take_text(member, frame)
         elif isinstance(frame, UnrecognizedSpeechFrame):
@@ -305,6 +310,10 @@ class SttChain(Chain):
         metadata = self._metadata.get(member) if member is not None else None
         return metadata.ttfs_p99_latency if metadata is not None else USUAL_SECONDS
 
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
     def _start_timer(self, seconds: float) -> None:
         self._stop_timer()
         loop = asyncio.get_running_loop()
@@ -363,6 +372,10 @@ class SttChain(Chain):
         replay_from = ledger.replay_from
         lead_in = max(ring.end - int(LEAD_IN_SECONDS * ring.rate_hz), ledger.heard_to)
         origin = max(ring.start, lead_in if replay_from is None else replay_from)
+        if replay_from is not None and origin > replay_from:
+            seconds = (origin - replay_from) / ring.rate_hz
+            detail = f"nobody had heard {seconds:.1f} s of what the caller said, {KEPT}"
+            self.reporter.degraded("stt", "audio_lost", detail, member.candidate.provider)
         self._twice = HeardTwice(ledger.said) if ledger.vague else None
         count, pieces = ring.count, ring.since(origin)
         marks = [piece for piece in pieces if not isinstance(piece, bytes)]
@@ -378,6 +391,7 @@ class SttChain(Chain):
         if not member.open:
             return False
         self._succession.seat(member)
+        self._allowance = HeardAllowance()
         self._origin = origin
         self.serves(member.candidate)
         if (metadata := self._metadata.get(member)) is not None:

@@ -8,6 +8,7 @@ to the next one: sentences whole, the one under way from the word that it had re
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from itertools import islice
 
 from pipecat.frames.frames import (
@@ -41,6 +42,12 @@ from services.candidates import Candidate
 
 #: Sentences that a vendor has at a time: the one it speaks and the next.
 UNDER_WAY = 2
+#: With so much to be heard, no further sentence is asked for: an answer of twenty minutes would
+#: else be in memory whole, and paid for, when the caller cuts it off in the first.
+MAX_AHEAD_MS = 20_000.0
+#: How soon and how late it is looked at again; a line that is paused hears nothing meanwhile.
+LEAST_WAIT_MS = 100.0
+MOST_WAIT_MS = 1000.0
 #: A vendor that has just spoken and hung up gets this long to be there again.
 REOPEN_SECONDS = 1.0
 #: Failures after which the same vendor, connected anew, may well go on.
@@ -56,6 +63,7 @@ class TtsChain(Chain):
         reporter: Told of every failure.
         on_exhausted: Awaited when an answer cannot be spoken.
         deadlines: How long a vendor may take.
+        ahead_ms: How much audio waits to be heard.
     """
 
     def __init__(
@@ -66,9 +74,12 @@ class TtsChain(Chain):
         reporter: CallReporter,
         on_exhausted: OnExhausted,
         deadlines: TtsDeadlines,
+        ahead_ms: Callable[[], float] = lambda: 0.0,
     ) -> None:
         super().__init__(vendors, language=language, reporter=reporter, on_exhausted=on_exhausted)
         self._deadlines = deadlines
+        self._ahead_ms = ahead_ms
+        self._later: asyncio.TimerHandle | None = None
         self._queue = SpeechQueue()
         self._maker = UtteranceMaker(self._queue)
         self._patience = Patience(deadlines.audio_seconds, self._time_is_up)
@@ -80,6 +91,8 @@ class TtsChain(Chain):
         self._recovering: asyncio.Task[None] | None = None
         self._tried: set[Candidate] = set()
         self._reopened = False
+        #: Is to go, because it gives without end.
+        self._flooding: Member | None = None
         self._answer: str | None = None
         self._given_up: str | None = None
 
@@ -125,8 +138,12 @@ class TtsChain(Chain):
             self._queue.add(frame)
 
     def _add(self, piece: Piece) -> None:
-        if piece.group != self._given_up and any(char.isalnum() for char in piece.text):
+        if piece.group == self._given_up or not any(char.isalnum() for char in piece.text):
+            return
+        if self._queue.has_room(piece):
             self._queue.add(piece)
+        else:
+            self.reporter.dropped("sentences", "tts", "more is to be said than anybody waits for")
 
     async def _feed(self) -> None:
         """Give the vendor its next sentences, if it is there."""
@@ -137,12 +154,26 @@ class TtsChain(Chain):
             return
         for index, piece in enumerate(list(islice(self._queue.in_present_language(), UNDER_WAY))):
             if not piece.sent:
+                if (ahead_ms := self._ahead_ms()) > MAX_AHEAD_MS:
+                    self._feed_later(ahead_ms - MAX_AHEAD_MS)
+                    return
                 piece.sent = True
                 if index == 0:
                     # It had nothing to say until now, which is no fault of its own.
                     self._maker.voice.excuse()
                     self._patience.progress()
                 await member.send(TTSSpeakFrame(piece.text, append_to_context=piece.in_context))
+
+    def _feed_later(self, milliseconds: float) -> None:
+        """The caller has much to hear: what follows is asked for when some of that was heard."""
+        if self._later is None and not self._ended:
+            seconds = min(max(milliseconds, LEAST_WAIT_MS), MOST_WAIT_MS) / 1000
+            self._later = asyncio.get_running_loop().call_later(seconds, self._feed_now)
+
+    def _feed_now(self) -> None:
+        self._later = None
+        if not self._ended:
+            self.spawn(self._feed())
 
     async def _interrupt(self) -> None:
         """The caller spoke over it: nothing that may be cut is spoken any more."""
@@ -170,11 +201,11 @@ class TtsChain(Chain):
         match frame:
             case TTSTextFrame():
                 if (piece := self._queue.under_way(frame.context_id)) is not None:
-                    self._maker.words(piece, frame)
+                    self._take_words(member, piece, frame)
             case AggregatedTextFrame():
                 self._queue.begins(frame.context_id)
             case OutputAudioRawFrame():
-                self._take_audio(frame)
+                self._take_audio(member, frame)
             case TTSStoppedFrame():
                 self._stopped(member, frame.context_id)
             case TTSStartedFrame() | LLMAssistantPushAggregationFrame():
@@ -182,11 +213,27 @@ class TtsChain(Chain):
             case _:
                 self._maker.out.append(frame)
 
-    def _take_audio(self, frame: OutputAudioRawFrame) -> None:
+    def _take_words(self, member: Member, piece: Piece, frame: TTSTextFrame) -> None:
+        piece.words_told += len(frame.text.split())
+        if piece.words_told > piece.most_words:
+            self._flood(member, "more words than the sentence has")
+        else:
+            self._maker.words(piece, frame)
+
+    def _flood(self, member: Member, detail: str) -> None:
+        """The vendor gives without end; what comes until it is gone is dropped."""
+        if member is not self._flooding:
+            self._flooding = member
+            self.spawn(self._fail(member, Failure("flood", detail)))
+
+    def _take_audio(self, member: Member, frame: OutputAudioRawFrame) -> None:
         piece = self._queue.under_way(getattr(frame, "context_id", None))
         if piece is None or not frame.audio:
             return
         self._patience.progress()
+        if member is self._flooding or piece.audio_ms > piece.longest_ms:
+            self._flood(member, f"over {piece.longest_ms / 1000:.0f} s of sound for a sentence")
+            return
         if self._maker.audio(piece, frame, self.get_clock().get_time(), self._now()):
             detail = "audio came more slowly than it is heard"
             self.reporter.degraded("tts", "underrun", detail, self.provider)
@@ -305,7 +352,7 @@ class TtsChain(Chain):
         same = member.candidate
         alone = not self._has_other(same)
         mendable = (failure.kind in _MENDABLE and (idle or had_spoken or alone)) or (
-            failure.kind == "server" and alone
+            failure.kind in ("server", "flood") and alone
         )
         if mendable and not self._reopened:
             self._reopened = not idle

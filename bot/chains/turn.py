@@ -35,6 +35,8 @@ class Turn:
         skipper: Holds back what was said before; None in a first attempt.
         progress: Whether the present attempt gave anything.
         over: Whether nothing more is waited for.
+        given: Letters that the present attempt has given, to be said or not; thoughts apart.
+        thought: Letters of its thoughts.
     """
 
     def __init__(self, context: LLMContext, began_at: float) -> None:
@@ -46,6 +48,8 @@ class Turn:
         self.skipper: PrefixSkipper | None = None
         self.progress = False
         self.over = False
+        self.given = 0
+        self.thought = 0
 
     @property
     def asked(self) -> bool:
@@ -76,6 +80,7 @@ class Turn:
         """
         self._asks[candidate] = self._asks.get(candidate, 0) + 1
         self.progress = False
+        self.given = self.thought = 0
         if not self.said:
             return self._context
         if not self.said[-1].isspace():
@@ -83,6 +88,22 @@ class Turn:
             self.said += " "
         self.skipper = PrefixSkipper(self.said)
         return _going_on(self._context, self.said) if takes_history else self._context
+
+    def room(self, text: str, most_letters: int) -> str | None:
+        """Count a piece of the answer.
+
+        Args:
+            most_letters: How long the answer may be.
+
+        Returns:
+            What of it is still within that, cut at a word; None where all of it is.
+        """
+        # A piece without a letter counts too: an answer of nothing else would have no end.
+        before, self.given = self.given, self.given + max(1, len(text))
+        if self.given <= most_letters:
+            return None
+        fitting = text[: max(0, most_letters - before)]
+        return fitting[: max(fitting.rfind(" "), fitting.rfind("\n")) + 1]
 
     def first_token_seconds(self, deadline_seconds: float, now: float) -> float:
         """How long the present attempt may take to begin.
@@ -107,7 +128,7 @@ class Turn:
         """
         if failure.permanent or candidate in self.used_up:
             return None
-        if failure.kind in ("no_result", "stalled") and others:
+        if failure.kind in ("no_result", "stalled", "flood") and others:
             return None
         longest = MAX_PATIENCE_SECONDS if others else LAST_PATIENCE_SECONDS
         if failure.retry_after_seconds > longest:

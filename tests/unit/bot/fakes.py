@@ -75,13 +75,14 @@ def audio(duration_ms: float) -> bytes:
 
 @dataclass
 class Mouth:
-    """A speaker on a fake line, with every event it reports."""
+    """A speaker on a fake line, with every event it reports and every queue that was full."""
 
     line: FakeLine
     playout: Playout
     speaker: Speaker
     reporter: CallReporter
     events: list[CallEvent]
+    dropped: list[str]
 
     def of(self, kind: type[CallEvent]) -> list[CallEvent]:
         """The events of one kind."""
@@ -92,7 +93,8 @@ def make_mouth(*, acks: bool = False, lead_ms: int = 300) -> Mouth:
     """A mouth whose playout does not run yet."""
     line = FakeLine(acks=acks)
     playout = Playout(line, bytes_per_ms=BYTES_PER_MS, silence=b"\xff", lead_ms=lead_ms)
-    reporter = CallReporter("en-IN")
+    dropped: list[str] = []
+    reporter = CallReporter("en-IN", on_dropped=dropped.append)
     events: list[CallEvent] = []
     reporter.begin(events.append, asyncio.get_running_loop().time())
-    return Mouth(line, playout, Speaker(playout, reporter), reporter, events)
+    return Mouth(line, playout, Speaker(playout, reporter), reporter, events, dropped)

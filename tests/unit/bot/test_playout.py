@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bot.playout import Playout
+from bot.playout import MAX_QUEUED_SECONDS, Playout
 from tests.unit.bot.fakes import BYTES_PER_MS, FakeLine, audio
 from tests.virtual_time import running_loop, virtual_time
 
@@ -421,8 +421,9 @@ async def test_an_hour_of_audio() -> None:
     marks = Marks()
     async with running(playout):
         for _ in range(60):
-            playout.audio(audio(60_000))
+            assert playout.audio(audio(60_000))
             marks.add(playout, "minute")
+            await asyncio.sleep(59.5)
         assert await playout.drained(4000)
     assert line.sent_ms == 3_600_000
     assert line.gaps() == []
@@ -453,3 +454,18 @@ async def test_a_part_of_a_frame_waits_for_more_or_for_the_flush() -> None:
         await asyncio.sleep(1)
     ((_, _, payload),) = line.packets
     assert payload == audio(13) + b"\xff" * (7 * BYTES_PER_MS)
+
+
+@virtual_time
+async def test_what_nobody_could_wait_for_is_not_kept() -> None:
+    line = FakeLine()
+    playout = make(line)
+    async with running(playout):
+        taken = [playout.audio(audio(60_000)) for _ in range(100)]
+        assert taken == [True] * 5 + [False] * 95
+        assert playout.backlog_ms == MAX_QUEUED_SECONDS * 1000
+        await asyncio.sleep(70)
+        assert playout.audio(audio(60_000)), "what was heard makes room"
+        assert await playout.drained(400)
+    assert line.sent_ms == 360_000
+    assert line.gaps() == []

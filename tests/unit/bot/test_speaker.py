@@ -154,3 +154,22 @@ async def test_words_announced_for_a_context_that_never_spoke_are_forgotten() ->
         mouth.speaker.end()
         await asyncio.sleep(1)
         assert spoken(mouth) == [("found", "found", False)]
+
+
+@virtual_time
+async def test_phrases_beyond_what_may_wait_are_not_said_and_told_once() -> None:
+    async with speaking_mouth() as mouth:
+        ends: list[int] = []
+
+        async def ended() -> None:
+            ends.append(len(ends))
+
+        for number in range(100):
+            mouth.speaker.say(f"phrase {number}", audio(30_000), "p", then=ended)
+        assert mouth.dropped == ["playout"] * 90
+        kinds = [event.kind for event in mouth.events if isinstance(event, Degraded)]
+        assert kinds == ["playout_full"]
+        await asyncio.sleep(400)
+        texts = [text for text, heard, _ in spoken(mouth) if heard]
+        assert texts == [f"phrase {number}" for number in range(10)]
+        assert len(ends) == 100, "who waits for the end of a phrase is told in any case"

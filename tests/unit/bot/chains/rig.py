@@ -11,6 +11,7 @@ from pipecat.frames.frames import (
     LLMContextFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
+    LLMThoughtTextFrame,
     TTSAudioRawFrame,
     TTSStoppedFrame,
 )
@@ -56,6 +57,10 @@ class Do:
         retry_after: Of a ``Retry-After`` header.
         text: A model's answer.
         took: What a model says that it took.
+        babble: After its words a voice goes on for so many seconds of sound.
+        rambles: After its words a model goes on with so many pieces like this one.
+        ramble: Such a piece.
+        thinks: Whether those are thoughts.
     """
 
     fail: ErrorCategory | None = None
@@ -67,6 +72,10 @@ class Do:
     retry_after: str | None = None
     text: str = "One two three. Four five six."
     took: LLMTokenUsage | None = None
+    babble: int = 0
+    rambles: int = 0
+    ramble: str = "more "
+    thinks: bool = False
 
 
 class _Response:
@@ -92,6 +101,7 @@ class Vendor:
         ahead: Whether it tells that of a whole sentence before its audio.
         asked: What it was asked, in order.
         built: Its services so far.
+        gave: Pieces that it gave without having been asked for them.
     """
 
     name: str
@@ -101,6 +111,7 @@ class Vendor:
     ahead: bool = False
     asked: list[Any] = field(default_factory=list)
     built: list[Any] = field(default_factory=list)
+    gave: int = 0
 
     def next(self, request: Any) -> Do:
         self.asked.append(request)
@@ -139,6 +150,11 @@ class Voice(TTSService):
             spoken_seconds += seconds
             await asyncio.sleep(seconds * do.pace)
             audio = (self.vendor.name[0].encode() * 2) * round(seconds * RATE_HZ)
+            yield TTSAudioRawFrame(audio, RATE_HZ, 1, context_id=context_id)
+        for _ in range(do.babble * 10):
+            await asyncio.sleep(0)
+            audio = (self.vendor.name[0].encode() * 2) * (RATE_HZ // 10)
+            self.vendor.gave += 1
             yield TTSAudioRawFrame(audio, RATE_HZ, 1, context_id=context_id)
         await asyncio.sleep(0.01)
         if do.fail is not None:
@@ -181,6 +197,13 @@ class Model(LLMService[PlainAdapter]):
         try:
             for word in do.text.split()[: do.after]:
                 await self._push_llm_text(f"{word} ")
+            for _ in range(do.rambles):
+                await asyncio.sleep(0)
+                self.vendor.gave += 1
+                if do.thinks:
+                    await self.push_frame(LLMThoughtTextFrame(do.ramble))
+                else:
+                    await self._push_llm_text(do.ramble)
             if do.stall:
                 await asyncio.sleep(1e6)
         finally:
@@ -211,6 +234,7 @@ class Rig:
     """A chain that runs.
 
     Attributes:
+        dropped: The queues that were full, once for each thing that did not fit in.
         given_up: Loop times at which nobody was left.
     """
 
@@ -219,6 +243,7 @@ class Rig:
     before: Collector
     after: Collector
     events: list[CallEvent]
+    dropped: list[str]
     given_up: list[float]
     breakers: BreakerBoard
 
@@ -267,7 +292,8 @@ async def rig(kind: ProviderKind, vendors: Sequence[Vendor], make: Make) -> Asyn
     )
     events: list[CallEvent] = []
     given_up: list[float] = []
-    reporter = CallReporter("hi")
+    dropped: list[str] = []
+    reporter = CallReporter("hi", on_dropped=dropped.append)
     reporter.begin(events.append, loop.time())
 
     async def give_up(_kind: ProviderKind) -> None:
@@ -281,6 +307,6 @@ async def rig(kind: ProviderKind, vendors: Sequence[Vendor], make: Make) -> Asyn
     run.start()
     await run.started.wait()
     try:
-        yield Rig(chain, run, before, after, events, given_up, breakers)
+        yield Rig(chain, run, before, after, events, dropped, given_up, breakers)
     finally:
         await run.stop()
