@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from config.errors import AdmissionError, ConfigError, VoiceServerError
+from config.leaving import leave_within
 from config.logs import set_up_logging
 from config.settings import Settings, load_settings
 
@@ -20,6 +21,8 @@ THIS_FILE = str(Path(__file__).resolve())
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 PROBE_SECONDS = 1.0
+#: How long threads that are still busy when all is done may be.
+LEAVE_SECONDS = 5.0
 #: What the caller says to the agents that ship, and in which language.
 DEMO_CALLS: dict[str, tuple[list[str], str]] = {
     "default_agent": (["what are your opening hours", "goodbye"], "en-IN"),
@@ -335,4 +338,7 @@ def _schema(_options: argparse.Namespace, _settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    # The interpreter waits for threads: one that a store hangs in must not keep the process.
+    leave_within(LEAVE_SECONDS, exit_code)
+    sys.exit(exit_code)

@@ -16,6 +16,7 @@ from api.app import create_app
 from api.parts import ServerParts
 from api.websocket_protocol import CallWebSocketProtocol
 from config.errors import ConfigError
+from config.leaving import leave_within
 from config.settings import Settings
 
 PING_SECONDS = 10.0
@@ -24,13 +25,19 @@ PING_SECONDS = 10.0
 MAX_MESSAGE_BYTES = 256 * 1024
 #: Connections that may wait to be taken.
 BACKLOG = 1024
+#: Once the calls are over: how long requests that are under way may still take. Whoever does not
+#: read their recording, or never ends their request, does not keep the server from stopping.
+REQUESTS_SECONDS = 5
+#: How long a stop may take that was asked for twice.
+FORCED_SECONDS = 5.0
 
 
 class _Server(uvicorn.Server):
     """Drains before it stops.
 
     uvicorn alone closes every WebSocket with 1012 within milliseconds of a signal; here the
-    first signal lets live calls end, the second one does not wait.
+    first signal lets live calls end, the second one does not wait: neither for calls nor for a
+    store that hangs. What has not been stored by then lies on disk.
     """
 
     def __init__(self, config: uvicorn.Config, parts: ServerParts) -> None:
@@ -52,7 +59,9 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second forces."""
         if self._drain is not None or not self.started:
-            self.force_exit = self._drain is not None
+            if self._drain is not None and not self.force_exit:
+                self.force_exit = True
+                leave_within(FORCED_SECONDS, 1)
             self.should_exit = True
             return
         logger.info(f"{signal.Signals(sig).name}: no new calls; a second signal stops at once")
@@ -126,6 +135,7 @@ def server_config(
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_ping_interval=ping_seconds,
         ws_ping_timeout=ping_seconds,
+        timeout_graceful_shutdown=REQUESTS_SECONDS,
         access_log=False,
         log_config=None,
         lifespan="on",

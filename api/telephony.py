@@ -1,5 +1,6 @@
 """What Vobiz asks and tells over HTTP: the answer, the end of a call, the state of its stream."""
 
+import asyncio
 import re
 import time
 from urllib.parse import parse_qsl, urlsplit
@@ -14,7 +15,7 @@ from config.errors import ConfigError
 from config.phone import normalise_number
 from serializer.codecs import PCM_8K
 from sessions import metrics
-from sessions.admission import count_refusal
+from sessions.admission import RefusalReason, count_refusal
 from sessions.expected import ExpectedCall
 from sessions.recording import wav_header
 
@@ -25,6 +26,8 @@ MAX_FIELDS = 200
 MAX_FIELD_CHARS = 512
 #: The longest a stream may be allowed to last (vobiz.md section 3).
 MAX_STREAM_SECONDS = 86_400
+#: How long somebody who is turned away may wait to hear so in the language of their agent.
+REFUSAL_SECONDS = 0.15
 #: Events of a call that may be told at the answer address and ask for nothing.
 NEWS = frozenset({"Ring", "MachineDetection"})
 _PLAIN = re.compile(r"[A-Za-z0-9+@._:-]{1,64}")
@@ -43,13 +46,13 @@ async def answer(request: Request, parts: Parts, agent_id: str | None = None) ->
     if event in NEWS:
         parts.manager.carrier_notice(fields.get("CallUUID", ""), event, fields.get("Machine", ""))
         return Response(status_code=204)
-    agent = await _agent(parts, agent_id, fields)
+    full = _refusal(parts, fields) is not None
+    agent = await (_agent_soon if full else _agent)(parts, agent_id, fields)
     if agent is None:
         metrics.SESSIONS_REFUSED.labels("agent_unknown").inc()
         logger.warning(f"answer: no agent for this call: {(agent_id or '')[:64]!r}")
         return _xml(_hangup_only("rejected"))
-    outbound = fields.get("Direction") == "outbound"
-    reason = parts.manager.refusal("outbound" if outbound else "inbound")
+    reason = _refusal(parts, fields)
     if reason is not None:
         metrics.SESSIONS_REFUSED.labels("busy_at_answer").inc()
         count_refusal(reason)
@@ -114,6 +117,25 @@ async def _agent(
     called = fields.get("To") if fields.get("Direction") != "outbound" else fields.get("From")
     by_number = await parts.directory.by_number(called) if called else None
     return by_number or await parts.directory.find(parts.settings.default_agent)
+
+
+async def _agent_soon(
+    parts: ServerParts, agent_id: str | None, fields: dict[str, str]
+) -> AgentConfig | None:
+    """The same for a caller who is turned away, who hears so at once, if need be from another."""
+    try:
+        async with asyncio.timeout(REFUSAL_SECONDS):
+            return await _agent(parts, agent_id, fields)
+    except TimeoutError:
+        return parts.agents.find(parts.settings.default_agent)
+
+
+def _refusal(parts: ServerParts, fields: dict[str, str]) -> RefusalReason | None:
+    """Why the call gets no line; Vobiz asks again where our answer was lost on its way."""
+    call_id = fields.get("CallUUID", "")
+    if parts.expected.awaits(call_id) or parts.manager.find(call_id) is not None:
+        return None  # It has its line.
+    return parts.manager.refusal("outbound" if fields.get("Direction") == "outbound" else "inbound")
 
 
 def _announce(parts: ServerParts, agent: AgentConfig, fields: dict[str, str]) -> None:

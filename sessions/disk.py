@@ -41,6 +41,7 @@ class DiskWatch:
         self._full_percent = full_percent
         self._usage = usage or used_percent
         self._task: asyncio.Task[None] | None = None
+        self._looking: asyncio.Future[float] | None = None
         self.state: DiskState = "roomy"
 
     async def start(self) -> None:
@@ -56,11 +57,23 @@ class DiskWatch:
                 await self._task
 
     async def look(self) -> None:
-        """See how full it is now; where that cannot be told, what was seen last holds."""
+        """See how full it is now; where that cannot be told, what was seen last holds.
+
+        A disk that hangs is asked once, not again and again: each question holds a thread, and
+        name lookups for every vendor need the same few.
+        """
+        looking = self._looking or asyncio.ensure_future(
+            asyncio.to_thread(self._usage, self._folder)
+        )
+        self._looking = looking
+        await asyncio.wait([looking], timeout=PATIENCE_SECONDS)
+        if not looking.done():
+            logger.debug(f"the disk of {self._folder} does not say how full it is")
+            return
+        self._looking = None
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                percent = await asyncio.to_thread(self._usage, self._folder)
-        except (OSError, TimeoutError) as error:
+            percent = looking.result()
+        except OSError as error:
             logger.debug(f"the disk of {self._folder} does not say how full it is: {error!r}")
             return
         metrics.DISK_USED_PERCENT.set(percent)

@@ -89,6 +89,10 @@ class ExpectedCalls:
         """How many calls were answered and have neither begun to stream nor been given up."""
         return len(self._waiting)
 
+    def awaits(self, call_id: str) -> bool:
+        """Whether a call was answered and its stream is still to come."""
+        return call_id in self._waiting
+
     def find(self, call_id: str | None) -> ExpectedCall | None:
         """What was announced for a carrier's call id. One call may open several streams."""
         found = self._calls.get(call_id) if call_id is not None else None
@@ -109,7 +113,9 @@ class ExpectedCalls:
             self._missed(call_id)
 
     def close(self) -> None:
-        """Wait for no stream any more."""
+        """Wait for no stream any more: a call that was answered and has none is missed now."""
+        for call_id in tuple(self._waiting):
+            self._missed(call_id)
         for announced in self._calls.values():
             self._cancel(announced)
         self._calls.clear()

@@ -28,7 +28,7 @@ class Congestion:
     def note(self, now: float, late_seconds: float) -> None:
         """Something happened ``late_seconds`` late at the monotonic time ``now``."""
         if now - self._window_at >= WINDOW_SECONDS:
-            self._judge(now)
+            self._judge()
             self._window_at, self._sum_seconds, self._count = now, 0.0, 0
         self._sum_seconds += late_seconds
         self._count += 1
@@ -37,9 +37,10 @@ class Congestion:
         """Whether it is too much, or has been lately."""
         return now < self._over_until
 
-    def _judge(self, now: float) -> None:
+    def _judge(self) -> None:
+        """Judge a window as of its own end: what was noted next may be minutes younger."""
         if self._count and self._sum_seconds > self._limit_seconds * self._count:
-            self._over_until = now + CALM_SECONDS
+            self._over_until = self._window_at + WINDOW_SECONDS + CALM_SECONDS
 
 
 class LoadMeter:

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import secrets
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import aiohttp
 import psutil
 import pytest
 
+from api.serve import FORCED_SECONDS
 from simulators.caller.client import ClientCaller
 from simulators.caller.vobiz import VobizCaller
 from simulators.caller.wire import WireRefused
@@ -190,3 +193,76 @@ async def test_a_signal_closes_every_door_and_loses_nothing(
     assert {r["end_cause"] for r in records} <= {"caller_hangup", "client_end"}
     assert {r["recording"]["state"] for r in records} == {"stored"}
     assert os.listdir(tmp_path / "s" / "data" / "journal") == []
+
+
+async def test_a_call_that_was_answered_and_has_no_stream_yet_has_its_record(
+    tmp_path: Path,
+) -> None:
+    env = {"DRAIN_TIMEOUT": "0.5"}
+    async with (
+        server_process(tmp_path / "s", {"brisk": BRISK_AGENT}, env) as server,
+        aiohttp.ClientSession(server.http) as http,
+    ):
+        async with http.post("/answer", data={"CallUUID": "rings"}) as answer:
+            assert "<Stream" in await answer.text()
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.exit_code() == 0
+    (record,) = server.records()
+    assert (record["carrier_call_id"], record["end_cause"]) == ("rings", "no_start")
+
+
+async def test_nobody_who_does_not_read_or_write_keeps_the_server(
+    tmp_path: Path, speech: Speech
+) -> None:
+    long = {**BRISK_AGENT, "greeting": "Welcome to the test line. " * 20}
+    env = {"DRAIN_TIMEOUT": "0.5"}
+    async with server_process(tmp_path / "s", {"brisk": long}, env) as server:
+        async with phone(server, speech) as caller:
+            await caller.listen_until_quiet(500, 60_000)
+        async with asyncio.timeout(20):
+            while not server.records():  # noqa: ASYNC110 - another process writes them
+                await asyncio.sleep(0.1)
+        (record,) = server.records()
+        assert record["recording"]["file"]["size_bytes"] > 500_000
+        with socket.socket() as download, socket.socket() as webhook:
+            download.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            path = f"/api/v1/calls/{record['session_id']}/recording"
+            for unended, request in (
+                (download, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n"),
+                (webhook, "POST /answer HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nTo"),
+            ):
+                unended.connect(("127.0.0.1", server.port))
+                unended.sendall(request.encode())
+            assert await asyncio.to_thread(download.recv, 12) == b"HTTP/1.1 200"
+            server.process.send_signal(signal.SIGTERM)
+            assert await server.exit_code() == 0
+
+
+async def test_a_second_signal_does_not_wait_for_a_store_that_hangs(
+    tmp_path: Path, speech: Speech
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as store:  # It takes connections and says nothing.
+        env = {
+            "STORAGE_KIND": "minio",
+            "MINIO_ENDPOINT": f"127.0.0.1:{store.getsockname()[1]}",
+            "MINIO_ACCESS_KEY": secrets.token_hex(8),
+            "MINIO_SECRET_KEY": secrets.token_hex(16),
+        }
+        async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}, env) as server:
+            for _ in range(2):
+                async with phone(server, speech) as caller:
+                    await caller.wait_for_speech()
+            server.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                while "no new calls" not in server.log:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.05)
+            server.process.send_signal(signal.SIGTERM)
+            # The store's own deadlines are 15 s and more.
+            async with asyncio.timeout(FORCED_SECONDS + 5):
+                await server.process.wait()
+    # Both calls are still there, for the next start.
+    async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}) as server:
+        async with asyncio.timeout(20):
+            while len(server.records()) < 2:  # noqa: ASYNC110 - another process writes them
+                await asyncio.sleep(0.1)
+        assert {r["end_cause"] for r in server.records()} == {"caller_hangup"}

@@ -7,6 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from simulators.backend import BackendSimulator
+from simulators.behaviour import Behaviour
 from simulators.caller.vobiz import VobizCaller
 from simulators.caller.vobiz_answer import AnswerRejected
 from simulators.caller.wire import WireRefused
@@ -134,3 +136,52 @@ async def test_a_full_disk_keeps_new_calls_out_and_lets_live_ones_be(
         assert await ready(server) == (200, None)
     record = await server.one_record()
     assert (record["end_cause"], record["recording"]["state"]) == ("caller_hangup", "stored")
+
+
+async def test_a_webhook_that_comes_again_keeps_its_line(tmp_path: Path, speech: Speech) -> None:
+    """Vobiz asks up to three times more where our answer was lost on its way."""
+    env = {"DEFAULT_AGENT": "brisk", "MAX_CONNECTIONS": "1"}
+    async with (
+        running_server(tmp_path / "s", {"brisk": BRISK_AGENT}, env) as server,
+        aiohttp.ClientSession(server.http) as http,
+    ):
+
+        async def answered(call_id: str) -> bool:
+            data = {"CallUUID": call_id, "Event": "StartApp"}
+            async with http.post("/answer", data=data) as answer:
+                return "<Stream" in await answer.text()
+
+        assert await answered("first")
+        assert await answered("first")
+        assert not await answered("second")
+        server.parts.manager.draining = True
+        assert await answered("first")
+        server.parts.manager.draining = False
+        caller = VobizCaller(stream_url=f"{server.ws}/voice/brisk", speech=speech, call_id="first")
+        async with caller:
+            await caller.wait_for_speech()
+            assert await answered("first")
+            assert not await answered("second")
+    assert caller.violations == []
+
+
+async def test_a_backend_that_hangs_makes_nobody_wait_to_be_turned_away(tmp_path: Path) -> None:
+    slow = Behaviour(accept_delay_ms=60_000)
+    async with BackendSimulator(api_key="service", behaviour=slow) as backend:
+        env = {
+            "DEFAULT_AGENT": "brisk",
+            "VOICERA_BACKEND_URL": backend.base_url,
+            "INTERNAL_API_KEY": "service",
+            "BACKEND_AGENTS_WAIT": "10",
+        }
+        async with (
+            running_server(tmp_path / "s", {"brisk": BRISK_AGENT}, env) as server,
+            aiohttp.ClientSession(server.http) as http,
+        ):
+            server.parts.manager.draining = True
+            async with http.post("/answer?agent_id=elsewhere", data={"CallUUID": "c"}) as answer:
+                text = await answer.text()
+            agents = server.parts.backend_agents
+            assert agents is not None and agents._asked == 1  # The fetch still goes on.
+            assert "brisk/busy.wav" in text or "<Speak" in text
+            assert "<Stream" not in text

@@ -120,3 +120,11 @@ def test_which_lateness_it_is() -> None:
     assert meter.trouble(106.0) == "loop_late"
     assert meter.trouble(120.0) is None
     assert sorted(set(seen)) == [-0.07, 0.07, 0.2]
+
+
+def test_lateness_of_minutes_ago_closes_nothing() -> None:
+    congestion = Congestion(150)
+    now = late(congestion, 100.0, 0.9, 400)
+    # The calls end, and with them the packets; the next one is of a call a minute later.
+    congestion.note(now + 60, 0.001)
+    assert not congestion.is_over(now + 60)

@@ -1,11 +1,13 @@
 """How full the disk is, and what is said of it."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from loguru import logger
 
+from sessions import disk
 from sessions.disk import DiskWatch, used_percent
 
 
@@ -52,3 +54,27 @@ async def test_it_looks_at_the_start_and_stops(tmp_path: Path) -> None:
     await watch.start()
     assert watch.state == "filling"
     await watch.stop()
+
+
+async def test_a_disk_that_hangs_holds_one_thread_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, asked = threading.Event(), []
+
+    def hang(_: Path) -> float:
+        asked.append(1)
+        released.wait(10)
+        return 96.0
+
+    monkeypatch.setattr(disk, "PATIENCE_SECONDS", 0.01)
+    watch = DiskWatch(tmp_path, warn_percent=80, full_percent=95, usage=hang)
+    try:
+        for _ in range(5):
+            await watch.look()
+        assert len(asked) == 1
+        assert watch.state == "roomy"
+    finally:
+        released.set()
+    monkeypatch.setattr(disk, "PATIENCE_SECONDS", 10.0)
+    await watch.look()
+    assert (watch.state, len(asked)) == ("full", 1)

@@ -38,6 +38,9 @@ async def test_a_call_is_found_by_its_id(missed: list[str]) -> None:
     assert found is not None and found.from_number is None
     assert found.facts("stream").carrier_stream_id == "stream"
     assert known.find("b") is None and known.find(None) is None
+    assert known.awaits("a") and not known.awaits("b")
+    known.started("a")
+    assert not known.awaits("a")
     known.close()
     assert known.find("a") is None
 
@@ -78,3 +81,14 @@ async def test_only_so_many_are_remembered(
         known.announce(a_call(str(number)))
     assert [known.find(str(i)) is not None for i in range(5)] == [False, False, True, True, True]
     known.close()
+
+
+async def test_one_that_has_not_begun_when_the_server_stops_is_told_of(missed: list[str]) -> None:
+    known = calls(missed)
+    for call_id in ("rings", "begun", "hung-up"):
+        known.announce(a_call(call_id))
+    known.started("begun")
+    known.hung_up("hung-up")
+    known.close()
+    assert missed == ["hung-up", "rings"]
+    assert known.waiting == 0
