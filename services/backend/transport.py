@@ -45,6 +45,10 @@ _CODES: Final = {
 }
 
 
+class _Detail(msgspec.Struct):
+    detail: Any
+
+
 class BackendTransport:
     """Sends JSON to the backend and reads what it answers.
 
@@ -161,6 +165,8 @@ class BackendTransport:
                 ) as response,
             ):
                 if not 200 <= response.status < 300:
+                    if response.status == 404 and not await _is_its_own(response):
+                        raise _misrouted(path)
                     raise _refused(path, response.status)
                 return await _read(response, path)
         except TimeoutError as error:
@@ -178,6 +184,28 @@ async def _read(response: aiohttp.ClientResponse, path: str) -> bytes:
             message = f"the backend's answer to {path} is longer than {MAX_ANSWER_BYTES} bytes"
             raise BackendError("backend_answer", message)
     return bytes(content)
+
+
+async def _is_its_own(response: aiohttp.ClientResponse) -> bool:
+    """Whether the backend itself says that there is no such thing: ``{"detail": …}``.
+
+    What stands in front of it says 404 too while the backend is being replaced. Were that taken
+    for its word, agents and keys would be gone, and reports be refused for good.
+    """
+    said = await response.content.read(MAX_ANSWER_BYTES)
+    try:
+        msgspec.json.decode(said, type=_Detail)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _misrouted(path: str) -> BackendError:
+    message = (
+        f"{path} was answered with 404, and not by the backend: VOICERA_BACKEND_URL names "
+        "something else, or a proxy that does not reach it"
+    )
+    return BackendError("backend_unreachable", message, retryable=True)
 
 
 def _refused(path: str, status: int) -> BackendError:

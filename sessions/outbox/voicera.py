@@ -21,8 +21,9 @@ from sessions.outbox.receiver import Draft
 from sessions.outbox.report import Report
 from sessions.outbox.told import CallEnd, ToldCall
 
-#: Refusals that may pass: of the key (somebody is changing it), of the time, of the pace.
-_PASSING: Final = (401, 408, 429)
+#: Refusals that may pass: of the key (somebody is changing it), of the time, of the pace; 403 is
+#: the word of something in front of it.
+_PASSING: Final = (401, 403, 408, 429)
 
 
 class VoiceraReceiver:

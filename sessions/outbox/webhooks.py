@@ -31,7 +31,8 @@ from sessions.outbox.signature import HEADER, signature
 from sessions.outbox.told import CallEnd, ToldCall
 from sessions.record import CallRecord, StoredFile
 
-_PASSING: Final = (401, 408, 429)
+#: 403 and 404 are also what something in front of a receiver says while it is being replaced.
+_PASSING: Final = (401, 403, 404, 408, 425, 429)
 #: What an answer may hold; it is not looked at.
 _MAX_ANSWER_BYTES: Final = 64 * 1024
 _STEPS: Final[dict[WebhookEvent, str]] = {

@@ -1,7 +1,11 @@
 """The backend's client against its simulator: answers, refusals, tries, deadlines."""
 
+from collections.abc import Awaitable, Callable
+
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from config.errors import BackendError
@@ -164,3 +168,29 @@ async def test_only_a_backend_whose_key_is_known_is_asked(http: aiohttp.ClientSe
     assert connect_backend(BackendSettings(api_url=address), http) is None
     assert connect_backend(BackendSettings(api_key=key), http) is None
     assert connect_backend(BackendSettings(api_url=address, api_key=key), http) is not None
+
+
+@pytest.mark.parametrize(
+    "said", ["<html>404 Not Found</html>", "", "default backend - 404", "[]", '"detail"']
+)
+async def test_a_404_that_is_not_the_backends_own_is_no_absence(
+    said: str, http: aiohttp.ClientSession
+) -> None:
+    """A proxy whose backend is away may say 404: nothing is gone because of that."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=404, text=said)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as proxy:
+        backend = client(http, str(proxy.make_url("")))
+        asked: list[Callable[[], Awaitable[object]]] = [
+            lambda: backend.api_key(**ASKED),
+            lambda: backend.agent_by_id("a"),
+            lambda: backend.report("PATCH", "/meetings/m", b"{}", "key"),
+        ]
+        for ask in asked:
+            with pytest.raises(BackendError, match="VOICERA_BACKEND_URL") as caught:
+                await ask()
+            assert (caught.value.code, caught.value.status) == ("backend_unreachable", None)

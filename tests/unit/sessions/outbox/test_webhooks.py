@@ -74,7 +74,7 @@ async def failure(url: str, **changes: Any) -> DeliveryError:
 
 @pytest.mark.parametrize(
     ("status", "final"),
-    [(400, True), (404, True), (410, True), (422, True)]
+    [(400, True), (403, False), (404, False), (410, True), (422, True)]
     + [(status, False) for status in (301, 302, 307, 401, 408, 429, 500, 503)],
 )
 async def test_only_a_yes_is_a_yes(status: int, final: bool) -> None:
