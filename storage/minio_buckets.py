@@ -86,6 +86,11 @@ class MinioBuckets:
         S3 keeps (and bills) them for ever without this rule. MinIO knows no such rule, refuses
         it, and removes them by itself a day later (``api stale_uploads_expiry``).
         """
+        # A service that has no such rules, or a key that may not set them, stores as well.
+        with contextlib.suppress(MinioException, ValueError):
+            self._set_rule(bucket)
+
+    def _set_rule(self, bucket: str) -> None:
         rule = Rule(
             ENABLED,
             rule_filter=Filter(prefix=""),
@@ -94,9 +99,7 @@ class MinioBuckets:
                 days_after_initiation=1
             ),
         )
-        # A service that has no such rules, or a key that may not set them, stores as well.
-        with contextlib.suppress(MinioException, ValueError):
-            self._client.set_bucket_lifecycle(bucket, LifecycleConfig([rule]))
+        self._client.set_bucket_lifecycle(bucket, LifecycleConfig([rule]))
 
 
 def _no_bucket(bucket: str) -> StorageError:

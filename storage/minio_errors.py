@@ -12,7 +12,8 @@ from config.errors import StorageError
 from storage.base import not_found
 
 _DENIED = {
-    "AccessDenied": "this key may not do that",
+    "AccessDenied": "this key may not do that; or, with sse-c, the object was stored with another "
+    "MINIO_SSE_CUSTOMER_KEY",
     "AllAccessDisabled": "the account is closed",
     "InvalidAccessKeyId": "it knows no such MINIO_ACCESS_KEY",
     "SignatureDoesNotMatch": "MINIO_SECRET_KEY is wrong",
@@ -58,6 +59,14 @@ class MinioErrors:
             return StorageError("storage_denied", message)
         if code == "InvalidRange":
             return StorageError("storage_invalid", f"{self._what}: no such range")
+        if code == "BadRequest" and not error.object_name:
+            # All that an answer without a body leaves of "HTTP request to an HTTPS server".
+            message = f"{self._what}: MinIO cannot read us; if it speaks TLS: MINIO_SECURE=true"
+            return StorageError("storage_failed", message)
+        if code in {"BadRequest", "InvalidRequest"} and _about_encryption(error):
+            message = f"{self._what}: was stored with another encryption than storage.encryption "
+            message += "and MINIO_SSE_CUSTOMER_KEY say now"
+            return StorageError("storage_denied", message)
         name = "storage_unavailable" if code in _BUSY else "storage_failed"
         return StorageError(name, f"{self._what}: MinIO said {code}: {error.message}")
 
@@ -71,6 +80,12 @@ class MinioErrors:
             return StorageError("storage_denied", message)
         message = f"{self._what}: no usable answer from MinIO ({type(reason).__name__})"
         return StorageError("storage_unavailable", message)
+
+
+def _about_encryption(error: S3Error) -> bool:
+    # An answer to HEAD has no body, and we send nothing else there that could be wrong.
+    text = (error.message or "").lower()
+    return error.code == "BadRequest" or "encryption" in text
 
 
 def _wrong_with_tls(error: ssl.SSLError) -> str | None:

@@ -81,6 +81,7 @@ class StoreThreads:
         self._name = name
         self._pool = ThreadPoolExecutor(size, thread_name_prefix=name)
         self._calls: set[_Call] = set()
+        self._closed = False
 
     async def run(
         self, deadline_seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -150,12 +151,18 @@ class StoreThreads:
         except TimeoutError:
             message = f"{self._name} gave no answer in {deadline_seconds:g} s"
             raise StorageError("storage_unavailable", message) from None
+        except asyncio.CancelledError:
+            if future.cancelled() and self._closed:
+                message = f"{self._name} was closed before its turn came"
+                raise StorageError("storage_unavailable", message) from None
+            raise
         finally:
             self._calls.discard(state)
             state.give_up()
 
     def close(self) -> None:
         """Start nothing more, and give up what is under way: no process waits for a store."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         for state in tuple(self._calls):
             state.give_up()

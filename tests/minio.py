@@ -62,6 +62,7 @@ class S3Server:
 
     Attributes:
         service: ``minio``, ``moto``, or None for the best there is.
+        environment: More variables for the process.
         tls: With what MinIO speaks TLS; None for plain HTTP.
         real: True for MinIO, False for moto (which forgets its objects when stopped).
     """
@@ -73,6 +74,7 @@ class S3Server:
     service: Literal["minio", "moto"] | None = None
     tls: Served | None = None
     real: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
     kms_key: str = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(32)).decode())
     _process: subprocess.Popen[bytes] | None = None
 
@@ -92,6 +94,7 @@ class S3Server:
                 "MINIO_KMS_SECRET_KEY": f"{KMS_KEY}:{self.kms_key}",
                 "MINIO_BROWSER": "off",
                 "MINIO_UPDATE": "off",
+                **self.environment,
             },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -130,13 +133,13 @@ class S3Server:
 
     def client(self) -> Minio:
         """A client of its own, for what the store itself does not do."""
-        trusted = {"ca_certs": str(self.tls.ca_file)} if self.tls else {}
+        trusted = str(self.tls.ca_file) if self.tls else None
         return Minio(
             f"127.0.0.1:{self.port}",
             self.access_key,
             self.secret_key,
             secure=self.tls is not None,
-            http_client=PoolManager(retries=False, timeout=5.0, **trusted),
+            http_client=PoolManager(retries=False, timeout=5.0, ca_certs=trusted),
         )
 
     def _wait(self) -> None:
@@ -159,7 +162,9 @@ class S3Server:
 
 @contextmanager
 def s3_server(
-    service: Literal["minio", "moto"] | None = None, tls: Served | None = None
+    service: Literal["minio", "moto"] | None = None,
+    tls: Served | None = None,
+    environment: dict[str, str] | None = None,
 ) -> Iterator[S3Server]:
     """A running service with keys and a folder of its own.
 
@@ -167,7 +172,9 @@ def s3_server(
         RuntimeError: ``minio`` is asked for, or TLS, and has not been built.
     """
     with tempfile.TemporaryDirectory(prefix="s3-") as folder:
-        server = S3Server(folder=Path(folder), service=service, tls=tls)
+        server = S3Server(
+            folder=Path(folder), service=service, tls=tls, environment=environment or {}
+        )
         server.start()
         try:
             yield server
