@@ -15,6 +15,7 @@ from api.parts import Parts
 from api.ranges import RangeError, Span, parse_range
 from config.errors import StorageError
 from sessions.kept_sound import KeptSound, StoredSound
+from sessions.lookup import SoundSource
 from sessions.transcript import as_text
 from sessions.webvtt import as_vtt
 
@@ -35,6 +36,7 @@ _SOUND: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The whole recording", "content": {"audio/wav": {}}},
     206: {"description": "The part that `Range` asks for", "content": {"audio/wav": {}}},
     304: {"description": "Unchanged since `If-None-Match`"},
+    410: {"description": "There was one, and it has been deleted"},
     307: {"description": "With `redirect=true`: an address in the store, good for 5 minutes"},
     409: {"description": "Not made yet, or in another server; see `Retry-After`"},
     416: {"description": "A part that there is not, or several parts"},
@@ -43,6 +45,7 @@ _WORDS: Final[dict[int | str, dict[str, Any]]] = {
     **ERRORS,
     200: {"content": {"application/json": {}, "text/plain": {}, "text/vtt": {}}},
     304: {"description": "Unchanged since `If-None-Match`"},
+    410: {"description": "There was one, and it has been deleted"},
     406: {"description": "`Accept` takes none of the three forms"},
     409: {"description": "In another server until it is stored; see `Retry-After`"},
 }
@@ -74,15 +77,20 @@ async def recording(
     redirect: Annotated[
         bool, Query(description="Send to an address in the store, where it offers such.")
     ] = False,
+    source: Annotated[
+        SoundSource,
+        Query(description="Whose recording: this server's, or the carrier's own of the call."),
+    ] = "server",
 ) -> Response:
     """A call's sound: both sides, as it is stored, from wherever it lies.
 
     Takes `Range` with one part, `If-Range`, `If-None-Match`, and `HEAD`.
     """
     with told_as_http():
-        sound = await found.lookup.recording(found.call)
+        sound = await found.lookup.recording(found.call, source)
     try:
-        if redirect and isinstance(sound, StoredSound):
+        # A signed address is good for one method, and that is GET.
+        if redirect and request.method == "GET" and isinstance(sound, StoredSound):
             link = await _link(parts, sound, _name(found, sound))
             if link is not None:
                 await sound.close()
@@ -93,6 +101,7 @@ async def recording(
         raise
 
 
+@router.head("/{call_id}/transcript", include_in_schema=False)
 @router.get("/{call_id}/transcript", response_class=Response, responses=_WORDS)
 async def transcript(
     request: Request,

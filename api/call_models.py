@@ -56,6 +56,14 @@ class CallStatus(BaseModel):
     seconds: float | None = Field(description="How long it has lasted, or lasted.")
 
 
+class CarrierSound(BaseModel):
+    """How the carrier's own recording of a call stands."""
+
+    state: str = Field(description="pending, stored, failed or deleted.")
+    url: str | None = Field(description="Where it lies, once it is stored.")
+    detail: str = Field(description="Why it failed.")
+
+
 class CallDetails(CallSummary):
     """One call, with its record and where its parts lie."""
 
@@ -63,6 +71,9 @@ class CallDetails(CallSummary):
         description="Of a live call: admitted, running or ending; otherwise as status."
     )
     recording: str | None = Field(description="Where it lies, such as minio://recordings/…")
+    carrier_recording: CarrierSound | None = Field(
+        description="The carrier's own; None where it was not asked for one."
+    )
     transcript: str | None = Field(description="Where its JSON form lies.")
     record: str | None = Field(description="Where the record lies.")
     details: dict[str, Any] | None = Field(

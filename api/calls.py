@@ -8,14 +8,21 @@ from fastapi import APIRouter, HTTPException, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from api.access import Operator
-from api.call_models import CallDetails, CallPage, CallStatus, CallSummary, summary
+from api.call_models import (
+    CallDetails,
+    CallPage,
+    CallStatus,
+    CallSummary,
+    CarrierSound,
+    summary,
+)
 from api.cursors import MAX_CHARS, CursorError, Cursors
 from api.found_calls import ERRORS, Found, told_as_http
 from api.parts import Parts
 from bot.events import END_CAUSES
 from config.errors import StorageError
 from sessions.index_entries import indexed_number
-from sessions.record import StoredFile
+from sessions.record import CarrierRecording, StoredFile
 from sessions.tokens import ANY_AGENT
 from storage.index.entry import CallFilter, CallState, plain
 
@@ -36,13 +43,23 @@ def _cause(value: str) -> str:
     return value
 
 
+def _something(value: str) -> str:
+    # An empty filter must not be taken for none: it would list every call.
+    if plain(value.strip()) is None:
+        raise ValueError("must not be empty; leave it out to ask for all")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_something)]
+
+
 class Wanted(BaseModel):
     """Which calls are asked for; all of what is given must hold."""
 
     model_config = {"extra": "forbid"}
 
-    agent_id: str | None = Field(default=None, max_length=256, description="Of this agent.")
-    number: str | None = Field(
+    agent_id: Text | None = Field(default=None, max_length=256, description="Of this agent.")
+    number: Text | None = Field(
         default=None,
         max_length=64,
         description="From or to this number. Indian numbers may be written as they are dialled: "
@@ -114,7 +131,9 @@ async def one_call(found: Found) -> CallDetails:
     By the carrier's id it is the latest call that has it; ``same_carrier_call_id`` names others.
     """
     call, fields = found.call, summary(found.call)
-    places: dict[str, Any] = {"recording": None, "transcript": None, "record": None}
+    places: dict[str, Any] = dict.fromkeys(
+        ("recording", "carrier_recording", "transcript", "record")
+    )
     try:
         with told_as_http():
             record = await found.lookup.record(call)
@@ -132,6 +151,7 @@ async def one_call(found: Found) -> CallDetails:
         sound, words = record.recording.file, record.transcript
         places = {
             "recording": sound.url if sound else None,
+            "carrier_recording": _carriers(record.carrier_recording),
             "transcript": words.url if words else None,
             "record": _beside(words, call.record_key),
         }
@@ -166,6 +186,13 @@ async def call_status(found: Found) -> CallStatus:
 def _beside(file: StoredFile | None, key: str | None) -> str | None:
     """The place of another object of the store that a file is in."""
     return f"{file.url.removesuffix(file.key)}{key}" if file and key else None
+
+
+def _carriers(theirs: CarrierRecording | None) -> CarrierSound | None:
+    if theirs is None:
+        return None
+    url = theirs.file.url if theirs.file else None
+    return CarrierSound(state=theirs.state, url=url, detail=theirs.detail)
 
 
 def _number(text: str | None) -> str | None:

@@ -23,10 +23,14 @@ _ANSWERS: Final[dict[str, tuple[int, int | None]]] = {
     "call_live": (409, 5),
     "call_not_ready": (409, 2),
     "call_elsewhere": (409, 10),
+    "carrier_pending": (409, 30),
     "nothing_kept": (404, None),
+    "kept_no_more": (410, None),
     "storage_not_found": (404, None),
     "storage_unavailable": (503, 10),
     "index_unavailable": (503, 5),
+    "index_missing": (503, 5),
+    "index_corrupt": (503, 10),
 }
 #: For the description of the doors.
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {

@@ -13,6 +13,7 @@ from api.parts import Parts, ServerParts
 from config.errors import ConfigError, StorageError
 from config.providers import ProviderKind
 from sessions import metrics
+from sessions.indexer import IndexState
 
 router = APIRouter(tags=["health"])
 
@@ -27,6 +28,7 @@ class ServiceHealth(BaseModel):
     tts: str
     storage: str
     backend: str
+    index: IndexState
 
 
 class Health(BaseModel):
@@ -77,7 +79,13 @@ async def health(parts: Parts) -> Health:
     needs_keys = parts.agents.unequipped
     troubled = _troubled(parts)
     unheard = parts.reports.troubles()
-    healthy = not troubled and not unheard and storage == "ok" and len(needs_keys) == len(rejects)
+    healthy = (
+        not troubled
+        and not unheard
+        and storage == "ok"
+        and parts.indexer.state != "away"
+        and len(needs_keys) == len(rejects)
+    )
     return Health(
         status="draining" if draining else "healthy" if healthy else "degraded",
         services=ServiceHealth(
@@ -86,6 +94,7 @@ async def health(parts: Parts) -> Health:
             tts=_providers(parts, "tts"),
             storage=storage,
             backend=parts.credentials.backend_state,
+            index=parts.indexer.state,
         ),
         active_sessions=parts.manager.active,
         max_sessions=parts.settings.server.max_connections,
@@ -121,6 +130,10 @@ async def prometheus(parts: Parts) -> Response:
     spool = parts.keeper.stats()
     metrics.SPOOL_FILES.set(spool.waiting)
     metrics.SPOOL_OLDEST_SECONDS.set(spool.oldest_seconds)
+    metrics.INDEX_WAITING.set(parts.indexer.waiting)
+    theirs = parts.carrier.stats()
+    metrics.CARRIER_RECORDINGS_WAITING.set(theirs.waiting)
+    metrics.CARRIER_RECORDINGS_OLDEST_SECONDS.set(theirs.oldest_seconds)
     metrics.PROVIDER_TROUBLED.clear()
     for stage, provider, _ in parts.breakers.troubled():
         metrics.PROVIDER_TROUBLED.labels(stage, provider).set(1)

@@ -30,7 +30,8 @@ from services.breakers import BreakerBoard
 from services.clients import close_shared_clients
 from services.credentials import Credentials
 from services.factory import ServiceFactory
-from services.telephony.vobiz import VobizAccount, VobizRecordings
+from services.telephony.vobiz import VobizRecordings
+from services.telephony.vobiz_files import VobizAccount
 from sessions import metrics
 from sessions.admission import Admission, Lines, RefusalReason
 from sessions.carrier_notes import FOLDER as CARRIER_FOLDER
@@ -38,7 +39,7 @@ from sessions.carrier_recordings import CarrierRecordings
 from sessions.dev_secret import jwt_secret
 from sessions.disk import DiskWatch
 from sessions.expected import ExpectedCall, ExpectedCalls
-from sessions.index_changes import index_changes
+from sessions.index_changes import indexer_changes
 from sessions.indexer import CallIndexer
 from sessions.journal import JournalWriter
 from sessions.journal_seal import use_journal_keys
@@ -240,14 +241,14 @@ class ServerParts:
             ),
         )
         self.retention = RetentionSweeper(
-            self.storage, self.keeper.amending, on_changed=index_changes(self.index)
+            self.storage, self.keeper.amending, on_changed=indexer_changes(self.indexer)
         )
         self.carrier = CarrierRecordings(
             data / CARRIER_FOLDER,
             self._vobiz_recordings(),
             self.storage,
             self.keeper.amending,
-            on_changed=index_changes(self.index),
+            on_changed=indexer_changes(self.indexer),
         )
         parts = SessionParts(
             bot=bot,
@@ -292,6 +293,7 @@ class ServerParts:
 
     def _stored(self, call: StoredCall) -> None:
         self.indexer.stored(call)
+        self.carrier.stored(call)
         self.manager.ended.stored(call)
         self.reports.call_safe(call)
 

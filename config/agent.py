@@ -237,7 +237,7 @@ class RecordingConfig(_Section):
     carrier: bool = Field(
         default=False,
         description="Have the carrier (Vobiz) record telephone calls too, and keep its MP3 beside "
-        "our own recording; needs VOBIZ_AUTH_ID, VOBIZ_AUTH_TOKEN and VOBIZ_MEDIA_BASE.",
+        "our own recording; needs VOBIZ_AUTH_ID and VOBIZ_AUTH_TOKEN.",
     )
     retention_days: RetentionDays = Field(
         default=None, description="Delete the sound after so many days; by default never."

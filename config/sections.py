@@ -296,9 +296,9 @@ class VobizSettings(SettingsSection):
         default="https://api.vobiz.ai/api/v1", description="Address of its REST interface."
     )
     media_base: Annotated[HttpUrl | None, Env("VOBIZ_MEDIA_BASE")] = Field(
-        default=None,
-        description="Where Vobiz keeps its recordings, such as https://media.vobiz.ai: besides "
-        "api_base the only address that the account's token is sent to.",
+        default="https://media.vobiz.ai",
+        description="Where Vobiz keeps its recordings: besides api_base the only address that the "
+        "account's token is sent to.",
     )
     foreign_recordings: bool = Field(
         default=False,

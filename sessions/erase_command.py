@@ -8,11 +8,9 @@ from config.errors import StorageError
 from config.settings import Settings
 from sessions.erasure import NumberEraser
 from sessions.index_changes import index_changes
+from sessions.index_note import put_down_note
 from sessions.journal_seal import use_journal_keys
 from storage.factory import build_index, build_storage
-
-#: As sessions.indexer calls its note of an index that lacks something.
-_INCOMPLETE = "index_incomplete"
 
 
 async def run_erase(settings: Settings, number: str, *, dry_run: bool) -> tuple[str, bool]:
@@ -33,10 +31,13 @@ async def run_erase(settings: Settings, number: str, *, dry_run: bool) -> tuple[
         try:
             if await index.open():
                 # Tables that are made here are empty: the server has to fill them again.
-                await asyncio.to_thread((data / _INCOMPLETE).touch)
-            changed = index_changes(index)
+                await asyncio.to_thread(put_down_note, data)
+            changed = index_changes(index, data)
         except StorageError:
-            changed = None  # It is made again from the store, which is what counts.
+            # The server makes it again from the store, which is what counts.
+            changed = None
+            if not dry_run:
+                await asyncio.to_thread(put_down_note, data)
         eraser = NumberEraser(storage, data, on_changed=changed)
         if dry_run:
             return "\n".join(await eraser.find(number)), True

@@ -143,6 +143,9 @@ class NumberEraser:
         # Journals first: one that is stored meanwhile is found among the records.
         journals, left = await asyncio.to_thread(_erase_journals, self._data / "journal", wanted)
         pending += left
+        if self._on_changed is not None:
+            for journal in journals:
+                await self._on_changed(journal.session_id, "", None)
         calls: list[ErasedCall] = []
         async for info in self._records():
             try:

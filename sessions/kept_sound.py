@@ -17,7 +17,7 @@ class KeptSound(ABC):
 
     Attributes:
         sha256: Of the whole, the same wherever it lies.
-        suffix: Of a file that holds it, such as ``.wav``.
+        suffix: Of a file that holds it, such as ``.wav`` or ``.carrier.mp3``.
     """
 
     def __init__(self, file: BuiltFile | StoredFile) -> None:
@@ -25,7 +25,7 @@ class KeptSound(ABC):
         self.size_bytes = file.size_bytes
         self.sha256 = file.sha256
         self.content_type = file.content_type
-        self.suffix = PurePosixPath(file.key).suffix
+        self.suffix = "".join(PurePosixPath(file.key).suffixes)
 
     @abstractmethod
     def blocks(self, start: int, length: int) -> AsyncIterator[bytes]:

@@ -7,18 +7,24 @@ index's own:
     call_live         the call goes on: its parts are made when it has ended
     call_not_ready    it has ended, and its parts are being made; ask again in a moment
     call_elsewhere    another server has it, until it is stored
-    nothing_kept      there never was such a part, or it is not kept any more
+    carrier_pending   the carrier has not handed its recording over yet
+    kept_no_more      there was such a part, and it has been deleted
+    nothing_kept      there never was such a part
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from config.errors import StorageError
 from sessions.index_entries import entry_of, live_entry
 from sessions.index_rebuild import journal_entry, stored_row
+from sessions.journal_format import Part
 from sessions.kept_sound import KeptSound, SpooledSound, StoredSound
 from sessions.manager import SessionManager
 from sessions.record import CallRecord
@@ -27,10 +33,12 @@ from sessions.spooled import SpooledCall, find_spooled
 from sessions.transcript import Transcript
 from storage.base import Storage
 from storage.index.calls import CallIndex
-from storage.index.entry import IndexedCall, plain
+from storage.index.entry import VERSIONS, IndexedCall, plain
 
 #: Calls with the same carrier's id that are told of.
 MAX_SAME_ID = 50
+#: Who made a recording: this server, or the carrier.
+SoundSource = Literal["server", "carrier"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +79,9 @@ class CallLookup:
         except StorageError as error:
             trouble = error
         for known in await self._known_here(call_id):
-            row = found.get(known.session_id, known)
-            found[known.session_id] = known if known.version >= row.version else row
+            newest = await self._newest(known, found.get(known.session_id), trouble is None)
+            if newest is not None:
+                found[newest.session_id] = newest
         if not found and trouble is not None:
             raise trouble
         return sorted(found.values(), key=lambda row: row.place, reverse=True)
@@ -101,18 +110,23 @@ class CallLookup:
         spooled = None if call.record_key else await self._spooled(call)
         if spooled is not None:
             return spooled.transcript()
-        file = (await self._stored_record(call)).transcript
+        record = await self._stored_record(call)
+        file = record.transcript
         if file is None:
+            if record.erased_at or _is_due(record, "transcript"):
+                raise StorageError("kept_no_more", "the transcript of this call was deleted")
             raise StorageError("nothing_kept", "there is no transcript of this call")
         data = await self._places.storage.read(file.kind, file.key)
         return msgspec.json.decode(data, type=Transcript)
 
-    async def recording(self, call: IndexedCall) -> KeptSound:
+    async def recording(self, call: IndexedCall, source: SoundSource = "server") -> KeptSound:
         """A call's sound, ready to be read; its ``close`` must be called.
 
         Raises:
             StorageError: See the module.
         """
+        if source == "carrier":
+            return await self._carriers(call)
         if self.session(call) is not None:
             raise StorageError("call_live", "the call goes on; its recording is made at its end")
         spooled = None if call.record_key else await self._spooled(call)
@@ -129,6 +143,38 @@ class CallLookup:
             return await SpooledSound.open(spooled.folder, spooled.built.recording)
         except FileNotFoundError:  # Stored in this very moment.
             raise StorageError("call_not_ready", "the recording is being stored") from None
+
+    async def _carriers(self, call: IndexedCall) -> KeptSound:
+        """What the carrier recorded."""
+        theirs = (await self.record(call)).carrier_recording
+        if theirs is None:
+            raise StorageError("nothing_kept", "the carrier was not asked to record this call")
+        if theirs.state == "pending" and self.session(call) is not None:
+            raise StorageError("call_live", "the call goes on; the carrier's file comes afterwards")
+        if theirs.file is not None:
+            return StoredSound(self._places.storage, theirs.file)
+        if theirs.state == "pending":
+            raise StorageError("carrier_pending", "the carrier has not handed it over yet")
+        if theirs.state == "deleted":
+            raise StorageError("kept_no_more", "the carrier's recording of this call was deleted")
+        raise StorageError("nothing_kept", f"there is no recording of the carrier: {theirs.detail}")
+
+    async def _newest(
+        self, known: IndexedCall, row: IndexedCall | None, has_index: bool
+    ) -> IndexedCall | None:
+        """What holds now of a call that is known here; None where nothing is kept of it any more.
+
+        What was stored may have been changed or deleted since, perhaps by another process: the
+        index and the store know, the memory of this one does not.
+        """
+        if known.status != "stored":
+            return known if row is None or row.version < VERSIONS["stored"] else row
+        if row is not None:
+            return known if row.version < known.version else row
+        if has_index:
+            with contextlib.suppress(StorageError):
+                return await stored_row(self._places.storage, known)
+        return known
 
     async def _indexed(self, call_id: str) -> list[IndexedCall]:
         index, wanted = self._places.index, plain(call_id)
@@ -171,7 +217,15 @@ class CallLookup:
         return msgspec.json.decode(await places.storage.read("transcripts", key), type=CallRecord)
 
 
+def _is_due(record: CallRecord, part: Part) -> bool:
+    """Whether a part's time is up, as its agent's file had it."""
+    day = record.delete_after.get(part)
+    return day is not None and day <= datetime.now(UTC).date().isoformat()
+
+
 def _no_sound(record: CallRecord) -> StorageError:
+    if record.recording.state == "deleted":
+        return StorageError("kept_no_more", "the recording of this call was deleted")
     reason = {
         "off": "its agent records no sound",
         "empty": "no sound came or went",

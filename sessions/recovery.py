@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from config.errors import StorageError
 from config.settings import Settings
 from sessions.index_rebuild import Rebuilt, rebuild_index
-from sessions.indexer import server_id
 from sessions.keeper import RecordKeeper, StoredCall
+from sessions.server_identity import server_id
 from sessions.spool import unfinished
 from storage.factory import build_index, build_storage
 

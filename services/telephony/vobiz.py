@@ -1,81 +1,35 @@
 """Vobiz's own recording of a call: started, stopped, found and fetched.
 
 Wire facts: vobiz.md sections 1.1 to 1.5. Paths are case-sensitive and end in a slash; the
-account goes into ``X-Auth-ID`` and ``X-Auth-Token``. These go to the addresses that an operator
-has set and to no other, whatever an answer or a redirect says.
+account goes into ``X-Auth-ID`` and ``X-Auth-Token``.
 """
 
 import asyncio
-import hashlib
-import ipaddress
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
 import msgspec
-from pydantic import SecretStr
 from yarl import URL
 
 from config.errors import CallControlError
-from config.sections import VobizSettings
+from services.telephony.vobiz_files import (
+    FETCH_SECONDS,
+    MAX_FILE_BYTES,
+    FetchedFile,
+    VobizAccount,
+    VobizFiles,
+    account_headers,
+)
+from services.telephony.vobiz_http import REQUEST_SECONDS, read, request, require_success
 
-#: One request and its answer.
-REQUEST_SECONDS: Final = 10.0
-#: A whole file: a day of MP3 at 64 kbit/s is 700 MB, an hour 29.
-FETCH_SECONDS: Final = 600.0
-MAX_FILE_BYTES: Final = 512 * 1024 * 1024
-MAX_ANSWER_BYTES: Final = 256 * 1024
-MAX_REDIRECTS: Final = 3
 #: The longest recording that may be asked for: a call is cut at 24 h.
 MAX_RECORDING_SECONDS: Final = 86_400
 
-_BLOCK_BYTES: Final = 64 * 1024
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_NOT_SOUND: Final = ("text/", "application/json", "application/xml")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VobizAccount:
-    """Whose calls, and where.
-
-    Attributes:
-        api_base: Of the REST interface.
-        media_base: Where recordings lie, given the account too; None gives it to nobody else.
-        foreign: Recordings may be fetched from any other public host, without the account.
-    """
-
-    api_base: str
-    auth_id: str
-    auth_token: SecretStr
-    media_base: str | None = None
-    foreign: bool = False
-
-    @classmethod
-    def from_settings(cls, settings: VobizSettings) -> "VobizAccount | None":
-        """The account that is set; None where there is none."""
-        if not settings.auth_id or settings.auth_token is None:
-            return None
-        return cls(
-            api_base=settings.api_base,
-            auth_id=settings.auth_id,
-            auth_token=settings.auth_token,
-            media_base=settings.media_base,
-            foreign=settings.foreign_recordings,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchedFile:
-    """A file that was fetched."""
-
-    size_bytes: int
-    sha256: str
 
 
 class VobizRecordings:
@@ -100,12 +54,14 @@ class VobizRecordings:
     ) -> None:
         self._account = account
         self._http = http
-        self._foreign_http = foreign_http
-        self._fetch_seconds = fetch_seconds
-        self._max_file_bytes = max_file_bytes
+        self._files = VobizFiles(
+            account,
+            http,
+            foreign_http,
+            fetch_seconds=fetch_seconds,
+            max_file_bytes=max_file_bytes,
+        )
         self._root = f"{account.api_base.rstrip('/')}/Account/{quote(account.auth_id, safe='')}"
-        bases = [account.api_base, *([account.media_base] if account.media_base else [])]
-        self._trusted = frozenset(URL(base).origin() for base in bases)
 
     async def start(self, call_id: str, *, seconds: int, stereo: bool) -> str:
         """Have a live call recorded.
@@ -160,69 +116,13 @@ class VobizRecordings:
         return url if isinstance(url, str) and url else None
 
     async def fetch(self, url: str, path: Path) -> FetchedFile:
-        """Fetch a recording's file.
-
-        Args:
-            url: As Vobiz named it; not trusted.
-            path: Where it goes; what an attempt that fails leaves there is worth nothing.
-
-        Raises:
-            CallControlError: There is no such file yet, or it is not to be had from there.
-            OSError: The disk would not have it.
-        """
-        try:
-            async with asyncio.timeout(self._fetch_seconds):
-                return await self._fetch(url, path)
-        except TimeoutError:
-            message = f"the recording was not there within {self._fetch_seconds:g} s"
-            raise CallControlError("carrier_unreachable", message) from None
-
-    async def _fetch(self, url: str, path: Path) -> FetchedFile:
-        target = _parsed(url)
-        for _ in range(MAX_REDIRECTS + 1):
-            # Each address is judged anew: a redirect takes no key to anywhere.
-            http, headers = self._door(target)
-            async with _request(http, "GET", target, headers) as response:
-                location = response.headers.get("Location")
-                if response.status not in _REDIRECTS or not location:
-                    _require_success(response.status)
-                    return await self._save(response, path)
-            target = target.join(_parsed(location, relative=True))
-        raise CallControlError("carrier_refused", "the recording is redirected again and again")
-
-    def _door(self, url: URL) -> tuple[aiohttp.ClientSession, dict[str, str]]:
-        """With what an address may be asked."""
-        if url.user is None and url.password is None and url.host:
-            if url.scheme in ("http", "https") and url.origin() in self._trusted:
-                return self._http, self._keys()
-            if url.scheme == "https" and self._account.foreign and _is_public_name(url.host):
-                return self._foreign_http, {}
-        raise CallControlError(
-            "carrier_foreign",
-            f"the recording lies at {url.scheme}://{url.host}, which is neither vobiz.api_base nor "
-            "vobiz.media_base; if that is right, set VOBIZ_MEDIA_BASE",
-        )
-
-    async def _save(self, response: aiohttp.ClientResponse, path: Path) -> FetchedFile:
-        if response.content_type.startswith(_NOT_SOUND):
-            raise CallControlError("carrier_answer", f"{response.content_type} came for a sound")
-        digest, size = hashlib.sha256(), 0
-        with await asyncio.to_thread(path.open, "wb") as file:
-            async for block in response.content.iter_chunked(_BLOCK_BYTES):
-                size += len(block)
-                if size > self._max_file_bytes:
-                    message = f"the recording is larger than {self._max_file_bytes} bytes"
-                    raise CallControlError("carrier_too_large", message)
-                digest.update(block)
-                await asyncio.to_thread(file.write, block)
-        if not size:
-            raise CallControlError("carrier_answer", "the recording is empty")
-        return FetchedFile(size_bytes=size, sha256=digest.hexdigest())
+        """Fetch a recording's file; see :meth:`VobizFiles.fetch`."""
+        return await self._files.fetch(url, path)
 
     async def _ask(
         self, method: str, path: str, body: Mapping[str, object] | None = None
     ) -> dict[str, Any]:
-        headers = self._keys()
+        headers = account_headers(self._account)
         if body is not None:
             headers["Content-Type"] = "application/json"
         data = msgspec.json.encode(body) if body is not None else None
@@ -230,72 +130,13 @@ class VobizRecordings:
         try:
             async with (
                 asyncio.timeout(REQUEST_SECONDS),
-                _request(self._http, method, url, headers, data) as response,
+                request(self._http, method, url, headers, data) as response,
             ):
-                _require_success(response.status)
-                return await _read(response)
+                require_success(response.status)
+                return await read(response)
         except TimeoutError:
             message = f"Vobiz did not answer within {REQUEST_SECONDS:g} s"
             raise CallControlError("carrier_unreachable", message) from None
-
-    def _keys(self) -> dict[str, str]:
-        account = self._account
-        return {
-            "X-Auth-ID": account.auth_id,
-            "X-Auth-Token": account.auth_token.get_secret_value(),
-        }
-
-
-@asynccontextmanager
-async def _request(
-    http: aiohttp.ClientSession,
-    method: str,
-    url: URL,
-    headers: Mapping[str, str],
-    data: bytes | None = None,
-) -> AsyncIterator[aiohttp.ClientResponse]:
-    try:
-        async with http.request(
-            method,
-            url,
-            headers=headers,
-            data=data,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None, sock_read=REQUEST_SECONDS),
-        ) as response:
-            yield response
-    except (aiohttp.ClientError, TimeoutError) as error:
-        # The error's own words may hold the address, which may hold a signature.
-        message = f"{url.host} cannot be reached: {type(error).__name__}"
-        raise CallControlError("carrier_unreachable", message) from error
-
-
-async def _read(response: aiohttp.ClientResponse) -> dict[str, Any]:
-    if response.status == 204:
-        return {}
-    content = bytearray()
-    async for block in response.content.iter_any():
-        content += block
-        if len(content) > MAX_ANSWER_BYTES:
-            raise CallControlError("carrier_answer", "Vobiz's answer is too long")
-    try:
-        return msgspec.json.decode(content, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise CallControlError("carrier_answer", "Vobiz's answer is no JSON object") from None
-
-
-def _require_success(status: int) -> None:
-    if 200 <= status < 300:
-        return
-    codes = {
-        401: "carrier_auth",
-        403: "carrier_auth",
-        404: "carrier_not_found",
-        429: "carrier_busy",
-    }
-    code = codes.get(status, "carrier_failed" if status >= 500 else "carrier_refused")
-    hint = "; check VOBIZ_AUTH_ID and VOBIZ_AUTH_TOKEN" if code == "carrier_auth" else ""
-    raise CallControlError(code, f"Vobiz answered {status}{hint}")
 
 
 def _checked(name: str) -> str:
@@ -303,24 +144,3 @@ def _checked(name: str) -> str:
     if not _ID.fullmatch(name):
         raise CallControlError("carrier_refused", "that is no id of Vobiz's")
     return name
-
-
-def _is_public_name(host: str) -> bool:
-    """Whether a name is to be looked up; a bare address would not pass the resolver's check."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return False
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return True
-    return False
-
-
-def _parsed(url: str, *, relative: bool = False) -> URL:
-    try:
-        found = URL(url)
-    except ValueError:
-        found = None
-    if found is None or not (relative or found.absolute):
-        raise CallControlError("carrier_answer", "Vobiz named no address of a recording")
-    return found

@@ -45,6 +45,7 @@ class CallIndex:
         self._file = file
         self._engine = build_engine(url, file)
         self._is_sqlite = url is None
+        self._identity: tuple[int, int] | None = None
 
     async def open(self) -> bool:
         """Make the tables where they are missing or of an older version.
@@ -56,14 +57,28 @@ class CallIndex:
             StorageError: ``index_unavailable``, ``index_corrupt``, or ``index_newer``: a later
                 version of the server has made them.
         """
+        self._identity = None
         if self._is_sqlite:
             with index_errors():
-                await asyncio.to_thread(self._make_file)
+                self._identity = await asyncio.to_thread(self._make_file)
         with index_errors():
             async with self._engine.begin() as connection:
                 if not self._is_sqlite:
                     await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
                 return await self._prepare(connection)
+
+    async def probe(self) -> None:
+        """Look whether it is still there.
+
+        Raises:
+            StorageError: ``index_missing`` where its tables or its file are gone (SQLite would go
+                on writing to a file that was deleted), or as for :meth:`open`.
+        """
+        if self._is_sqlite and await asyncio.to_thread(self._found) != self._identity:
+            raise StorageError("index_missing", f"{self._file.name} was moved or deleted")
+        with index_errors():
+            async with self._engine.connect() as connection:
+                await connection.execute(select(schema.c.version))
 
     async def put(self, entries: Sequence[IndexedCall]) -> None:
         """Add calls, or what is newly known of them, all or none.
@@ -138,10 +153,23 @@ class CallIndex:
         """Let go of all connections."""
         await self._engine.dispose()
 
-    def _make_file(self) -> None:
+    def _make_file(self) -> tuple[int, int]:
         """For its owner only: it says who called whom. SQLite's other files follow this one."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
+        if not self._file.exists():
+            # Without their file these are worth nothing, and a new one must not be given them.
+            for suffix in _SUFFIXES[1:]:
+                self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
         os.close(os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600))
+        found = os.stat(self._file)
+        return found.st_dev, found.st_ino
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._file)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     async def _prepare(self, connection: AsyncConnection) -> bool:
         await connection.run_sync(lambda sync: schema.create(sync, checkfirst=True))

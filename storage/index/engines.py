@@ -18,8 +18,18 @@ COMMAND_SECONDS = 15.0
 #: How long SQLite waits for another process that writes; in its own thread.
 BUSY_MS = 3000
 _POSTGRES = {"postgres", "postgresql", "postgresql+asyncpg"}
-#: What SQLite says of a file that is no database any more.
+#: What SQLite says of a file that is no database any more, or that has lost its tables.
 _BROKEN = ("malformed", "not a database", "database corrupt")
+_NO_TABLE = "no such table"
+#: PostgreSQL's code for the latter (``undefined_table``).
+_NO_TABLE_STATE = "42P01"
+#: What SQLite says, and what can be done about it.
+_HINTS = {
+    "readonly": "calls.db is read-only: let the server's user write it and its folder",
+    "unable to open": "calls.db cannot be opened: let the server's user write its folder",
+    "locked": "another process holds calls.db",
+    "disk is full": "the disk is full",
+}
 
 
 def build_engine(url: SecretStr | None, file: Path) -> AsyncEngine:
@@ -57,21 +67,25 @@ def index_errors() -> Iterator[None]:
     """Map every error of the database, once.
 
     Raises:
-        StorageError: ``index_corrupt`` where the file is broken, ``index_refused`` where the
-            database will not have what it is given, else ``index_unavailable``.
+        StorageError: ``index_corrupt`` where the file is broken, ``index_missing`` where the
+            tables are gone, ``index_refused`` where the database will not have what it is given,
+            else ``index_unavailable``.
     """
     try:
         yield
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         # The database's own words may hold numbers and addresses: only their kind is told.
         cause = error.orig if isinstance(error, DBAPIError) else error
+        words = str(cause)
         code = "index_unavailable"
-        if any(word in str(cause) for word in _BROKEN):
+        if any(word in words for word in _BROKEN):
             code = "index_corrupt"
+        elif _NO_TABLE in words or getattr(cause, "sqlstate", None) == _NO_TABLE_STATE:
+            code = "index_missing"
         elif isinstance(error, DataError | IntegrityError):
             code = "index_refused"
-        message = f"the index of calls does not answer ({type(cause).__name__})"
-        raise StorageError(code, message) from error
+        hint = next((text for word, text in _HINTS.items() if word in words), type(cause).__name__)
+        raise StorageError(code, f"the index of calls does not answer ({hint})") from error
 
 
 def _address(url: SecretStr) -> URL:

@@ -500,7 +500,10 @@ async def test_after_a_kill_the_index_is_made_again(tmp_path: Path, speech: Spee
             )
             async with caller, consumer(server.http) as calls:
                 await caller.wait_for_speech()
-                await calls.one(f"/{caller.call_id}", status="live")
+                async with asyncio.timeout(20):
+                    # The index is written beside the call.
+                    while not (await calls("?status=live")).json()["calls"]:  # noqa: ASYNC110
+                        await asyncio.sleep(0.02)
                 if kill:
                     server.process.kill()
                     await server.exit_code()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sessions import carrier_recordings
-from sessions.carrier_recordings import CarrierOptions
+from sessions.carrier_files import CarrierOptions
 from simulators.speech import Speech
 from simulators.vobiz import VobizApiSimulator
 from tests.integration.server import BRISK_AGENT, running_server
@@ -31,7 +31,7 @@ async def test_vobiz_records_the_call_too(
             async with server.phone(speech) as caller:
                 await caller.listen_until_quiet(300, 10_000)
             await server.parts.manager.settled()
-            await server.until(lambda: server.parts.carrier.waiting == 0)
+            await server.until(lambda: server.parts.carrier.stats().waiting == 0)
             record = await server.one_record()
             assert record["recording"]["state"] == "stored"
             if not wanted:

@@ -16,9 +16,11 @@ from pydantic import SecretStr
 from bot.events import CallEnded, CallStarted
 from config.agent import AgentConfig
 from serializer.codecs import PCM_8K
-from services.telephony.vobiz import VobizAccount, VobizRecordings
+from services.telephony.vobiz import VobizRecordings
+from services.telephony.vobiz_files import VobizAccount
+from sessions.carrier_files import CarrierOptions
 from sessions.carrier_notes import FOLDER
-from sessions.carrier_recordings import CarrierOptions, CarrierRecordings
+from sessions.carrier_recordings import CarrierRecordings
 from sessions.deletion import read_record
 from sessions.erasure import NumberEraser
 from sessions.facts import CallFacts
@@ -220,7 +222,7 @@ async def test_it_is_fetched_after_a_restart_whenever_it_was(bench: Bench) -> No
         await bench.store(heads[1])
         await bench.store(heads[2])
         await until(lambda: not bench.notes())
-        await until(lambda: carrier.waiting == 0)
+        await until(lambda: carrier.stats().waiting == 0)
     assert [await bench.state(head) for head in heads] == [("stored", "")] * 3
 
 
@@ -235,7 +237,7 @@ async def test_a_session_that_goes_on_with_the_call_goes_on_being_recorded(bench
         begins(carrier, second)
         await until(lambda: len(bench.vobiz.recordings) == 2)
         ends(carrier, first)
-        await until(lambda: carrier.waiting == 1)
+        await until(lambda: carrier.stats().waiting == 1)
         assert not any(recording.ended for recording in bench.vobiz.recordings)
         ends(carrier, second)
         await until(lambda: all(recording.ended for recording in bench.vobiz.recordings))
@@ -335,7 +337,7 @@ async def test_erasing_a_number_takes_it_too_and_what_is_still_to_come(bench: Be
     assert [report.name for report in proof.reports] == [f"{late.session_id}.json"]
     bench.vobiz.looks = 0
     async with bench.running() as carrier:
-        assert carrier.waiting == 0
+        assert carrier.stats().waiting == 0
     assert await bench.sounds() == set() and bench.notes() == []
     for head in (stored, late):
         told = (await bench.record(head)).carrier_recording
@@ -354,5 +356,5 @@ async def test_what_comes_while_it_is_erased_does_not_stay(bench: Bench) -> None
                 while ".mp3" not in await bench.sounds():  # noqa: ASYNC110 - as in until()
                     await asyncio.sleep(0.005)
             await NumberEraser(bench.storage, bench.data).erase(THEIRS)
-        await until(lambda: carrier.waiting == 0)
+        await until(lambda: carrier.stats().waiting == 0)
     assert await bench.sounds() == set() and await bench.state(head) == ("deleted", "")

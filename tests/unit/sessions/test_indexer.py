@@ -18,8 +18,9 @@ from config.errors import StorageError
 from sessions.facts import CallFacts
 from sessions.index_entries import Begun, entry_of
 from sessions.index_rebuild import rebuild_index
-from sessions.indexer import CallIndexer, server_id
+from sessions.indexer import CallIndexer
 from sessions.keeper import RecordKeeper, StoredCall
+from sessions.server_identity import server_id
 from storage.filesystem import FilesystemStorage
 from storage.index.calls import CallIndex
 from storage.index.entry import CallFilter, IndexedCall
@@ -272,7 +273,8 @@ async def test_a_call_that_is_changed_or_deleted_later(bench: Bench) -> None:
     await bench.indexer.settled()
     row = await bench.index.find(session_id)
     assert row == replace(entry_of(call), from_number=None)
-    await bench.indexer.deleted([session_id])
+    bench.indexer.deleted(session_id)
+    await bench.indexer.settled()
     assert await bench.rows() == {}
 
 

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from yarl import URL
 
 from config.errors import CallControlError
-from services.telephony.vobiz import VobizAccount, VobizRecordings
+from services.telephony.vobiz import VobizRecordings
+from services.telephony.vobiz_files import VobizAccount
 from simulators.behaviour import Behaviour
 from simulators.vobiz import VobizApiSimulator
 

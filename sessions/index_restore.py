@@ -1,0 +1,69 @@
+"""Finds again what an index of calls lacks, beside everything else, until it is done."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from loguru import logger
+
+from config.errors import StorageError
+from sessions.index_rebuild import journal_entry, stored_row
+from storage.base import Storage
+from storage.index.calls import CallIndex
+from storage.index.entry import IndexedCall
+
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+async def until_done(work: Callable[[], Awaitable[None]], first_pause_seconds: float) -> None:
+    """Do ``work`` again and again until it succeeds; the store may be away for long."""
+    pause, is_told = first_pause_seconds, False
+    while True:
+        try:
+            await work()
+            return
+        except StorageError as error:
+            logger.debug("the index of calls is not complete yet: {}", error.message)
+        # An index that lacks calls is better than none, and calls go on without it.
+        except Exception:
+            if not is_told:
+                logger.exception("the index of calls is not complete yet")
+            is_told = True
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+async def look_after(
+    left: list[IndexedCall], index: CallIndex, storage: Storage, root: Path, server_id: str
+) -> None:
+    """See what became of calls that this server had when it ended.
+
+    Args:
+        left: Rows of them; emptied as they are seen to.
+        root: Folder of the journals.
+
+    Raises:
+        StorageError: The store or the index does not answer; ``left`` is what is left to do.
+    """
+    while left:
+        entry = await _fate(left[-1], storage, root, server_id)
+        if entry is not None:
+            await index.put([entry])
+        left.pop()
+
+
+def as_lost(call: IndexedCall) -> IndexedCall:
+    """Of a call of which nothing but its row is left."""
+    return replace(call, status="lost", end_cause="crash", server_id=None)
+
+
+async def _fate(
+    call: IndexedCall, storage: Storage, root: Path, server_id: str
+) -> IndexedCall | None:
+    """The row of a call now; None where its journal waits and the keeper will tell."""
+    folder = root / call.session_id
+    if await asyncio.to_thread(folder.exists):
+        return await asyncio.to_thread(journal_entry, folder, server_id)
+    stored = await stored_row(storage, call)
+    return as_lost(call) if stored is None else stored
