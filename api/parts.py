@@ -41,8 +41,8 @@ from sessions.disk import DiskWatch
 from sessions.expected import ExpectedCall, ExpectedCalls
 from sessions.index_changes import indexer_changes
 from sessions.indexer import CallIndexer
-from sessions.journal import JournalWriter
 from sessions.journal_seal import use_journal_keys
+from sessions.journal_writer import JournalWriter
 from sessions.keeper import KeeperOptions, RecordKeeper, StoredCall
 from sessions.live import LiveEvents
 from sessions.load import LoadMeter

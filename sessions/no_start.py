@@ -8,8 +8,9 @@ from bot.events import CallEnded
 from config.agent import AgentConfig
 from serializer.codecs import AudioFormat
 from sessions.facts import CallFacts
-from sessions.journal import JournalStatus, JournalWriter
+from sessions.journal import JournalStatus
 from sessions.journal_header import journal_header
+from sessions.journal_writer import JournalWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,9 +32,10 @@ from sessions.channel import Channel, Departure
 from sessions.endings import CLOSE_CODES, DEPARTURES, FAILED, GRACEFUL, LAST_WORDS, UNUSABLE
 from sessions.facts import CallFacts
 from sessions.intake import Intake
-from sessions.journal import CallJournal, JournalWriter
+from sessions.journal import CallJournal
 from sessions.journal_format import RECORDING_FAILED, JournalHeader
 from sessions.journal_header import journal_header
+from sessions.journal_writer import JournalWriter
 from sessions.line import Line
 from sessions.live import LiveEvents
 from sessions.peer_messages import PeerMessages

@@ -9,7 +9,7 @@ import pytest
 
 from bot.events import CallEnded
 from config.errors import StorageError
-from sessions.journal import JournalWriter
+from sessions.journal_writer import JournalWriter
 from sessions.keeper import KeeperOptions, RecordKeeper, StoredCall
 from sessions.waiting import Backoff
 from storage.minio import MinioStorage

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from serializer.codecs import PCM_8K, AudioFormat
-from sessions.journal import CallJournal, JournalWriter
+from sessions.journal import CallJournal
 from sessions.journal_format import JournalHeader
+from sessions.journal_writer import JournalWriter
 
 STARTED_AT = 1_793_514_600.25  # 2026-11-01 06:30:00.250 UTC
 

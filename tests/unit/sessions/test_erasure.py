@@ -13,7 +13,7 @@ from config.settings import Settings
 from sessions.deletion import read_record
 from sessions.erase_command import run_erase
 from sessions.erasure import ErasureProof, NumberEraser
-from sessions.journal import JournalWriter
+from sessions.journal_writer import JournalWriter
 from sessions.keeper import RecordKeeper
 from sessions.record import CallRecord
 from storage.base import StorageKind

@@ -18,7 +18,7 @@ from bot.events import (
     Degraded,
     DtmfReceived,
 )
-from sessions.journal import CallJournal, JournalWriter
+from sessions.journal import CallJournal
 from sessions.journal_format import (
     AGENT,
     CALLER,
@@ -32,6 +32,7 @@ from sessions.journal_format import (
     read_frames,
     read_header,
 )
+from sessions.journal_writer import JournalWriter
 from sessions.spool import JournalBusyError, locked, unfinished
 from tests.unit.sessions.journals import a_call, header, writing
 
@@ -202,7 +203,7 @@ async def test_a_short_write_keeps_frames_whole(
         sent = [bytes([i]) * 40 for i in range(5)]
         for number, data in enumerate(sent):
             call.caller_audio(number * 20.0, data)
-        await until(lambda: call.file.taken_bytes == 5 * (FRAME.size + 40))
+        await until(lambda: call.file.written_bytes == 5 * (FRAME.size + 40))
         monkeypatch.undo()
         await call.close()
     assert [data for _, _, data in payloads(call.folder)] == sent

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from bot.events import CallEnded, CallerTranscript, CallEvent
 from config.errors import ConfigError, StorageError
 from sessions import journal_seal
-from sessions.journal import CallJournal, JournalWriter
+from sessions.journal import CallJournal
 from sessions.journal_format import (
     EVENTS_NAME,
     MEDIA_NAME,
@@ -22,6 +22,7 @@ from sessions.journal_format import (
     read_header,
 )
 from sessions.journal_seal import SEAL_NAME, JournalKey, JournalKeyError, use_journal_keys
+from sessions.journal_writer import JournalWriter
 from sessions.keeper import KeeperOptions, RecordKeeper
 from sessions.recording import make_recording
 from sessions.spool import unfinished

@@ -18,8 +18,8 @@ import pytest
 
 from bot.events import AgentSpeech, CallEnded, CallerTranscript, CallStarted
 from config.errors import StorageError
-from sessions.journal import JournalWriter
 from sessions.journal_format import HEADER_NAME, MEDIA_NAME, JournalHeader, read_frames
+from sessions.journal_writer import JournalWriter
 from sessions.keeper import KeeperOptions, RecordKeeper, StoredCall
 from sessions.record import CallRecord
 from sessions.spool import remove, unfinished
@@ -323,7 +323,7 @@ async def test_closing_in_the_middle_keeps_the_journal(storage: ShakyStorage, ro
 _WRITER = """
 import asyncio, sys, time
 from pathlib import Path
-from sessions.journal import JournalWriter
+from sessions.journal_writer import JournalWriter
 from tests.unit.sessions.journals import header
 
 async def main():
