@@ -30,12 +30,17 @@ MAX_HELD = 100
 
 @dataclass(slots=True)
 class _Greeting:
-    """What a peer has said so far."""
+    """What a peer has said so far.
+
+    Attributes:
+        began_at: Loop time of the first message that belongs to the call.
+    """
 
     dialect: Dialect | None = None
     opening: StreamStarted | AuthRequest | None = None
     held: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_HELD))
     bad_in_a_row: int = 0
+    began_at: float | None = None
 
 
 class Reception:
@@ -92,7 +97,9 @@ class Reception:
             return
         self._expected.started(facts.carrier_call_id)
         held = tuple(greeting.held)
-        await self._manager.serve(agent, facts, channel, greeting.dialect, held)
+        await self._manager.serve(
+            agent, facts, channel, greeting.dialect, held, began_at=greeting.began_at
+        )
 
     async def _opening(
         self, channel: Channel, greeting: _Greeting
@@ -140,6 +147,8 @@ class Reception:
             greeting.opening = message
         elif isinstance(message, (Media, Dtmf)):
             greeting.held.append(message)
+        if greeting.began_at is None:
+            greeting.began_at = asyncio.get_running_loop().time()
 
     async def _decide(
         self, opening: StreamStarted | AuthRequest, agent_id: str | None

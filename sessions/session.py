@@ -40,6 +40,7 @@ from sessions.line import Line
 from sessions.live import LiveEvents
 from sessions.peer_messages import PeerMessages
 from sessions.ringing import PreparedBot
+from sessions.whole_text import with_whole_text
 
 #: A line on which nothing comes, not even silence: the caller is asked, then taken to be gone.
 ASK_SECONDS = 10.0
@@ -90,6 +91,8 @@ class CallSession:
         dialect: Negotiated: both its formats are known.
         parts: What all sessions share.
         prepared: A bot that was made for this call while the phone rang.
+        began_at: Loop time of the call's zero: of the peer's first message, whose sound would
+            else be laid behind the agent's by as long as its agent was looked for.
     """
 
     def __init__(
@@ -100,18 +103,21 @@ class CallSession:
         dialect: Dialect,
         parts: SessionParts,
         prepared: PreparedBot | None = None,
+        *,
+        began_at: float | None = None,
     ) -> None:
         self.session_id = prepared.session_id if prepared else str(uuid4())
         self.agent = agent
         self.facts = facts
         self.state: State = "admitted"
-        self.started_wall = time.time()
         self._channel = channel
         self._dialect = dialect
         self._live = parts.live
         self._sinks = [sink for sink in (parts.reports, parts.carrier) if sink is not None]
         self._loop = asyncio.get_running_loop()
-        self._started_at = self._loop.time()
+        now = self._loop.time()
+        self._started_at = now if began_at is None else began_at
+        self.started_wall = time.time() - (now - self._started_at)
         self._ended: asyncio.Future[str] = self._loop.create_future()
         self._gone = asyncio.Event()
         self._failure: tuple[str, str] | None = None
@@ -319,6 +325,7 @@ class CallSession:
         """Hand an event to every sink; never blocks, never raises."""
         if self._over:
             return
+        event = with_whole_text(event)
         if isinstance(event, (CallerSpeechStarted, CallerTranscript, DtmfReceived, AgentSpeech)):
             self._last_activity_at = self._loop.time()
         try:

@@ -1,10 +1,13 @@
 """A phone call from the answer webhook to the stored record, as the carrier makes it."""
 
+import asyncio
 import io
 import wave
 
 import numpy as np
+import pytest
 
+from config.agent import AgentConfig
 from simulators.caller.codec import MULAW_8K, l16
 from simulators.caller.vobiz import VobizCaller
 from simulators.caller.vobiz_line import VobizLine
@@ -118,6 +121,30 @@ async def test_media_before_start_is_not_lost(server: RunningServer, speech: Spe
         await caller.listen_until_quiet(500, 10_000)
     record = await server.one_record()
     assert record["recording"]["caller_ms"] >= caller.packets_sent * 20 - 100
+
+
+async def test_both_legs_keep_their_time_where_the_agent_is_found_late(
+    server: RunningServer, speech: Speech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the caller's line sent meanwhile is laid when it came, not behind the beginning."""
+    agents = server.parts.directory
+    find = agents.find
+    waited: list[float] = []
+
+    async def find_late(agent_id: str) -> AgentConfig | None:
+        if server.parts.manager.active == 0 and server.parts.expected.waiting:
+            waited.append(0.8)
+            await asyncio.sleep(0.8)
+        return await find(agent_id)
+
+    monkeypatch.setattr(agents, "find", find_late)
+    caller = call(server, speech, wire_format=MULAW_8K)
+    async with caller:
+        await caller.listen_until_quiet(500, 10_000)
+    record = await server.one_record()
+    assert waited, "the stream did not wait for its agent"
+    # A leg that is laid late is longer than the call was.
+    assert record["recording"]["duration_ms"] <= record["duration_seconds"] * 1000 + 200
 
 
 async def test_junk_on_the_wire_never_ends_a_call(server: RunningServer, speech: Speech) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.events import AgentStateChanged
+from bot.events import AgentStateChanged, CallerTranscript
 from simulators.caller.client import ClientCaller, ClientRefused
 from simulators.caller.wire import WireRefused
 from simulators.speech import Speech
@@ -197,6 +197,33 @@ async def test_a_failing_sink_or_reader_stays_with_its_call(
     await many.parts.manager.settled()
     ends = sorted(record["end_cause"] for record in many.records())
     assert ends == ["caller_hangup", "internal_error"]
+
+
+async def test_half_a_character_of_a_vendor_ends_nothing(
+    many: RunningServer, speech: Speech
+) -> None:
+    """A lone surrogate, which Python's JSON reader lets through and no encoder will have."""
+    caller = many.program(speech)
+    await caller.place()
+    await caller.wait_for_speech()
+    (session,) = many.parts.manager
+    session.emit(
+        CallerTranscript(
+            at_ms=1.0,
+            text="half \ud83d of it",
+            final=True,
+            started_ms=0.0,
+            language="en-IN",
+            confidence=None,
+            provider="deepgram",
+        )
+    )
+    await many.until(lambda: any("half ? of it" in line.text for line in caller.transcript))
+    assert caller.live
+    await caller.hang_up()
+    record = await many.one_record()
+    assert record["end_cause"] == "caller_hangup"
+    assert "half ? of it" in many.stored(record["transcript_text"]).decode()
 
 
 async def test_audio_faster_than_speech_is_left_out_and_said(
