@@ -107,16 +107,23 @@ class FilesystemStorage(Storage):
         self, kind: StorageKind, key: str, *, start: int = 0, length: int | None = None
     ) -> AsyncIterator[bytes]:
         check_range(start, length)
-        file = await self._reading.run(_CALL_SECONDS, self._open, kind, check_key(key), start)
+        check_key(key)
+        file: BinaryIO | None = None
         left = length
 
         def read() -> bytes:
-            nonlocal left
+            nonlocal file, left
+            if file is None:
+                file = self._open(kind, key, start)
             block = _read(file, BLOCK_BYTES if left is None else min(left, BLOCK_BYTES))
             left = None if left is None else left - len(block)
             return block
 
-        async with aclosing(self._reading.blocks(_CALL_SECONDS, read, file.close)) as blocks:
+        def close() -> None:
+            if file is not None:
+                file.close()
+
+        async with aclosing(self._reading.blocks(_CALL_SECONDS, read, close)) as blocks:
             async for block in blocks:
                 yield block
 

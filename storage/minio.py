@@ -108,15 +108,21 @@ class MinioStorage(Storage):
     ) -> AsyncIterator[bytes]:
         check_range(start, length)
         check_key(key)
-        seconds = self._options.call_seconds
-        response = await self._reading.run(seconds, self._get, kind, key, start, length)
-        if response is None:
-            return
-        what = f"{kind}/{key}"
-        # Closing, not releasing: what is left unread must not be drained or reused.
-        async with aclosing(
-            self._reading.blocks(seconds, lambda: self._read(what, response), response.close)
-        ) as blocks:
+        seconds, what = self._options.call_seconds, f"{kind}/{key}"
+        response: BaseHTTPResponse | None = None
+
+        def read() -> bytes:
+            nonlocal response
+            if response is None:
+                response = self._get(kind, key, start, length)
+            return b"" if response is None else self._read(what, response)
+
+        def close() -> None:
+            # Closing, not releasing: what is left unread must not be drained or reused.
+            if response is not None:
+                response.close()
+
+        async with aclosing(self._reading.blocks(seconds, read, close)) as blocks:
             async for block in blocks:
                 yield block
 
@@ -219,9 +225,9 @@ class MinioStorage(Storage):
             name: to_header(value) for name, value in metadata.items()
         }
 
-        def put() -> None:
+        def put() -> str | None:
             data.seek(0)
-            self._client.put_object(
+            written = self._client.put_object(
                 self._buckets.of(kind),
                 key,
                 data,
@@ -232,17 +238,20 @@ class MinioStorage(Storage):
                 part_size=part_bytes,
                 num_parallel_uploads=1,
             )
+            return written.etag
 
         try:
             with MinioErrors(f"{kind}/{key}"):
-                self._buckets.write(kind, put)
+                etag = self._buckets.write(kind, put)
         except StorageError as error:
             if error.code in {"storage_denied", "storage_failed"}:
                 self._refused = error
             raise
         self._refused = None
-        info = self._stat(kind, key)
-        if info.size_bytes != size_bytes:
+        found = self._find(kind, key)
+        info = self._info(kind, key, found)
+        # Another tag is another writer's object, which has taken the place of ours since.
+        if info.size_bytes != size_bytes and found.etag == etag:
             message = f"{kind}/{key}: {info.size_bytes} of {size_bytes} bytes are there"
             raise StorageError("storage_failed", message)
         self._client.take_back()
@@ -271,9 +280,11 @@ class MinioStorage(Storage):
             return response.read(BLOCK_BYTES)
 
     def _stat(self, kind: StorageKind, key: str) -> ObjectInfo:
+        return self._info(kind, key, self._find(kind, key))
+
+    def _find(self, kind: StorageKind, key: str) -> Object:
         with MinioErrors(f"{kind}/{key}"):
-            found = self._client.stat_object(self._buckets.of(kind), key, ssec=self._read_key)
-            return self._info(kind, key, found)
+            return self._client.stat_object(self._buckets.of(kind), key, ssec=self._read_key)
 
     def _digest(self, kind: StorageKind, key: str) -> str:
         digest = hashlib.sha256()

@@ -104,8 +104,9 @@ class StoreThreads:
 
         Args:
             deadline_seconds: For each reading.
-            close: Called at the end, however it comes, and never while a thread still reads:
-                a file that is being read makes its closing wait, and the loop with it.
+            close: Called at the end, however it comes, and never while a thread still reads, or
+                opens what it reads first: a file that is being read makes its closing wait, and
+                the loop with it.
 
         Raises:
             StorageError: ``storage_unavailable`` at the deadline, and what ``read`` raises.

@@ -103,7 +103,10 @@ async def serving(handle: Handler) -> AsyncIterator[str]:
         assert task is not None
         tasks.add(task)
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            # Python 3.11 logs a handler that was cancelled as an error of its own.
+            with contextlib.suppress(
+                ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
+            ):
                 await handle(reader, writer)
         finally:
             tasks.discard(task)
