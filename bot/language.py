@@ -130,6 +130,10 @@ class LanguageSwitch:
         self._ear.turn_to(language)
         return LanguageSwitchFrame(language, reason, asked_at)
 
+    async def turn_now(self, language: str, reason: Reason, asked_at: float) -> None:
+        """Put the mark behind what the model has said so far."""
+        await self._llm.turn_now(self.turn_to(language, reason, asked_at))
+
     def heard(self, text: str, detected: str | None) -> None:
         """The caller was understood.
 

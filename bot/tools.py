@@ -62,7 +62,7 @@ def _switch_language(agent: AgentConfig, languages: LanguageSwitch) -> FunctionS
         code = resolve_language(wanted) if is_language(wanted) else wanted
         outcome = await languages.prepare(code)
         if outcome == "ready":
-            await params.llm.push_frame(languages.turn_to(code, "tool", asked_at))
+            await languages.turn_now(code, "tool", asked_at)
         await params.result_callback(_told(outcome, code, agent, languages.language))
 
     return FunctionSchema(

@@ -144,10 +144,6 @@ class LlmChain(Chain):
             self._given.remove(frame.id)
         elif member is not self._member or self._cut_id is not None:
             return
-        elif isinstance(frame, LanguageSwitchFrame):
-            # A tool's, behind the words of its answer; what the tool says is answered anew.
-            self.change_language(frame)
-            await self.push_frame(frame, direction)
         elif direction is FrameDirection.UPSTREAM or self._turn is None or self._turn.over:
             # A model may speak of itself: a script answers keys.
             await self.push_frame(frame, direction)
@@ -196,6 +192,14 @@ class LlmChain(Chain):
             self.service.change_language(frame.language)
         self.on_language(frame)
         self.settled.set()
+
+    async def turn_now(self, frame: LanguageSwitchFrame) -> None:
+        """A tool's wish: behind the words of its answer; what the tool says is answered anew.
+
+        It goes on from here and not from the model's service, which may just be replaced.
+        """
+        self.change_language(frame)
+        await self.push_frame(frame)
 
     async def _change_member(self) -> None:
         spare = self.take_spare(self.language)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from bot.chains.failures import Failure
 from bot.events import AgentSpeech, CallerTranscript, Degraded, LanguageChanged
+from bot.language import Outcome
 from config.agent import AgentConfig
 from config.phrases import phrases_for
 from config.providers import ProviderSpec
@@ -142,6 +144,38 @@ async def test_by_tool_the_answer_of_the_same_turn_is_in_the_new_voice(tmp_path:
         assert [e.language for e in call.of(CallerTranscript)] == ["en-IN", "ta"]
         assert call.of(Degraded) == []
         assert [code for code, _ in MADE["stt"]] == ["en-IN", "ta"]
+
+
+@virtual_time
+async def test_a_tools_wish_outlives_the_service_that_called_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model's service fails just when somebody for the new language has been found."""
+    agent = an_agent(
+        llm={
+            "answers": ("One moment.",),
+            "tool": "switch_language",
+            "tool_arguments": {"language": "ta"},
+        }
+    )
+    async with make_call(agent, tmp_path, extra=EXTRA) as call:
+        await asyncio.sleep(0.1)
+        assert call.bot._built is not None
+        languages, chain = call.bot._built.languages, call.bot._built.llm
+        prepare = languages.prepare
+
+        async def prepare_while_the_model_fails(language: str) -> Outcome:
+            outcome = await prepare(language)
+            assert chain.in_use is not None
+            await chain._fail(chain.in_use, Failure("dropped", "it hung up"))
+            return outcome
+
+        monkeypatch.setattr(languages, "prepare", prepare_while_the_model_fails)
+        await says(call, "tamil please", "en-IN")
+        await asyncio.sleep(5)
+        assert [event.language for event in call.of(LanguageChanged)] == ["ta"]
+        assert (languages.language, chain.language) == ("ta", "ta")
+        assert chain.settled.is_set(), "the next question does not wait for it"
 
 
 @virtual_time
