@@ -1,13 +1,13 @@
 """Builds what is kept of a call from its journal: recording, transcript and record.
 
-The files are made inside the journal's folder and listed in a manifest written last, so that a
-second try at storing them does not build them again. All of it blocks: run it in a thread.
+The files are made where :mod:`sessions.built_files` says. Those that last are listed in a manifest
+written last, so that a second try at storing them does not build them again. All of it blocks:
+run it in a thread.
 """
 
 import contextlib
 import hashlib
 import os
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from loguru import logger
 
 from bot.events import CallEvent, Degraded
 from config.prices import PricesSettings
+from sessions.built_files import FOLDER, BuiltFiles, NamedFiles
 from sessions.journal_format import RECORDING_FAILED, JournalHeader, read_events, read_header
 from sessions.record import CallRecord, RecordingRecord, make_record
 from sessions.recording import Recording, make_recording
@@ -25,7 +26,6 @@ from sessions.transcript import as_text, make_transcript
 from sessions.webvtt import as_vtt
 from storage.base import StorageKind
 
-_FOLDER = "built"
 _MANIFEST = "manifest.json"
 _SOUND = "recording"
 _JSON, _TEXT, _VTT = "transcript.json", "transcript.txt", "transcript.vtt"
@@ -61,32 +61,32 @@ class BuiltCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def built_path(folder: Path, file: BuiltFile) -> Path:
-    """Where a built file of the journal in ``folder`` lies."""
-    return folder / _FOLDER / file.name
+    """Where a built file of the journal in ``folder`` lies that is not sealed."""
+    return folder / FOLDER / file.name
 
 
-def remove_built(folder: Path) -> None:
-    """Take away what was built from the journal in ``folder``; it can be built again."""
-    shutil.rmtree(folder / _FOLDER, ignore_errors=True)
-
-
-def build_call(folder: Path, prices: PricesSettings | None = None) -> BuiltCall:
+def build_call(
+    folder: Path, prices: PricesSettings | None = None, files: BuiltFiles | None = None
+) -> BuiltCall:
     """Build everything from the journal in ``folder``, or take what an earlier try has built.
 
     Args:
         prices: For the cost in its record.
+        files: Where to put it; in the journal's folder by default.
 
     Raises:
         FileNotFoundError, msgspec.MsgspecError: There is no readable header.
         OSError: The disk would not have it.
     """
-    if (earlier := read_built(folder)) is not None:
+    files = files or NamedFiles(folder)
+    if files.lasting and (earlier := read_built(folder)) is not None:
         return earlier
-    manifest = folder / _FOLDER / _MANIFEST
-    built = _build(folder, read_header(folder), read_events(folder), prices)
-    part = manifest.with_suffix(".part")
-    part.write_bytes(msgspec.json.encode(built))
-    os.replace(part, manifest)
+    built = _build(folder, files, prices)
+    if files.lasting:
+        manifest = files.path(_MANIFEST)
+        part = manifest.with_suffix(".part")
+        part.write_bytes(msgspec.json.encode(built))
+        os.replace(part, manifest)
     return built
 
 
@@ -97,7 +97,7 @@ def read_built(folder: Path) -> BuiltCall | None:
         OSError: The disk would not give it.
     """
     with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-        built = msgspec.json.decode((folder / _FOLDER / _MANIFEST).read_bytes(), type=BuiltCall)
+        built = msgspec.json.decode((folder / FOLDER / _MANIFEST).read_bytes(), type=BuiltCall)
         if _is_whole(folder, built):
             return built
     return None
@@ -109,17 +109,11 @@ def _is_whole(folder: Path, built: BuiltCall) -> bool:
     return all(built_path(folder, file).stat().st_size == file.size_bytes for file in files)
 
 
-def _build(
-    folder: Path,
-    header: JournalHeader,
-    events: Sequence[CallEvent],
-    prices: PricesSettings | None,
-) -> BuiltCall:
-    target = folder / _FOLDER
-    target.mkdir(exist_ok=True)
+def _build(folder: Path, files: BuiltFiles, prices: PricesSettings | None) -> BuiltCall:
+    header, events = read_header(folder), read_events(folder)
     day = datetime.fromtimestamp(header.started_at, UTC).strftime("%Y/%m/%d")
     key = f"{day}/{header.session_id}"
-    recording, sound = _sound(folder, header, events, target / _SOUND)
+    recording, sound = _sound(folder, header, events, files.path(_SOUND))
     transcript = make_transcript(header.session_id, header.started_at, events)
     text, vtt = as_text(transcript).encode(), as_vtt(transcript).encode()
     last_ms = recording.duration_ms if recording else 0.0
@@ -128,10 +122,10 @@ def _build(
         record_key=f"records/{key}.json",
         recording=_sound_file(recording, key) if recording else None,
         transcript=_write(
-            target / _JSON, f"{key}.json", "application/json", msgspec.json.encode(transcript)
+            files, _JSON, f"{key}.json", "application/json", msgspec.json.encode(transcript)
         ),
-        transcript_text=_write(target / _TEXT, f"{key}.txt", "text/plain; charset=utf-8", text),
-        transcript_vtt=_write(target / _VTT, f"{key}.vtt", "text/vtt; charset=utf-8", vtt),
+        transcript_text=_write(files, _TEXT, f"{key}.txt", "text/plain; charset=utf-8", text),
+        transcript_vtt=_write(files, _VTT, f"{key}.vtt", "text/vtt; charset=utf-8", vtt),
         salvage=recording is None and sound.state == "failed",
     )
 
@@ -174,10 +168,10 @@ def _sound_file(recording: Recording, key: str) -> BuiltFile:
     )
 
 
-def _write(path: Path, key: str, content_type: str, data: bytes) -> BuiltFile:
-    path.write_bytes(data)
+def _write(files: BuiltFiles, name: str, key: str, content_type: str, data: bytes) -> BuiltFile:
+    files.path(name).write_bytes(data)
     return BuiltFile(
-        name=path.name,
+        name=name,
         kind="transcripts",
         key=key,
         content_type=content_type,

@@ -40,7 +40,20 @@ _BLOCK_BYTES: Final = 64 * 1024
 
 
 class JournalKeyError(StorageError):
-    """A sealed journal cannot be read with the keys that are known; it stays as it is."""
+    """Something that is sealed cannot be read with the keys that are known; it stays as it is.
+
+    Args:
+        what: What it is, such as ``journal UUID``.
+        key_name: Of the key that it is sealed with.
+    """
+
+    def __init__(self, what: str, key_name: str) -> None:
+        super().__init__(
+            "journal_key_unknown",
+            f"{what} is sealed with the key {key_name}, which JOURNAL_KEY does not hold; it is "
+            "kept until it does",
+        )
+        self.key_name = key_name
 
 
 class _Cipher(Protocol):
@@ -146,14 +159,21 @@ def _opener(folder: Path) -> _Cipher | None:
     except FileNotFoundError:
         return None
     seal = msgspec.json.decode(data, type=_SealFile)
-    key = _known_keys.get(seal.key_name)
-    if key is None:
-        raise JournalKeyError(
-            "journal_key_unknown",
-            f"journal {folder.name} is sealed with the key {seal.key_name}, which JOURNAL_KEY "
-            "does not hold; it is kept until it does",
-        )
-    return key.cipher(seal.salt)
+    return known_key(seal.key_name, f"journal {folder.name}").cipher(seal.salt)
+
+
+def known_key(name: str, what: str) -> JournalKey:
+    """The key of that name.
+
+    Args:
+        what: What is sealed with it, for the error.
+
+    Raises:
+        JournalKeyError: It is not known here.
+    """
+    if (key := _known_keys.get(name)) is None:
+        raise JournalKeyError(what, name)
+    return key
 
 
 def is_sealed(folder: Path) -> bool:

@@ -8,12 +8,11 @@ outage brings the others forward (see :mod:`sessions.waiting`).
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,37 +21,21 @@ from loguru import logger
 
 from config.errors import StorageError
 from config.prices import PricesSettings
-from sessions.build import BuiltCall, BuiltFile, build_call, built_path, remove_built
-from sessions.deletion_notes import deletion_notes
-from sessions.journal_seal import is_sealed
-from sessions.record import CallRecord, NoticeRecord, StoredFile
+from sessions.build import BuiltCall, build_call
+from sessions.built_files import BuiltFiles, built_files
+from sessions.journal_seal import JournalKeyError
 from sessions.spool import JournalBusyError, ended_at, locked, remove, set_aside, unfinished
+from sessions.storing import CallStorer, StoredCall
 from sessions.waiting import Backoff, WaitingCalls
-from storage.base import ObjectInfo, Storage
+from storage.base import Storage
+
+__all__ = ["KeeperOptions", "KeeperStats", "RecordKeeper", "StoredCall"]
 
 T = TypeVar("T")
 
-_JSON = "application/json"
 _LOCK_PAUSES_SECONDS = (0.02, 0.05, 0.1)
 #: How often it is looked at how long calls have waited.
 _WATCH_SECONDS = 10.0
-_METADATA_SAFE = re.compile(r"[\x21-\x7e]{1,200}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredCall:
-    """A call that is safe: its record, with the places of all its parts.
-
-    Attributes:
-        transcript_text: The transcript for people, as stored.
-        record_key: Of the record itself, in the kind ``transcripts``.
-        record_url: Where it lies.
-    """
-
-    record: CallRecord
-    transcript_text: str
-    record_key: str
-    record_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +67,8 @@ class KeeperStats:
         waiting: Calls that could not be stored yet.
         oldest_seconds: How long the first of them has waited, since its call ended where an
             earlier process left it.
+        unknown_keys: Names of keys that are not known here, and how many calls are sealed with
+            each.
     """
 
     waiting: int
@@ -91,6 +76,7 @@ class KeeperStats:
     oldest_seconds: float
     stored: int
     failures: int
+    unknown_keys: dict[str, int]
 
 
 class RecordKeeper:
@@ -116,7 +102,7 @@ class RecordKeeper:
         prices: PricesSettings | None = None,
         report: Callable[[StoredCall], Awaitable[None]] | None = None,
     ) -> None:
-        self._storage = storage
+        self._storer = CallStorer(storage)
         self._root = root.absolute()
         self._options = options or KeeperOptions()
         self._on_stored = on_stored
@@ -161,17 +147,7 @@ class RecordKeeper:
         """
         # One at a time, each on what is stored: two notices that come together are both kept.
         async with self.amending:
-            stored = await self._storage.read("transcripts", call.record_key)
-            record = msgspec.json.decode(stored, type=CallRecord)
-            if not any(n.name == name and n.detail == detail for n in record.notices):
-                at_ms = record.duration_seconds * 1000
-                notice = NoticeRecord(at_ms=at_ms, name=name, detail=detail)
-                record = msgspec.structs.replace(record, notices=[*record.notices, notice])
-                data = msgspec.json.encode(record)
-                await self._storage.put_bytes(
-                    "transcripts", call.record_key, data, _JSON, _metadata(record)
-                )
-            return replace(call, record=record)
+            return await self._storer.add_notice(call, name, detail)
 
     def stats(self) -> KeeperStats:
         """How much waits."""
@@ -181,6 +157,7 @@ class RecordKeeper:
             oldest_seconds=self._waiting.oldest_seconds(),
             stored=self._stored,
             failures=self._failures,
+            unknown_keys=self._waiting.unknown_keys,
         )
 
     async def close(self, deadline_seconds: float = 10.0) -> None:
@@ -202,6 +179,7 @@ class RecordKeeper:
         if task is None:
             task = asyncio.create_task(self._attempt(folder), name=f"keep-{folder.name}")
             self._working[folder] = task
+            self._waiting.began(folder)
             began = time.monotonic()
             task.add_done_callback(lambda done: self._ended(folder, done, began))
         return task
@@ -216,9 +194,13 @@ class RecordKeeper:
                 self._on_stored(task.result())
         elif isinstance(error, StorageError) and error.code == "journal_gone":
             self._waiting.gone(folder)
+        elif isinstance(error, JournalKeyError):
+            self._failures += 1
+            self._waiting.locked(folder, error, error.key_name)
         else:
             self._failures += 1
-            self._waiting.failed(folder, error, began)
+            store = isinstance(error, StorageError) and not error.code.startswith("journal_")
+            self._waiting.failed(folder, error, began, store=store)
         self._wake.set()
 
     async def _retry_for_ever(self) -> None:
@@ -227,21 +209,24 @@ class RecordKeeper:
             if time.monotonic() - self._looked >= self._options.rescan_seconds:
                 await self._rescan()
             self._waiting.watch()
-            free = self._options.parallel - len(self._working)
-            due = [folder for folder in self._waiting.due() if folder not in self._working]
-            for folder in due[: max(0, free)]:
+            while len(self._working) < self._at_once and (folder := self._waiting.take()):
                 self._begin(folder)
             # Not wait_for: in Python 3.11 it can swallow the cancellation that ends this task.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause()):
                     await self._wake.wait()
 
+    @property
+    def _at_once(self) -> int:
+        """Building calls for a store that is away would only take time from live ones."""
+        return 1 if self._waiting.is_outage else self._options.parallel
+
     def _pause(self) -> float:
         """Until the next journal is due that is not being worked on, or the next search."""
         until = self._looked + self._options.rescan_seconds
         # Where all places are taken, the end of any of them wakes us.
-        if len(self._working) < self._options.parallel:
-            until = min(until, self._waiting.next_due(self._working.keys()) or until)
+        if len(self._working) < self._at_once:
+            until = min(until, self._waiting.next_due() or until)
         return min(max(0.01, until - time.monotonic()), _WATCH_SECONDS)
 
     async def _rescan(self) -> None:
@@ -261,17 +246,17 @@ class RecordKeeper:
         async with self._slots:
             with ExitStack() as owned:
                 await self._own(folder, owned)
-                built = await self._build(folder)
+                files = await self._in_thread(built_files, folder)
                 try:
-                    stored = await self._store(folder, built)
-                except StorageError:
-                    # What was built is in the clear: of a sealed journal nothing else may be.
-                    if is_sealed(folder):
-                        await self._in_thread(remove_built, folder)
-                    raise
-                if self._report is not None:
-                    await self._report(stored)
-                await self._in_thread(set_aside if built.salvage else remove, folder)
+                    built = await self._build(folder, files)
+                    stored = await self._storer.store(built, files)
+                    if self._report is not None:
+                        await self._report(stored)
+                    await self._in_thread(set_aside if built.salvage else remove, folder)
+                finally:
+                    # Beside the loop: to give a large file back takes the disk a moment.
+                    with contextlib.suppress(RuntimeError):
+                        self._pool.submit(files.close)
                 return stored
 
     async def _own(self, folder: Path, owned: ExitStack) -> None:
@@ -287,71 +272,14 @@ class RecordKeeper:
                     raise StorageError("journal_busy", f"journal {error} is in use") from error
                 await asyncio.sleep(patience)
 
-    async def _build(self, folder: Path) -> BuiltCall:
+    async def _build(self, folder: Path, files: BuiltFiles) -> BuiltCall:
         try:
-            return await self._in_thread(build_call, folder, self._prices)
+            return await self._in_thread(build_call, folder, self._prices, files)
         except (FileNotFoundError, msgspec.MsgspecError) as error:
             await self._in_thread(set_aside, folder)
             raise StorageError("journal_gone", f"unreadable journal: {error}") from error
         except OSError as error:
             raise StorageError("storage_unavailable", f"building: {error}") from error
-
-    async def _store(self, folder: Path, built: BuiltCall) -> StoredCall:
-        record = built.record
-        if built.recording:
-            file = await self._keep(folder, built.recording, record)
-            sound = msgspec.structs.replace(record.recording, file=file)
-            record = msgspec.structs.replace(record, recording=sound)
-        record = msgspec.structs.replace(
-            record,
-            transcript=await self._keep(folder, built.transcript, record),
-            transcript_text=await self._keep(folder, built.transcript_text, record),
-        )
-        if built.transcript_vtt:  # Built by an older server, there is none.
-            shown = await self._keep(folder, built.transcript_vtt, record)
-            record = msgspec.structs.replace(record, transcript_vtt=shown)
-        await self._note_deletions(record, built.record_key)
-        # The record goes last: where there is one, all it speaks of is there.
-        data = msgspec.json.encode(record)
-        info = await self._storage.put_bytes(
-            "transcripts", built.record_key, data, _JSON, _metadata(record)
-        )
-        if await self._storage.read("transcripts", built.record_key) != data:
-            raise StorageError("storage_corrupt", f"{built.record_key} came back changed")
-        text_path = built_path(folder, built.transcript_text)
-        text = await self._in_thread(text_path.read_text, "utf-8")
-        return StoredCall(
-            record=record,
-            transcript_text=text,
-            record_key=built.record_key,
-            record_url=info.url,
-        )
-
-    async def _note_deletions(self, record: CallRecord, record_key: str) -> None:
-        """Before the record: a call that is kept is also one that will be deleted in time."""
-        for key, note in deletion_notes(record, record_key):
-            await self._storage.put_bytes("transcripts", key, note, _JSON)
-
-    async def _keep(self, folder: Path, file: BuiltFile, record: CallRecord) -> StoredFile:
-        metadata = {**_metadata(record), "sha256": file.sha256}
-        path = built_path(folder, file)
-        info = await self._storage.put_file(file.kind, file.key, path, file.content_type, metadata)
-        await self._verify(info, file)
-        return StoredFile(
-            kind=file.kind,
-            key=file.key,
-            url=info.url,
-            content_type=file.content_type,
-            size_bytes=file.size_bytes,
-            sha256=file.sha256,
-        )
-
-    async def _verify(self, info: ObjectInfo, file: BuiltFile) -> None:
-        if info.size_bytes == file.size_bytes:
-            found = await self._storage.sha256(file.kind, file.key)
-            if found == file.sha256:
-                return
-        raise StorageError("storage_corrupt", f"{file.kind}/{file.key} came back changed")
 
     async def _in_thread(self, call: Callable[..., T], *args: object) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
@@ -361,8 +289,3 @@ class RecordKeeper:
         except TimeoutError:
             message = f"no end in {self._options.build_seconds:g} s"
             raise StorageError("storage_unavailable", message) from None
-
-
-def _metadata(record: CallRecord) -> dict[str, str]:
-    wanted = {"session-id": record.session_id, "agent-id": record.agent_id}
-    return {name: value for name, value in wanted.items() if _METADATA_SAFE.fullmatch(value)}

@@ -71,7 +71,8 @@ def make_recording(folder: Path, header: JournalHeader, target: Path) -> Recordi
             digest.update(block)
             out.write(block)
         size = out.tell()
-    sound = as_format(target, header.recording_format, Sound("wav", size, digest.hexdigest()))
+    wav = Sound("wav", size, digest.hexdigest())
+    sound = as_format(target, header.recording_format, wav, folder)
     return Recording(
         path=target,
         format=sound.format,

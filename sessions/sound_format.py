@@ -6,6 +6,8 @@ it cannot be written, the WAV file is what is kept.
 
 import hashlib
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,42 +40,51 @@ class Sound(NamedTuple):
     sha256: str
 
 
-def as_format(path: Path, wanted: RecordingFormat, wav: Sound) -> Sound:
+def as_format(path: Path, wanted: RecordingFormat, wav: Sound, scratch: Path) -> Sound:
     """Write the WAV file at ``path`` as ``wanted``, in its place.
 
     Args:
         wav: What the file is now.
+        scratch: A folder on whose disk it is written first, under no name.
 
     Raises:
         OSError: The disk would not have it.
     """
     if wanted == "wav":
         return wav
-    part = path.with_name(f"{path.name}.part")
-    try:
-        _convert(path, part, wanted)
-    except (soundfile.SoundFileError, ValueError) as error:
-        part.unlink(missing_ok=True)
-        logger.warning("a recording stays WAV, since it cannot be written as {}: {}", wanted, error)
-        return wav
-    with part.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    size = part.stat().st_size
-    os.replace(part, path)
+    with tempfile.TemporaryFile(dir=scratch) as part:
+        try:
+            _convert(path, part.fileno(), wanted)
+        except (soundfile.SoundFileError, ValueError) as error:
+            logger.warning(
+                "a recording stays WAV, since it cannot be written as {}: {}", wanted, error
+            )
+            return wav
+        part.seek(0)
+        digest = hashlib.file_digest(part, "sha256").hexdigest()
+        size = part.seek(0, os.SEEK_END)
+        part.seek(0)
+        with path.open("wb") as out:
+            shutil.copyfileobj(part, out)
     return Sound(wanted, size, digest)
 
 
-def _convert(source: Path, target: Path, wanted: RecordingFormat) -> None:
+def _convert(source: Path, target: int, wanted: RecordingFormat) -> None:
     container, coding = _CODINGS[wanted]
     with soundfile.SoundFile(source) as wav:
         if wanted == "opus" and wav.samplerate not in _OPUS_RATES_HZ:
             raise soundfile.SoundFileRuntimeError(f"Opus has no rate of {wav.samplerate} Hz")
         with soundfile.SoundFile(
-            target, "w", wav.samplerate, wav.channels, format=container, subtype=coding
+            *(target, "w", wav.samplerate, wav.channels),
+            format=container,
+            subtype=coding,
+            closefd=False,
         ) as out:
             # Small blocks: libsndfile keeps a whole block of Vorbis and Opus on its stack.
             while len(block := wav.read(_BLOCK_FRAMES, dtype="int16")):
                 out.write(block)
             frames = out.frames
-        if soundfile.info(target).frames != wav.frames:
-            raise soundfile.SoundFileRuntimeError(f"{frames} of {wav.frames} samples were written")
+        os.lseek(target, 0, os.SEEK_SET)
+        with soundfile.SoundFile(target, closefd=False) as written:
+            if written.frames != wav.frames:
+                raise soundfile.SoundFileRuntimeError(f"{frames} of {wav.frames} were written")

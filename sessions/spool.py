@@ -16,6 +16,7 @@ from uuid import UUID
 
 from loguru import logger
 
+from sessions.built_files import remove_clear
 from sessions.journal_format import GONE_PREFIX, MEDIA_NAME, NEW_PREFIX
 
 #: Journals that nothing can be made of are put aside under this name, never deleted.
@@ -50,7 +51,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def unfinished(root: Path) -> list[Path]:
-    """Journals under ``root`` that nobody owns, oldest first; clears away half-removed ones."""
+    """Journals under ``root`` that nobody owns, oldest first.
+
+    Clears away half-removed ones, and what lies in the clear beside a sealed one.
+    """
     found: list[tuple[float, Path]] = []
     with contextlib.suppress(FileNotFoundError):
         for entry in root.iterdir():
@@ -61,7 +65,10 @@ def unfinished(root: Path) -> list[Path]:
                     _clear_abandoned(entry)
                 elif _is_session(entry.name) and entry.is_dir():
                     with locked(entry):
+                        remove_clear(entry)
                         found.append((ended_at(entry), entry))
+                elif entry.name.startswith(BROKEN_PREFIX):
+                    remove_clear(entry)
     return [folder for _, folder in sorted(found)]
 
 

@@ -1,12 +1,24 @@
-"""The calls that could not be stored yet: when each is tried again, and how long it has waited."""
+"""The calls that could not be stored yet: when each is tried again, and how long it has waited.
+
+While the store is away, one call after the other is tried, with pauses that grow, however many
+wait; the first success brings all forward. No step looks at all that wait but that one.
+"""
 
 import random
 import time
-from collections.abc import Collection
+from collections import Counter
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from itertools import count
 from pathlib import Path
 
 from loguru import logger
+
+#: After so many failures in a row the store is taken to be away.
+OUTAGE_FAILURES = 4
+#: Places of calls that are gone which a queue may hold, besides as many as there are calls.
+_SLACK = 100
+_LONG_AGO_SECONDS = 1e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +47,44 @@ class _Waiting:
     Attributes:
         since: When it began to wait (monotonic), before the start of this process where it was
             left by an earlier one.
-        due: When it is tried next (monotonic).
-        own_fault: Others were stored while it failed: that the store works is no news to it.
+        stamp: Of its only valid place in a queue; 0 while it is worked on, or cannot be.
+        failed_at: When it failed last (monotonic).
+        key_name: The key that it is sealed with, where nobody has that.
     """
 
     since: float
-    due: float
+    stamp: int = 0
     tries: int = 0
-    own_fault: bool = False
+    failed_at: float = 0.0
+    key_name: str | None = None
+
+
+class _Queue:
+    """Calls in the order of a time; those that have been put elsewhere since are passed over."""
+
+    def __init__(self, calls: dict[Path, _Waiting]) -> None:
+        self._calls = calls
+        self._heap: list[tuple[float, Path, int]] = []
+
+    def put(self, at: float, stamp: int, folder: Path) -> None:
+        heappush(self._heap, (at, folder, stamp))
+        if len(self._heap) > _SLACK + 2 * len(self._calls):
+            valid = [place for place in self._heap if self._is_valid(place[2], place[1])]
+            heapify(valid)
+            self._heap = valid
+
+    def first(self) -> tuple[float, Path] | None:
+        """The time of the first, and which it is."""
+        while self._heap:
+            at, folder, stamp = self._heap[0]
+            if self._is_valid(stamp, folder):
+                return at, folder
+            heappop(self._heap)
+        return None
+
+    def _is_valid(self, stamp: int, folder: Path) -> bool:
+        item = self._calls.get(folder)
+        return item is not None and item.stamp == stamp
 
 
 class WaitingCalls:
@@ -58,6 +100,17 @@ class WaitingCalls:
         self._backoff = backoff
         self._alert_seconds = alert_seconds
         self._calls: dict[Path, _Waiting] = {}
+        self._stamps = count(1)
+        #: Whose turn it is, by age and by their last try; who waits for the store; who fails
+        #: while others are stored.
+        self._ripe = _Queue(self._calls)
+        self._rested = _Queue(self._calls)
+        self._later = _Queue(self._calls)
+        self._alone = _Queue(self._calls)
+        self._ages: list[tuple[float, Path]] = []
+        self._keys: Counter[str] = Counter()
+        self._failures = 0
+        self._gate = float("-inf")
         self._stored_at = float("-inf")
         self._alert_at = float("-inf")
 
@@ -67,61 +120,120 @@ class WaitingCalls:
     def __contains__(self, folder: Path) -> bool:
         return folder in self._calls
 
+    @property
+    def is_outage(self) -> bool:
+        """Nothing was stored lately, however often it was tried: one try at a time is enough."""
+        return self._failures >= OUTAGE_FAILURES
+
+    @property
+    def unknown_keys(self) -> dict[str, int]:
+        """Names of keys that nobody has here, and how many calls are sealed with each."""
+        return dict(self._keys)
+
     def found(self, folder: Path, ended_at: float) -> None:
         """A journal that nobody finishes: it is due at once.
 
         Args:
             ended_at: Wall clock of its last sound.
         """
-        now = time.monotonic()
-        # A clock that was set back makes nobody younger than now.
-        since = now - max(0.0, time.time() - ended_at)
-        self._calls.setdefault(folder, _Waiting(since=since, due=now))
+        if folder not in self._calls:
+            # A clock that was set back makes nobody younger than now.
+            since = time.monotonic() - max(0.0, time.time() - ended_at)
+            self._put_ripe(folder, self._item(folder, since))
 
-    def failed(self, folder: Path, error: object, began: float) -> None:
+    def take(self) -> Path | None:
+        """The oldest whose turn it is, which is worked on from now on; None where there is none.
+
+        While nothing can be stored it is the one whose last try is the longest ago: the oldest
+        may be the one that will never be stored.
+        """
+        now = time.monotonic()
+        if now < self._gate:
+            return None
+        self._ripen(now)
+        if (first := (self._rested if self.is_outage else self._ripe).first()) is None:
+            return None
+        self.began(first[1])
+        return first[1]
+
+    def began(self, folder: Path) -> None:
+        """It is worked on, whether it waited or not."""
+        if (item := self._calls.get(folder)) is not None:
+            item.stamp = 0
+
+    def failed(self, folder: Path, error: object, began: float, *, store: bool = True) -> None:
         """Try it again later.
 
         Args:
             error: Why, for the log.
             began: When the try began (monotonic).
+            store: The store has failed, not something of this call's own.
         """
         now = time.monotonic()
-        item = self._calls.setdefault(folder, _Waiting(since=now, due=now))
-        item.due = now + self._backoff.pause(item.tries)
-        item.tries += 1
-        item.own_fault = self._stored_at > began
+        item = self._item(folder, now)
+        self._forget_key(item, folder)
+        # Stored while it failed, or between two failures of its own: that others are is no
+        # news to it.
+        others = self._stored_at > began or (
+            item.tries > 0 and self._stored_at > item.failed_at and not self.is_outage
+        )
+        self._put(
+            self._alone if others else self._later,
+            now + self._backoff.pause(item.tries),
+            folder,
+            item,
+        )
         # The first failure is news, the hundredth is not.
-        level = "WARNING" if item.tries == 1 else "DEBUG"
+        level = "DEBUG" if item.tries else "WARNING"
+        item.tries += 1
+        item.failed_at = now
+        if store:
+            self._failures += 1
+            if self.is_outage:
+                self._gate = now + self._backoff.pause(self._failures - OUTAGE_FAILURES)
         logger.log(level, "call {} waits to be stored: {}", folder.name, error)
+
+    def locked(self, folder: Path, error: object, key_name: str) -> None:
+        """It is sealed with a key that this process does not have: it waits for another start."""
+        now = time.monotonic()
+        item = self._item(folder, now)
+        self._forget_key(item, folder)
+        item.stamp, item.key_name = 0, key_name
+        self._keys[key_name] += 1
+        logger.warning("call {} waits for its key: {}", folder.name, error)
 
     def stored(self, folder: Path) -> None:
         """It is safe: the store works, so that those who waited for it are due."""
-        self._calls.pop(folder, None)
-        self._stored_at = now = time.monotonic()
-        for item in self._calls.values():
-            if not item.own_fault:
-                item.due = min(item.due, now)
-                item.tries = 0
+        self.gone(folder)
+        self._stored_at = time.monotonic()
+        self._failures, self._gate = 0, float("-inf")
+        while (first := self._later.first()) is not None:
+            item = self._calls[first[1]]
+            item.tries = 0
+            self._put_ripe(first[1], item)
 
     def gone(self, folder: Path) -> None:
         """There is nothing of it to be stored."""
-        self._calls.pop(folder, None)
+        if (item := self._calls.pop(folder, None)) is not None:
+            self._forget_key(item, folder)
 
-    def due(self) -> list[Path]:
-        """Whose turn it is now, oldest first."""
-        now = time.monotonic()
-        ripe = [(item.since, folder) for folder, item in self._calls.items() if item.due <= now]
-        return [folder for _, folder in sorted(ripe)]
-
-    def next_due(self, working: Collection[Path]) -> float | None:
+    def next_due(self) -> float | None:
         """When the next is due that is not being worked on (monotonic)."""
-        times = [item.due for folder, item in self._calls.items() if folder not in working]
-        return min(times, default=None)
+        now = time.monotonic()
+        if self._ripe.first() is not None:
+            return max(now, self._gate)
+        firsts = [first for queue in (self._later, self._alone) if (first := queue.first())]
+        return max(min(firsts)[0], self._gate) if firsts else None
 
     def oldest_seconds(self) -> float:
-        """How long the first has waited; 0 where nobody waits."""
-        since = min((item.since for item in self._calls.values()), default=None)
-        return 0.0 if since is None else time.monotonic() - since
+        """How long the first has waited; 0 where nobody waits whose key is known."""
+        while self._ages:
+            since, folder = self._ages[0]
+            item = self._calls.get(folder)
+            if item is not None and item.since == since and item.key_name is None:
+                return time.monotonic() - since
+            heappop(self._ages)
+        return 0.0
 
     def watch(self) -> None:
         """Say in the log that the oldest has waited too long; to be called now and then."""
@@ -130,6 +242,44 @@ class WaitingCalls:
             return
         self._alert_at = now + self._alert_seconds
         logger.error(
-            "{} calls wait to be stored, the oldest for {:.0f} s: is the store away?",
+            "ALERT: {} calls wait to be stored, the oldest for {:.0f} s: is the store away?",
             *(len(self._calls), oldest),
         )
+
+    def _item(self, folder: Path, since: float) -> _Waiting:
+        item = self._calls.get(folder)
+        if item is None:
+            item = self._calls[folder] = _Waiting(since)
+            self._age(item, folder)
+        return item
+
+    def _age(self, item: _Waiting, folder: Path) -> None:
+        heappush(self._ages, (item.since, folder))
+        if len(self._ages) > _SLACK + 2 * len(self._calls):
+            self._ages = [(it.since, at) for at, it in self._calls.items() if it.key_name is None]
+            heapify(self._ages)
+
+    def _put(self, queue: _Queue, at: float, folder: Path, item: _Waiting) -> None:
+        item.stamp = next(self._stamps)
+        queue.put(at, item.stamp, folder)
+
+    def _put_ripe(self, folder: Path, item: _Waiting) -> None:
+        self._put(self._ripe, item.since, folder, item)
+        # Those that were never tried come before all others, oldest first.
+        rested_since = item.failed_at or item.since - _LONG_AGO_SECONDS
+        self._rested.put(rested_since, item.stamp, folder)
+
+    def _ripen(self, now: float) -> None:
+        for queue in (self._later, self._alone):
+            while (first := queue.first()) is not None and first[0] <= now:
+                self._put_ripe(first[1], self._calls[first[1]])
+
+    def _forget_key(self, item: _Waiting, folder: Path) -> None:
+        """Its key is known by now, or no longer asked for."""
+        if (name := item.key_name) is None:
+            return
+        item.key_name = None
+        self._keys[name] -= 1
+        if not self._keys[name]:
+            del self._keys[name]
+        self._age(item, folder)

@@ -1,0 +1,124 @@
+"""Puts the parts of one built call into the store, and does not believe it until it has looked."""
+
+import asyncio
+import re
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from config.errors import StorageError
+from sessions.build import BuiltCall, BuiltFile
+from sessions.built_files import BuiltFiles
+from sessions.deletion_notes import deletion_notes
+from sessions.record import CallRecord, NoticeRecord, StoredFile
+from storage.base import ObjectInfo, Storage
+
+_JSON = "application/json"
+_METADATA_SAFE = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCall:
+    """A call that is safe: its record, with the places of all its parts.
+
+    Attributes:
+        transcript_text: The transcript for people, as stored.
+        record_key: Of the record itself, in the kind ``transcripts``.
+        record_url: Where it lies.
+    """
+
+    record: CallRecord
+    transcript_text: str
+    record_key: str
+    record_url: str
+
+
+class CallStorer:
+    """Stores calls; holds nothing itself."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    async def store(self, built: BuiltCall, files: BuiltFiles) -> StoredCall:
+        """Store every part, and the record last: where there is one, all it speaks of is there.
+
+        Raises:
+            StorageError: On any step; what was stored is stored again by the next try.
+        """
+        record = built.record
+        if built.recording:
+            file = await self._keep(files, built.recording, record)
+            sound = msgspec.structs.replace(record.recording, file=file)
+            record = msgspec.structs.replace(record, recording=sound)
+        record = msgspec.structs.replace(
+            record,
+            transcript=await self._keep(files, built.transcript, record),
+            transcript_text=await self._keep(files, built.transcript_text, record),
+        )
+        if built.transcript_vtt:  # Built by an older server, there is none.
+            shown = await self._keep(files, built.transcript_vtt, record)
+            record = msgspec.structs.replace(record, transcript_vtt=shown)
+        await self._note_deletions(record, built.record_key)
+        data = msgspec.json.encode(record)
+        info = await self._storage.put_bytes(
+            "transcripts", built.record_key, data, _JSON, _metadata(record)
+        )
+        if await self._storage.read("transcripts", built.record_key) != data:
+            raise StorageError("storage_corrupt", f"{built.record_key} came back changed")
+        text_path = files.path(built.transcript_text.name)
+        text = await asyncio.to_thread(text_path.read_text, "utf-8")
+        return StoredCall(
+            record=record,
+            transcript_text=text,
+            record_key=built.record_key,
+            record_url=info.url,
+        )
+
+    async def _note_deletions(self, record: CallRecord, record_key: str) -> None:
+        """Before the record: a call that is kept is also one that will be deleted in time."""
+        for key, note in deletion_notes(record, record_key):
+            await self._storage.put_bytes("transcripts", key, note, _JSON)
+
+    async def _keep(self, files: BuiltFiles, file: BuiltFile, record: CallRecord) -> StoredFile:
+        metadata = {**_metadata(record), "sha256": file.sha256}
+        path = files.path(file.name)
+        info = await self._storage.put_file(file.kind, file.key, path, file.content_type, metadata)
+        await self._verify(info, file)
+        return StoredFile(
+            kind=file.kind,
+            key=file.key,
+            url=info.url,
+            content_type=file.content_type,
+            size_bytes=file.size_bytes,
+            sha256=file.sha256,
+        )
+
+    async def _verify(self, info: ObjectInfo, file: BuiltFile) -> None:
+        if info.size_bytes == file.size_bytes:
+            found = await self._storage.sha256(file.kind, file.key)
+            if found == file.sha256:
+                return
+        raise StorageError("storage_corrupt", f"{file.kind}/{file.key} came back changed")
+
+    async def add_notice(self, call: StoredCall, name: str, detail: str) -> StoredCall:
+        """Add a carrier's late notice to a stored record, once.
+
+        Raises:
+            StorageError: The record stands as it was.
+        """
+        stored = await self._storage.read("transcripts", call.record_key)
+        record = msgspec.json.decode(stored, type=CallRecord)
+        if not any(n.name == name and n.detail == detail for n in record.notices):
+            at_ms = record.duration_seconds * 1000
+            notice = NoticeRecord(at_ms=at_ms, name=name, detail=detail)
+            record = msgspec.structs.replace(record, notices=[*record.notices, notice])
+            data = msgspec.json.encode(record)
+            await self._storage.put_bytes(
+                "transcripts", call.record_key, data, _JSON, _metadata(record)
+            )
+        return replace(call, record=record)
+
+
+def _metadata(record: CallRecord) -> dict[str, str]:
+    wanted = {"session-id": record.session_id, "agent-id": record.agent_id}
+    return {name: value for name, value in wanted.items() if _METADATA_SAFE.fullmatch(value)}
