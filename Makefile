@@ -34,7 +34,7 @@ accuracy: $(VENV)/dev ## how well the keyless recogniser hears
 bench: $(VENV)/dev ## latency, gaps, CPU and memory per call, against a plain Pipecat bot and an echo
 	$(BIN)/python -m bench $(BENCH)
 
-soak: $(VENV)/dev ## hours of calls, outages and kills; shorter with SOAK="--calls 200 --minutes 3 --kills 20 --away-calls 50 --away-minutes 2"
+soak: $(VENV)/dev ## hours of calls, faults, kills and drains; what can be shortened: SOAK=--help
 	$(BIN)/python -m bench.soak $(SOAK)
 
 minio: ## build a real MinIO for the storage tests (needs Go)

@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from bench.soak.odd import PLAIN, Line, Manner, Owes
 from simulators.caller.codec import PACKET_MS
-from simulators.caller.leg import CallClosed, CallTimeout
+from simulators.caller.leg import CallClosed
 from simulators.caller.phrase import Phrase
 from simulators.caller.playback import UNITS_PER_MS
 from simulators.caller.vobiz import VobizCaller
@@ -17,8 +20,11 @@ from simulators.speech import Speech
 
 #: A call that is killed younger than this may be lost whole: less sound is lost than is allowed.
 YOUNG_MS: Final = 100.0
-_QUIET_MS: Final = 400.0
-_REPLY_MS: Final = 3000.0
+#: What a caller's log says of a call that the caller ended.
+HUNG_UP: Final = "the caller hung up"
+#: Of a call that was not answered: where only its media socket was refused, the server may know
+#: of a call that never began.
+_PERHAPS: Final = Owes(least=0, sound=False, measured=False)
 
 
 @dataclass(slots=True)
@@ -26,9 +32,15 @@ class PlacedCall:
     """One call as its caller saw it.
 
     Attributes:
-        call_id: The carrier's.
+        call_id: The carrier's; a caller who calls again may have the same.
+        manner: How the caller behaved.
+        owes: What is to be found of it where nobody kills the server.
         answered: The media socket was taken and ``start`` was sent.
+        told_ms: How long it took to be refused.
         killed_at_ms: Age of the call when its server was killed, None where it was not.
+        stopped: The server was asked to end while it was live; ``forced``: twice.
+        disk_failed: Nothing could be written for a part of its life.
+        lasted_seconds: By a clock that does not jump; None while it goes on.
         sent_ms: Audio sent until the call ended, or until its server was killed.
         received_ms: Audio that came of the agent; ``heard_ms`` is what of it was played.
         cleared: The agent was interrupted: what was sent of it is not what is kept.
@@ -37,9 +49,16 @@ class PlacedCall:
     """
 
     call_id: str
+    manner: str = PLAIN.name
+    owes: Owes = Owes()
     answered: bool = False
     refused: str = ""
+    told_ms: float = 0.0
     killed_at_ms: float | None = None
+    stopped: bool = False
+    forced: bool = False
+    disk_failed: bool = False
+    lasted_seconds: float | None = None
     sent_ms: float = 0.0
     received_ms: float = 0.0
     heard_ms: float = 0.0
@@ -48,11 +67,22 @@ class PlacedCall:
     gaps_ms: Sequence[float] = ()
 
     @property
+    def owed(self) -> Owes:
+        """What is to be found of it, as things went."""
+        if self.killed_at_ms is not None:
+            young = self.heard_ms <= YOUNG_MS and self.sent_ms <= YOUNG_MS
+            return Owes(least=0) if young else Owes()
+        return self.owes if self.answered else _PERHAPS
+
+    @property
     def expected(self) -> bool:
         """Whether there has to be a record of it."""
-        if self.killed_at_ms is not None:
-            return self.heard_ms > YOUNG_MS or self.sent_ms > YOUNG_MS
-        return self.answered
+        return self.owed.least > 0
+
+    @property
+    def measured(self) -> bool:
+        """Whether what it sent can be compared with what is kept, millisecond by millisecond."""
+        return self.answered and self.owes.measured
 
 
 @dataclass(slots=True)
@@ -69,56 +99,81 @@ class Callers:
     phrases: Sequence[Phrase]
     rng: random.Random
     placed: list[PlacedCall] = field(default_factory=list)
-    _live: dict[str, tuple[PlacedCall, VobizCaller]] = field(default_factory=dict)
+    _live: dict[int, tuple[PlacedCall, VobizCaller]] = field(default_factory=dict)
+    _disk_fails: bool = False
 
-    async def call(self, seconds: float) -> PlacedCall:
+    async def call(
+        self, seconds: float, manner: Manner = PLAIN, call_id: str | None = None
+    ) -> PlacedCall:
         """Talk for so long, unless the call ends before; never fails."""
-        caller = VobizCaller(
-            answer_url=f"{self.http}/answer", hangup_url=f"{self.http}/hangup", speech=self.speech
-        )
-        placed = PlacedCall(caller.call_id)
+        line = Line(self.http, self.speech, self.phrases, random.Random(self.rng.random()))
+        caller = manner.caller(line, call_id)
+        placed = PlacedCall(caller.call_id, manner.name, manner.owes, disk_failed=self._disk_fails)
         self.placed.append(placed)
-        self._live[placed.call_id] = (placed, caller)
+        self._live[id(placed)] = (placed, caller)
+        began = time.monotonic()
         try:
-            await caller.place()
+            await manner.place(caller, line)
             placed.answered = True
-            await self._talk(caller, seconds)
-            placed.hung_up = caller.live
-        except CallClosed:
-            pass
+            await _talk(manner, caller, line, seconds)
         except (AnswerRejected, OSError) as error:
             placed.refused = type(error).__name__
+            placed.told_ms = (time.monotonic() - began) * 1000
         finally:
             with contextlib.suppress(OSError):
                 await caller.hang_up()
-            del self._live[placed.call_id]
+            placed.lasted_seconds = time.monotonic() - began
+            del self._live[id(placed)]
             _note(placed, caller)
         return placed
 
     def about_to_kill(self) -> int:
         """Note what every live call has sent so far; returns how many there are."""
-        live = [(placed, caller) for placed, caller in self._live.values() if caller.live]
+        live = self._lines()
         for placed, caller in live:
             placed.killed_at_ms = caller.now_ms
             placed.sent_ms = caller.packets_sent * PACKET_MS
         return len(live)
 
-    async def _talk(self, caller: VobizCaller, seconds: float) -> None:
-        turn = self.rng.randrange(len(self.phrases))
-        talking = asyncio.create_task(self._turns(caller, turn))
-        try:
-            await asyncio.wait([talking], timeout=seconds)
-        finally:
-            talking.cancel()
-            with contextlib.suppress(asyncio.CancelledError, CallClosed):
-                await talking
+    def about_to_stop(self, *, force: bool) -> int:
+        """The server is asked to end, or forced to; returns how many calls are live."""
+        live = self._lines()
+        for placed, _ in live:
+            placed.stopped = True
+            placed.forced = force
+        return len(live)
 
-    async def _turns(self, caller: VobizCaller, turn: int) -> None:
-        while True:
-            with contextlib.suppress(CallTimeout):
-                await caller.listen_until_quiet(_QUIET_MS, _REPLY_MS)
-            await caller.say(self.phrases[turn % len(self.phrases)])
-            turn += 1
+    @contextmanager
+    def disk_fails(self) -> Iterator[None]:
+        """Nothing can be written while the block runs."""
+        self._disk_fails = True
+        for placed, _ in self._live.values():
+            placed.disk_failed = True
+        try:
+            yield
+        finally:
+            self._disk_fails = False
+
+    def _lines(self) -> list[tuple[PlacedCall, VobizCaller]]:
+        return [(placed, caller) for placed, caller in self._live.values() if caller.live]
+
+
+async def _talk(manner: Manner, caller: VobizCaller, line: Line, seconds: float) -> None:
+    """Until the time is over, or the call."""
+    talking = asyncio.create_task(manner.talk(caller, line))
+    try:
+        await asyncio.wait([talking], timeout=max(seconds, manner.least_seconds))
+    finally:
+        talking.cancel()
+        try:
+            await talking
+        except asyncio.CancelledError:
+            pass
+        except BaseExceptionGroup as group:
+            # The call, or its socket, ended while something was being done.
+            _, others = group.split((CallClosed, OSError))
+            if others is not None:
+                raise others from None
 
 
 def _note(placed: PlacedCall, caller: VobizCaller) -> None:
@@ -128,4 +183,5 @@ def _note(placed: PlacedCall, caller: VobizCaller) -> None:
     placed.received_ms = sum(each.length for each in playback.segments) / UNITS_PER_MS
     placed.heard_ms = sum(each.played for each in playback.segments) / UNITS_PER_MS
     placed.cleared = bool(playback.clears_ms)
+    placed.hung_up = caller.close_reason == HUNG_UP
     placed.gaps_ms = [gap.length_ms for gap in caller.gaps()]

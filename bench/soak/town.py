@@ -7,6 +7,7 @@ import random
 import re
 import secrets
 import signal
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +18,8 @@ from typing import Final
 from bench.processes import Running, first_line, free_port, running, wait_listening
 from bench.scenario import CALLER_SAYS, simulator_script, write_agent
 from bench.soak.calls import Callers
-from bench.soak.gate import Gate
+from bench.soak.clocked import set_clock
+from bench.soak.gate import Gate, Mode
 from bench.soak.watch import Watch
 from bench.systems import base_environment
 from simulators.backend import BackendSimulator
@@ -35,6 +37,8 @@ _AGENT: Final = "soak"
 _VENDORS: Final = {"deepgram": "stt", "openai": "llm", "cartesia": "tts"}
 _PHRASES: Final = 2
 _PREPARE_SECONDS: Final = 60.0
+_TRACEBACK: Final = "Traceback (most recent call last)"
+_ACTIVE: Final = re.compile(r"^sessions_active (\S+)$", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -66,15 +70,32 @@ class Town:
         """Where calls wait that are not stored."""
         return self.folder / "data" / "journal"
 
-    async def start(self) -> None:
-        """Start the server and wait until it takes calls."""
+    @property
+    def clock(self) -> Path:
+        """By how many seconds the server's wall clock is wrong."""
+        return self.folder / "clock"
+
+    async def start(self, **changes: str) -> float:
+        """Start the server and wait until it takes calls.
+
+        Args:
+            changes: Of its environment.
+
+        Returns:
+            How many seconds that took.
+        """
         self.starts += 1
-        words = ("main.py", "serve", "--port", str(self.port))
+        set_clock(self.clock, 0.0)
+        words = ("-m", "bench.soak.clocked", str(self.clock), "serve", "--port", str(self.port))
         log = self.folder / f"server-{self.starts}.log"
-        server = self._life.enter_context(running(words, log, environment=self.environment))
+        began = time.monotonic()
+        server = self._life.enter_context(
+            running(words, log, environment={**self.environment, **changes})
+        )
         await asyncio.to_thread(wait_listening, server, self.port)
         self.server = server
         self.watch.begin(server.process.pid)
+        return time.monotonic() - began
 
     async def kill(self) -> None:
         """SIGKILL, at once."""
@@ -82,10 +103,20 @@ class Town:
         self.server.process.send_signal(signal.SIGKILL)
         await self._ended()
 
-    async def stop(self) -> int:
-        """Ask it to end, as an operator does; returns its status."""
+    async def stop(
+        self, sent: signal.Signals = signal.SIGTERM, second_after: float | None = None
+    ) -> int:
+        """Ask it to end, as an operator does; returns its status.
+
+        Args:
+            second_after: Seconds until it is asked again, which is not to wait for calls.
+        """
         assert self.server is not None
-        self.server.process.send_signal(signal.SIGTERM)
+        process = self.server.process
+        process.send_signal(sent)
+        if second_after is not None:
+            await asyncio.sleep(second_after)
+            process.send_signal(sent)
         return await self._ended()
 
     async def _ended(self) -> int:
@@ -104,12 +135,31 @@ class Town:
         """End the server, if it lives."""
         self._life.close()
 
+    async def active(self) -> int:
+        """Calls that are live in the server."""
+        found = _ACTIVE.search(await asyncio.to_thread(self._metrics))
+        return int(float(found[1])) if found else 0
+
     def waiting(self) -> int:
         """Journals that are not finished."""
-        try:
-            return sum(not each.name.startswith(".") for each in self.journals.iterdir())
-        except FileNotFoundError:
-            return 0
+        return _visible(self.journals)
+
+    def untold(self) -> int:
+        """Reports that the backend has not taken."""
+        return _visible(self.folder / "data" / "outbox" / "backend", ".json")
+
+    def tracebacks(self) -> int:
+        """Errors in the server's logs that nobody had thought of."""
+        logs = self.folder.glob("server-*.log")
+        return sum(log.read_text(errors="replace").count(_TRACEBACK) for log in logs)
+
+    async def empty(self, within_seconds: float) -> bool:
+        """Wait until every journal is finished; whether that came."""
+        return await _until(lambda: self.waiting() == 0, within_seconds)
+
+    async def told(self, within_seconds: float) -> bool:
+        """Wait until the backend has heard all; whether that came."""
+        return await _until(lambda: self.untold() == 0, within_seconds)
 
     def _metrics(self) -> str:
         with urllib.request.urlopen(f"{self.callers.http}/metrics", timeout=5) as answer:
@@ -134,8 +184,11 @@ async def soak_town(
         words = ("-m", "simulators", "all", "--script", str(script))
         vendors = stack.enter_context(running(words, folder / "vendors.log"))
         described = await asyncio.to_thread(first_line, vendors)
-        gates = {stage: Gate(stage, described[name]["port"]) for name, stage in _VENDORS.items()}
-        gates["backend"] = Gate("backend", backend.port)
+        gates = {
+            stage: Gate(stage, described[name]["port"], random.Random(rng.random()))
+            for name, stage in _VENDORS.items()
+        }
+        gates["backend"] = Gate("backend", backend.port, random.Random(rng.random()))
         port = free_port()
         environment = {
             **base_environment(),
@@ -155,11 +208,11 @@ async def soak_town(
         if s3:
             store = stack.enter_context(s3_server())
             tell(f"store: {'MinIO' if store.real else 'moto'}")
-            gates["store"] = Gate("store", store.port)
+            gates["store"] = Gate("store", store.port, random.Random(rng.random()))
             storage = MinioStorage(store.options())
         for gate in gates.values():
-            await gate.open()
-            stack.push_async_callback(gate.shut)
+            await gate.become(Mode.OPEN)
+            stack.push_async_callback(gate.close)
         if s3:
             environment |= {
                 "STORAGE_KIND": "minio",
@@ -193,3 +246,21 @@ async def phrases_ready(town: Town) -> None:
 def _moved(url: str, port: int) -> str:
     """The same address on another port."""
     return re.sub(r":\d+", f":{port}", url, count=1)
+
+
+def _visible(folder: Path, suffix: str = "") -> int:
+    """Entries of a folder that are not hidden; none where there is no folder."""
+    try:
+        names = [each.name for each in folder.iterdir()]
+    except FileNotFoundError:
+        return 0
+    return sum(not name.startswith(".") and name.endswith(suffix) for name in names)
+
+
+async def _until(condition: Callable[[], bool], within_seconds: float) -> bool:
+    until = time.monotonic() + within_seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        await asyncio.sleep(0.1)
+    return True

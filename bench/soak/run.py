@@ -1,0 +1,63 @@
+"""A whole soak: all that is done, all that is looked at, and the report."""
+
+import asyncio
+import random
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from bench.soak.books import MOST_LOST_MS, audit
+from bench.soak.ends import end
+from bench.soak.plan import SoakPlan
+from bench.soak.report import Seen, report
+from bench.soak.storms import run_soak
+from bench.soak.told import ToldBooks, check_backend, check_list, listed_calls
+from bench.soak.town import Tell, soak_town
+from simulators.caller.ticker import RealTicker
+
+_UNSAID: Final = ("seed", "away_seconds", "s3")
+
+
+def command_of(plan: SoakPlan) -> str:
+    """What does the same again."""
+    given = {name: value for name, value in asdict(plan).items() if name not in _UNSAID}
+    words = [f"--{name.replace('_', '-')} {value:g}" for name, value in given.items()]
+    return " ".join(
+        ["python -m bench.soak", f"--seed {plan.seed}", *words, *([] if plan.s3 else ["--files"])]
+    )
+
+
+async def soak(
+    plan: SoakPlan, folder: Path, header: str, tell: Tell, *, forgive_late: bool = False
+) -> tuple[str, Seen]:
+    """Run it all.
+
+    Args:
+        header: What it is measured on.
+        forgive_late: Sound may be lost for as long as the callers' own clock stood still: on a
+            machine that others use, the server reads late what callers have sent.
+
+    Returns:
+        The report, and what it is made of.
+    """
+    rng = random.Random(plan.seed)
+    async with soak_town(folder, s3=plan.s3, rng=rng, tell=tell) as town:
+        course = await run_soak(town, plan, tell)
+        listed = await asyncio.to_thread(listed_calls, town.callers.http)
+        await end(town, course)
+        if errors := await asyncio.to_thread(town.tracebacks):
+            course.wrong.append(f"{errors} tracebacks in the server's logs; --keep keeps them")
+        placed = town.callers.placed
+        tell(f"looking for {len(placed)} calls")
+        late_ms = RealTicker.shared().worst_late_ms if forgive_late else 0.0
+        books = await audit(
+            placed, town.storage, town.journals, most_lost_ms=MOST_LOST_MS + late_ms
+        )
+        told = ToldBooks()
+        refused = {each.call_id for each in placed if not each.answered}
+        check_backend(told, town.backend.calls, books.session_ids, refused)
+        check_list(told, listed, books.session_ids)
+        seen = Seen(
+            plan=plan, course=course, books=books, told=told, placed=placed, watch=town.watch
+        )
+    return report(header, command_of(plan), seen), seen

@@ -1,0 +1,192 @@
+"""The parts of a soak that need no server: cards, gates, figures, and what others were told."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bench.soak.deck import Deck
+from bench.soak.figures import histogram, spread
+from bench.soak.gate import FAULTS, Gate, Mode
+from bench.soak.told import ToldBooks, check_backend, check_list
+from simulators.backend.calls import Calls
+
+# Cards
+
+
+def test_every_card_comes_before_any_comes_again() -> None:
+    deck = Deck("abcde", random.Random(1))
+    for _ in range(3):
+        assert sorted(deck.draw() for _ in range(5)) == list("abcde")
+
+
+def test_the_same_seed_deals_the_same_cards() -> None:
+    decks = [Deck(range(20), random.Random(7)) for _ in range(2)]
+    assert [decks[0].draw() for _ in range(40)] == [decks[1].draw() for _ in range(40)]
+    with pytest.raises(ValueError, match="a card"):
+        Deck([], random.Random(1))
+
+
+# Gates
+
+ANSWER = b"x" * 20_000
+
+
+@asynccontextmanager
+async def gated(answer: bytes = ANSWER) -> AsyncIterator[Gate]:
+    """A gate before a service that answers each line with ``answer``."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while await reader.readline():
+                writer.write(answer)
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as service:
+        port: int = service.sockets[0].getsockname()[1]
+        gate = Gate("service", port, random.Random(1))
+        await gate.become(Mode.OPEN)
+        try:
+            yield gate
+        finally:
+            await gate.close()
+
+
+async def ask(gate: Gate) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+    writer.write(b"?\n")
+    return reader, writer
+
+
+async def test_an_open_gate_lets_all_through_after_every_fault() -> None:
+    async with gated() as gate, asyncio.timeout(20):
+        port = gate.port
+        for mode in (*FAULTS, Mode.OPEN):
+            await gate.become(mode)
+            await gate.become(Mode.OPEN)
+            reader, writer = await ask(gate)
+            assert await reader.readexactly(len(ANSWER)) == ANSWER
+            writer.close()
+        assert gate.port == port
+
+
+async def test_a_shut_gate_cuts_and_refuses() -> None:
+    async with gated() as gate, asyncio.timeout(20):
+        reader, writer = await ask(gate)
+        await reader.readexactly(len(ANSWER))
+        await gate.become(Mode.SHUT)
+        with pytest.raises((ConnectionError, EOFError)):
+            await reader.readexactly(1)
+        with pytest.raises(ConnectionRefusedError):
+            await ask(gate)
+        writer.close()
+
+
+async def test_a_gate_that_hangs_says_nothing_until_it_is_open() -> None:
+    async with gated() as gate, asyncio.timeout(20):
+        await gate.become(Mode.HANG)
+        reader, writer = await ask(gate)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reader.read(1)
+        await gate.become(Mode.OPEN)
+        assert await reader.readexactly(len(ANSWER)) == ANSWER
+        writer.close()
+
+
+async def test_a_gate_that_cuts_lets_a_part_through() -> None:
+    async with gated() as gate, asyncio.timeout(20):
+        await gate.become(Mode.CUT)
+        reader, writer = await ask(gate)
+        came = b""
+        with pytest.raises((ConnectionError, EOFError)):
+            while True:
+                came += await reader.readexactly(1)
+        assert 0 < len(came) < len(ANSWER)
+        writer.close()
+
+
+async def test_a_slow_gate_is_quick_again_once_it_is_open() -> None:
+    async with gated() as gate, asyncio.timeout(20):
+        await gate.become(Mode.SLOW)
+        reader, writer = await ask(gate)
+        await reader.readexactly(400)
+        # All of it would take 5 s.
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await reader.readexactly(len(ANSWER) - 400)
+        await gate.become(Mode.OPEN)
+        assert len(await reader.readexactly(400)) == 400
+        writer.close()
+
+
+# Figures
+
+
+def test_distributions() -> None:
+    assert spread([]) == "0 | - | - | - | -"
+    assert spread([float(n) for n in range(1, 101)]) == "100 | 50 | 95 | 99 | 100"
+
+
+def test_a_histogram_has_a_line_for_each_bin() -> None:
+    assert histogram([]) == ["none"]
+    lines = histogram([0.0, 9.9, 10.0, 35.0])
+    assert [line.split()[:2] for line in lines] == [
+        ["0-10", "2"],
+        ["10-20", "1"],
+        ["20-30", "0"],
+        ["30-40", "1"],
+    ]
+    bars = [line.count("#") for line in lines]
+    assert bars == [40, 20, 0, 20]
+
+
+# What others were told
+
+
+def told(*reports: tuple[str, str, str]) -> Calls:
+    calls = Calls()
+    for step, call_id, key in reports:
+        calls.told.append((step, call_id))
+        calls.keys.append(key)
+    return calls
+
+
+WHOLE = (
+    ("created", "a", "1-created"),
+    ("ended", "a", "1-ended"),
+    ("recording", "a", "1-recording"),
+)
+
+
+def test_a_backend_that_was_told_all_once() -> None:
+    books = ToldBooks()
+    busy = ("created", "b", "9-busy")
+    check_backend(books, told(*WHOLE, WHOLE[2], busy), {"1": "a"}, {"b"})
+    assert books.wrong == []
+    assert (books.reports, books.repeated, books.busy) == (4, 1, 1)
+
+
+def test_a_backend_that_was_told_too_little_or_too_much() -> None:
+    books = ToldBooks()
+    stranger, busy = ("created", "c", "2-created"), ("created", "d", "9-busy")
+    check_backend(books, told(*WHOLE[:2], stranger, busy), {"1": "a"}, set())
+    assert books.wrong == [
+        "a: the backend was not told 1-recording",
+        "c: the backend was told 2-created, and there is no record",
+        "d: the backend was told that it was busy",
+    ]
+
+
+def test_a_list_that_lacks_calls_or_has_others() -> None:
+    books = ToldBooks()
+    check_list(books, {"1": "stored", "2": "ended", "4": "lost"}, {"1": "a", "2": "b", "3": "c"})
+    assert books.wrong == [
+        "b: ended in the list of calls, as 2",
+        "c: not in the list of calls, as 3",
+        "4: listed as lost, and there is no record",
+    ]
