@@ -20,7 +20,7 @@ def jwt_secret(settings: Settings) -> SecretStr:
     that ``python main.py token`` prints tokens which a running server takes.
 
     Raises:
-        ConfigError: Production without ``JWT_SECRET``.
+        ConfigError: Production without ``JWT_SECRET``, or a data folder that takes no file.
     """
     if settings.jwt_secret is not None:
         return settings.jwt_secret
@@ -30,7 +30,14 @@ def jwt_secret(settings: Settings) -> SecretStr:
             "32 random characters or more, for example from `openssl rand -hex 32`",
             code="secret_missing",
         )
-    return SecretStr(_own_secret(settings.data_dir / FILE_NAME))
+    path = settings.data_dir / FILE_NAME
+    try:
+        return SecretStr(_own_secret(path))
+    except OSError as error:
+        raise ConfigError(
+            f"{path.absolute()} cannot be kept there: {error.strerror}; let DATA_DIR name a folder "
+            "that can be written to, or set JWT_SECRET"
+        ) from error
 
 
 def _own_secret(path: Path) -> str:

@@ -89,7 +89,8 @@ class DiskWatch:
     def _tell(self, percent: float) -> None:
         where = f"the disk of {self._folder} is {percent:.0f} % full"
         if self.state == "full":
-            logger.error(f"{where}: no new calls are taken until there is room")
+            why = "" if percent < 100 else " (or cannot be written to)"
+            logger.error(f"{where}{why}: no new calls are taken until there is room")
         elif self.state == "filling":
             full = f"{self._full_percent:g} %"
             logger.warning(f"{where}; at {full} no new calls are taken")
@@ -105,11 +106,16 @@ class DiskWatch:
 def used_percent(folder: Path) -> float:
     """How much of the disk of ``folder``, or of its nearest parent, nobody but root can use.
 
+    Of a folder that cannot be written to (a disk that the system has made read-only after an
+    error, say) all is used: a call that is answered now would leave no trace.
+
     Raises:
         OSError: The disk does not say.
     """
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return 100.0
     disk = os.statvfs(folder)
     usable = disk.f_blocks - disk.f_bfree + disk.f_bavail
     return 100.0 * (1 - disk.f_bavail / usable) if usable else 0.0

@@ -23,6 +23,12 @@ def test_development_makes_one_and_keeps_it(tmp_path: Path) -> None:
     assert jwt_secret(settings(tmp_path / "other")) != first
 
 
+def test_a_folder_that_takes_no_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no folder at all")
+    with pytest.raises(ConfigError, match="DATA_DIR"):
+        jwt_secret(settings(tmp_path))
+
+
 def test_the_operators_own_comes_first(tmp_path: Path) -> None:
     own = secrets.token_hex(32)
     assert jwt_secret(settings(tmp_path, JWT_SECRET=own)).get_secret_value() == own

@@ -1,5 +1,6 @@
 """How full the disk is, and what is said of it."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,22 @@ def test_a_folder_that_is_still_to_be_made(tmp_path: Path) -> None:
     assert (
         0 <= used_percent(tmp_path / "not" / "yet") == pytest.approx(used_percent(tmp_path), abs=1)
     )
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_cannot_be_written_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """As where the system has made a disk read-only: nothing of a call would be kept."""
+    asked: list[Path] = []
+
+    def refuses(path: Path, mode: int) -> bool:
+        asked.append(path)
+        return not mode & os.W_OK
+
+    monkeypatch.setattr(os, "access", refuses)
+    assert used_percent(tmp_path if there else tmp_path / "not" / "yet") == 100.0
+    assert asked == [tmp_path]
 
 
 async def test_it_looks_at_the_start_and_stops(tmp_path: Path) -> None:
