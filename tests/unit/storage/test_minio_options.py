@@ -2,13 +2,14 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
-from uuid import uuid4
 
 import pytest
+from minio.datatypes import Object
 from pydantic import SecretStr, ValidationError
 
 from config.errors import ConfigError, StorageError
@@ -19,6 +20,7 @@ from storage.factory import build_storage
 from storage.minio import MinioStorage
 from storage.minio_options import Encryption
 from tests.minio import S3Server, s3_server
+from tests.unit.storage.wires import opened
 
 KEYS = {"minio_access_key": SecretStr("user"), "minio_secret_key": SecretStr("password")}
 CUSTOMER_KEY = SecretStr(base64.b64encode(bytes(range(32))).decode())
@@ -30,14 +32,10 @@ def s3() -> Iterator[S3Server]:
         yield server
 
 
-@asynccontextmanager
-async def store(server: S3Server, **changes: object) -> AsyncIterator[MinioStorage]:
-    buckets = {kind: f"{kind}-{uuid4().hex[:8]}" for kind in ("recordings", "transcripts")}
-    made = MinioStorage(server.options(buckets=buckets, **changes))
-    try:
-        yield made
-    finally:
-        await made.close()
+@pytest.fixture(scope="module")
+def moto() -> Iterator[S3Server]:
+    with s3_server("moto") as server:
+        yield server
 
 
 async def test_an_upload_that_breaks_off_leaves_no_parts(
@@ -45,7 +43,7 @@ async def test_an_upload_that_breaks_off_leaves_no_parts(
 ) -> None:
     source = tmp_path / "call.wav"
     source.write_bytes(bytes(12 * 1024 * 1024))
-    async with store(s3, part_bytes=5 * 1024 * 1024) as made:
+    async with opened(s3, part_bytes=5 * 1024 * 1024) as made:
         # The file is shorter than it was said to be: the third part does not come.
         monkeypatch.setattr(minio_module, "_size", lambda path: 14 * 1024 * 1024)
         with pytest.raises(StorageError) as caught:
@@ -58,10 +56,8 @@ async def test_an_upload_that_breaks_off_leaves_no_parts(
             await made.stat("recordings", "call.wav")
 
 
-async def test_a_bucket_of_ours_forgets_broken_uploads(s3: S3Server) -> None:
-    if s3.real:
-        pytest.skip("MinIO removes them by itself")
-    async with store(s3) as made:
+async def test_a_bucket_of_ours_forgets_broken_uploads_on_s3(moto: S3Server) -> None:
+    async with opened(moto) as made:
         await made.put_bytes("recordings", "a", b"1", "text/plain")
         bucket = made._options.buckets["recordings"]
         rules = await asyncio.to_thread(made._client.get_bucket_lifecycle, bucket)
@@ -80,17 +76,30 @@ async def test_a_bucket_of_ours_forgets_broken_uploads(s3: S3Server) -> None:
     ],
 )
 async def test_encryption_is_asked_for(
-    s3: S3Server, encryption: Encryption, header: str | None
+    moto: S3Server, encryption: Encryption, header: str | None
 ) -> None:
-    if s3.real and header:
-        pytest.skip("needs a MinIO with a key server")
-    async with store(s3, encryption=encryption) as made:
+    # What MinIO does with it is in test_minio_encryption.py.
+    async with opened(moto, encryption=encryption) as made:
         await made.put_bytes("recordings", "a", b"1", "text/plain")
         bucket = made._options.buckets["recordings"]
         found = await asyncio.to_thread(made._client.stat_object, bucket, "a")
         assert found.metadata is not None
         assert found.metadata.get("x-amz-server-side-encryption") == header
         assert await made.read("recordings", "a") == b"1"
+
+
+async def test_an_upload_that_is_shorter_than_it_was_is_refused(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(s3) as made:
+        real = made._client.stat_object
+
+        def half(*args: Any, **kwargs: Any) -> Object:
+            return replace(real(*args, **kwargs), size=2)
+
+        monkeypatch.setattr(made._client, "stat_object", half)
+        with pytest.raises(StorageError, match="recordings/a: 2 of 4 bytes are there"):
+            await made.put_bytes("recordings", "a", b"four", "text/plain")
 
 
 def test_the_key_of_sse_c_never_goes_over_plain_http(s3: S3Server) -> None:
@@ -103,7 +112,7 @@ def test_the_key_of_sse_c_never_goes_over_plain_http(s3: S3Server) -> None:
 
 async def test_the_key_of_sse_c_goes_with_every_reading_and_opens_by_no_link(s3: S3Server) -> None:
     encryption = Encryption(kind="sse-c", customer_key=CUSTOMER_KEY)
-    async with store(s3, encryption=encryption, secure=True) as made:
+    async with opened(s3, encryption=encryption, secure=True) as made:
         assert made._read_key is not None
         assert CUSTOMER_KEY.get_secret_value() in made._read_key.headers().values()
         assert CUSTOMER_KEY.get_secret_value() not in repr(made._options)
@@ -127,7 +136,7 @@ def test_kms_needs_the_name_of_its_key() -> None:
 
 
 async def test_a_link_is_signed_for_the_address_that_browsers_see(s3: S3Server) -> None:
-    async with store(s3, public_endpoint="https://files.example.in") as made:
+    async with opened(s3, public_endpoint="https://files.example.in") as made:
         await made.put_bytes("recordings", "2026/a.wav", b"1", "audio/wav")
         url = urlsplit(await made.link("recordings", "2026/a.wav", seconds=90))
         bucket = made._options.buckets["recordings"]

@@ -1,0 +1,128 @@
+"""Threads of a store: bounded, given up at the deadline, and closed without waiting."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from config.errors import StorageError
+from storage.threads import StoreThreads, end_by
+
+
+@pytest.fixture
+async def threads() -> AsyncIterator[StoreThreads]:
+    made = StoreThreads("store", 1)
+    yield made
+    made.close()
+
+
+def hang(silent: socket.socket) -> bytes:
+    end_by(lambda: silent.shutdown(socket.SHUT_RDWR))
+    return silent.recv(1)
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[socket.socket]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours
+
+
+async def test_what_is_given_up_at_its_deadline_frees_its_thread(
+    threads: StoreThreads, silent: socket.socket
+) -> None:
+    with pytest.raises(StorageError, match="store gave no answer in 0.05 s") as caught:
+        await threads.run(0.05, hang, silent)
+    assert caught.value.code == "storage_unavailable"
+    async with asyncio.timeout(10):
+        assert await threads.run(10, lambda: "free") == "free"
+
+
+async def test_nothing_new_is_begun_after_the_deadline(threads: StoreThreads) -> None:
+    go, ended = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def late() -> None:
+        go.wait(10)
+        try:
+            end_by(lambda: None)
+        except StorageError as error:
+            seen.append(error.code)
+        ended.set()
+
+    with pytest.raises(StorageError):
+        await threads.run(0.05, late)
+    go.set()
+    assert await asyncio.to_thread(ended.wait, 10)
+    assert seen == ["storage_unavailable"]
+
+
+async def test_what_has_ended_well_is_not_ended_again(threads: StoreThreads) -> None:
+    ends: list[str] = []
+    await threads.run(10, lambda: end_by(lambda: ends.append("ended")))
+    threads.close()
+    assert ends == []
+
+
+async def test_closing_ends_what_waits_and_what_runs(
+    threads: StoreThreads, silent: socket.socket
+) -> None:
+    begun = threading.Event()
+
+    def begin() -> bytes:
+        begun.set()
+        return hang(silent)
+
+    running = asyncio.create_task(threads.run(60, begin))
+    waiting = asyncio.create_task(threads.run(60, lambda: b"never"))
+    assert await asyncio.to_thread(begun.wait, 10)
+    threads.close()
+    async with asyncio.timeout(10):
+        assert await running == b""  # The socket's end: the call itself says what that means.
+        with pytest.raises(StorageError, match="was closed before its turn came"):
+            await waiting
+    with pytest.raises(StorageError, match="store is closed"):
+        await threads.run(1, lambda: b"")
+
+
+async def test_a_source_is_closed_when_nobody_reads_it_any_more(
+    threads: StoreThreads, silent: socket.socket
+) -> None:
+    order: list[str] = []
+    go, closed = threading.Event(), threading.Event()
+
+    def read() -> bytes:
+        go.wait(10)
+        order.append("read")
+        return b"x"
+
+    def close() -> None:
+        order.append("closed")
+        closed.set()
+
+    blocks = threads.blocks(0.05, read, close)
+    with pytest.raises(StorageError):
+        await anext(blocks)
+    assert order == []
+    go.set()
+    assert await asyncio.to_thread(closed.wait, 10)
+    assert order == ["read", "closed"]
+
+
+async def test_a_source_is_closed_at_its_end_and_when_left_halfway(threads: StoreThreads) -> None:
+    pieces = [b"1", b"2", b""]
+    closed: list[int] = []
+    async with aclosing(
+        threads.blocks(10, lambda: pieces.pop(0), lambda: closed.append(len(pieces)))
+    ) as blocks:
+        assert [block async for block in blocks] == [b"1", b"2"]
+    assert closed == [0]
+    pieces = [b"1", b"2", b""]
+    async with aclosing(
+        threads.blocks(10, lambda: pieces.pop(0), lambda: closed.append(len(pieces)))
+    ) as blocks:
+        assert await anext(blocks) == b"1"
+    assert closed == [0, 2]
