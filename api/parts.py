@@ -123,9 +123,7 @@ class ServerParts:
             warn_percent=server.disk_warn_percent,
             full_percent=server.disk_full_percent,
         )
-        self._loop_watch = LoopWatch(
-            self.load.loop_turned, lambda _: metrics.EVENT_LOOP_BLOCKED.inc()
-        )
+        self._loop_watch = LoopWatch(self.load.loop_turned, self._loop_blocked)
 
     async def start(self) -> None:
         """Bring everything up; no vendor and no store has to be there."""
@@ -284,6 +282,11 @@ class ServerParts:
         foreign = webhook_session(allow_private=False)
         self._webhook_sessions.append(foreign)
         return VobizRecordings(account, self._http, foreign)
+
+    def _loop_blocked(self, seconds: float) -> None:
+        metrics.EVENT_LOOP_BLOCKED.inc()
+        for session in self.manager:
+            session.loop_blocked(seconds)
 
     def _trouble(self) -> RefusalReason | None:
         """What keeps the server from serving one more call well."""

@@ -1,8 +1,8 @@
 """What a peer sends in its call: understood, counted where it is bad, and acted upon."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 from loguru import logger
 
@@ -15,6 +15,7 @@ from serializer.messages import (
     Control,
     ControlAction,
     Dtmf,
+    Ignored,
     LanguageChoice,
     Media,
     Message,
@@ -32,6 +33,12 @@ from sessions.pace import MediaPace, MessagePace
 
 #: Bad messages in a row after which a peer is taken to speak something else.
 MAX_BAD_MESSAGES = 20
+#: Messages that do no harm and yet show that the peer or its network is not well.
+FAULTS: Final[Mapping[str, str]] = {
+    "stale_media": "audio came twice or out of order; what was old is left out",
+    "duplicate_start": "the stream was begun twice",
+    "odd_length": "audio came with half a sample, which is cut off",
+}
 
 
 class Call(Protocol):
@@ -86,8 +93,8 @@ class Intake:
         self._started_at = started_at
         self._pace = MediaPace(started_at)
         self._messages = MessagePace(started_at)
-        self._too_fast = False
-        self._too_many = False
+        self._noted: set[str] = set()
+        self._odd = 0
         self._bad_in_a_row = 0
         self.paused = False
         self.last_media_at = started_at
@@ -96,6 +103,7 @@ class Intake:
         """Have the next :meth:`read` read another stream."""
         self._channel = channel
         self._dialect = dialect
+        self._odd = 0
         self._bad_in_a_row = 0
 
     async def read(self, held: Sequence[Message]) -> None:
@@ -130,6 +138,7 @@ class Intake:
             Whether the call cannot go on.
         """
         metrics.WIRE_MESSAGES_BAD.labels(error.code).inc()
+        self._note(error.code, error.message)
         self._bad_in_a_row += 1
         if self._bad_in_a_row >= MAX_BAD_MESSAGES:
             self._call.fail("wire_error", "too_many_errors", error.message)
@@ -166,11 +175,16 @@ class Intake:
                     await self._line.send(self._dialect.error("message_invalid", detail, False))
             case Ping():
                 await self._line.send(self._dialect.pong())
+            case Ignored(reason=reason):
+                self._note_ignored(reason)
             case _:
                 pass
 
     async def _take_media(self, payload: bytes) -> None:
         now = self.last_media_at = self._now()
+        if (odd := self._dialect.ignored["odd_length"]) != self._odd:
+            self._odd = odd
+            self._note_ignored("odd_length")
         verdict = self._pace.judge(now, self._heard_format.duration_ms(len(payload)))
         if verdict != "keep":
             self._drop_media(flood=verdict == "flood")
@@ -184,20 +198,26 @@ class Intake:
         if flood:
             detail = "the audio came faster than twice real time"
             self._call.fail("wire_error", "too_many_errors", detail)
-        if self._too_fast:
-            return
-        self._too_fast = True
         detail = "the caller's audio came faster than real time; what was too much is left out"
-        logger.warning(f"call {self._call.session_id}: {detail}")
-        self._degraded("media_too_fast", detail)
+        self._note("media_too_fast", detail)
 
     def _note_too_many(self) -> None:
-        """The peer sends more than a call needs: told once."""
-        if not self._too_many:
-            self._too_many = True
-            detail = "messages came faster than calls have them; some were left out or had to wait"
-            logger.warning(f"call {self._call.session_id}: {detail}")
-            self._degraded("messages_too_fast", detail)
+        """The peer sends more than a call needs."""
+        detail = "messages came faster than calls have them; some were left out or had to wait"
+        self._note("messages_too_fast", detail)
+
+    def _note_ignored(self, reason: str) -> None:
+        metrics.WIRE_MESSAGES_IGNORED.labels(reason).inc()
+        if reason in FAULTS:
+            self._note(reason, FAULTS[reason])
+
+    def _note(self, kind: str, detail: str) -> None:
+        """Say once in a call what is wrong with what its peer sends."""
+        if kind in self._noted:
+            return
+        self._noted.add(kind)
+        logger.warning(f"call {self._call.session_id}: {kind}: {detail}")
+        self._degraded(kind, detail)
 
     def _degraded(self, kind: str, detail: str) -> None:
         at_ms = (self._now() - self._started_at) * 1000

@@ -27,6 +27,9 @@ DISK_USED_PERCENT = Gauge("disk_used_percent", "How full the disk of the data fo
 SESSIONS_ENDED = Counter("sessions_ended_total", "Calls ended", ["cause"])
 ERRORS = Counter("errors_total", "Things that failed while a call went on", ["stage", "kind"])
 WIRE_MESSAGES_BAD = Counter("wire_messages_bad_total", "Messages that broke a protocol", ["code"])
+WIRE_MESSAGES_IGNORED = Counter(
+    "wire_messages_ignored_total", "Messages of calls that were passed over", ["reason"]
+)
 MEDIA_DROPPED = Counter("media_dropped_total", "Packets of caller audio dropped", ["reason"])
 PEER_MESSAGES_DROPPED = Counter(
     "peer_messages_dropped_total", "Messages that a slow client program missed"
@@ -103,17 +106,27 @@ def dropped(queue: str) -> None:
 def report_attempted(receiver: str, outcome: str) -> None:
     """Count a report that was sent."""
     OUTBOX_DELIVERIES.labels(receiver, outcome).inc()
+    if outcome != "delivered":
+        ERRORS.labels(receiver, outcome).inc()
 
 
 def agent_fetched(outcome: str) -> None:
     """Count an agent that was asked of the backend."""
     AGENT_FETCHES.labels(outcome).inc()
+    _count_fetch(outcome)
 
 
 def credential_fetched(outcome: str, seconds: float) -> None:
     """Count a key that was asked of the backend."""
     CREDENTIAL_FETCHES.labels(outcome).inc()
     CREDENTIAL_FETCH_SECONDS.observe(seconds)
+    _count_fetch(outcome)
+
+
+def _count_fetch(outcome: str) -> None:
+    """What the backend did not say is an error; that there is no such thing is none."""
+    if outcome not in ("found", "absent"):
+        ERRORS.labels("backend", outcome).inc()
 
 
 def count(event: CallEvent) -> None:

@@ -47,6 +47,8 @@ ASK_SECONDS = 10.0
 NO_MEDIA_SECONDS = 30.0
 #: What a carrier may tell of one call before more of it is left out of the record.
 MAX_NOTICES = 500
+#: The same of times at which the server stood still.
+MAX_BLOCKED = 20
 #: How long the peer waits for a bot that does not end, and for its own closing.
 BOT_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
@@ -127,6 +129,7 @@ class CallSession:
         self._last_activity_at = self._started_at
         self._asked_at_media = 0.0
         self._recording_failed = False
+        self._blocked = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._reading: asyncio.Task[None] | None = None
         self._closed: asyncio.Future[str] = self._loop.create_future()
@@ -258,6 +261,8 @@ class CallSession:
 
     def gone(self, departure: Departure) -> None:
         """The caller has gone: nothing that is still to be said will be heard."""
+        if departure == "lost" and not self._ended.done() and not self._is_silent():
+            self.degraded("wire", "peer_lost", "the peer is gone, or reads no more, without a word")
         self.end(DEPARTURES[departure])
         self._gone.set()
 
@@ -283,21 +288,32 @@ class CallSession:
             self.gone("lost")
             return
         last_media_at = self._intake.last_media_at
-        if self._asked_at_media == last_media_at:
+        if self._is_silent():
             return
         self._asked_at_media = last_media_at
-        self._degraded("wire", "no_media", f"nothing has come from the caller for {seconds:.0f} s")
+        self.degraded("wire", "no_media", f"nothing has come from the caller for {seconds:.0f} s")
         # Where the agent has spoken meanwhile, the caller has been asked something already.
         if self._bot.playout.play_end <= last_media_at:
             self._tasks.append(self._task(self._bot.ask_who_is_there(), "session-ask"))
+
+    def _is_silent(self) -> bool:
+        """Whether it has been told already that nothing comes any more."""
+        return self._asked_at_media == self._intake.last_media_at
 
     def _check_recording(self) -> None:
         if self.journal.dropped_packets and not self._recording_failed:
             self._recording_failed = True
             error = self.journal.status.error or "the disk does not keep up"
-            self._degraded("journal", RECORDING_FAILED, f"audio is not recorded: {error}")
+            self.degraded("journal", RECORDING_FAILED, f"audio is not recorded: {error}")
 
-    def _degraded(self, stage: str, kind: str, detail: str) -> None:
+    def loop_blocked(self, seconds: float) -> None:
+        """The server's loop stood still, and with it this call."""
+        self._blocked += 1
+        if self._blocked <= MAX_BLOCKED:
+            self.degraded("loop", "blocked", f"the server stood still for {seconds * 1000:.0f} ms")
+
+    def degraded(self, stage: str, kind: str, detail: str) -> None:
+        """Put down, log and count something that failed while the call goes on."""
         logger.warning(f"call {self.session_id}: {kind}: {detail}")
         self.emit(
             Degraded(at_ms=self._now_ms(), stage=stage, kind=kind, provider=None, detail=detail)

@@ -124,7 +124,7 @@ def wrong_beside(bystander: Bystander, *, busy: bool = False) -> list[str]:
         found.append(f"{len(broken)} of {len(bystander.answers)} answers were not whole")
     if bystander.gaps and not busy:
         found.append(f"{bystander.gaps} gaps")
-    late = ("underrun", "slow_answer") if busy else ()
+    late = ("underrun", "slow_answer", "blocked") if busy else ()
     degraded = [each for each in bystander.record["degraded"] if each["kind"] not in late]
     if degraded:
         found.append(f"degraded: {degraded}")

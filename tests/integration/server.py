@@ -154,6 +154,8 @@ async def running_server(
     )
     settings = settings.changed(changes or {})
     app = create_app(settings, providers)
+    # For the same reason: what stands still is the test.
+    app.state.parts._loop_watch._blocked_seconds = 5.0
     config = server_config(app, settings, loop="none", ping_seconds=ping_seconds)
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
