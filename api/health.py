@@ -1,6 +1,7 @@
 """Whether the server lives, is ready, and how it fares."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
@@ -39,6 +40,8 @@ class Health(BaseModel):
         degraded_providers: Vendors that fail and are left alone for a while, with the reason.
         waiting_reports: Reports of calls that wait, by ``backend`` and ``webhook``.
         untold_receivers: Who takes none of them at present, and why.
+        unknown_keys: Names of keys that ``JOURNAL_KEY`` does not hold, and how many calls and
+            reports wait on disk for each.
         agents_that_need_keys: File to the keys or packages that this installation lacks; no
             fault, or a fresh clone with examples for every vendor would never be healthy.
     """
@@ -52,6 +55,7 @@ class Health(BaseModel):
     degraded_providers: tuple[str, ...]
     waiting_reports: dict[str, int]
     untold_receivers: dict[str, str]
+    unknown_keys: dict[str, int]
     agents_that_need_keys: dict[str, str]
     timestamp: str
 
@@ -79,9 +83,11 @@ async def health(parts: Parts) -> Health:
     needs_keys = parts.agents.unequipped
     troubled = _troubled(parts)
     unheard = parts.reports.troubles()
+    unknown_keys = parts.reports.unknown_keys + Counter(parts.keeper.stats().unknown_keys)
     healthy = (
         not troubled
         and not unheard
+        and not unknown_keys
         and storage == "ok"
         and parts.indexer.state != "away"
         and len(needs_keys) == len(rejects)
@@ -103,6 +109,7 @@ async def health(parts: Parts) -> Health:
         degraded_providers=troubled,
         waiting_reports={k: count for k, (count, _) in parts.reports.waiting_by_kind().items()},
         untold_receivers=unheard,
+        unknown_keys=dict(unknown_keys),
         agents_that_need_keys={name: error.message for name, error in needs_keys.items()},
         timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )

@@ -90,10 +90,9 @@ class ServerParts:
         self.vobiz = VobizOptions.from_settings(settings.vobiz)
         self.storage: Storage = build_storage(settings)
         self.index = build_index(settings)
-        key = settings.storage.journal_key
-        self.journals = JournalWriter(
-            settings.data_dir / "journal", key=use_journal_keys(key) if key is not None else None
-        )
+        secret = settings.storage.journal_key
+        self._key = use_journal_keys(secret) if secret is not None else None
+        self.journals = JournalWriter(settings.data_dir / "journal", key=self._key)
         self.credentials: Credentials
         self.directory: AgentDirectory
         self.backend_agents: BackendAgents | None = None
@@ -215,7 +214,9 @@ class ServerParts:
             self._webhook_sessions.append(session)
             receivers.append(WebhookReceiver(webhook, session))
         self.directory = AgentDirectory(self.agents, self.backend_agents)
-        self.reports = CallReports(data / "outbox", receivers, on_attempt=metrics.report_attempted)
+        self.reports = CallReports(
+            data / "outbox", receivers, on_attempt=metrics.report_attempted, key=self._key
+        )
 
     def _start_sessions(self, data: Path) -> None:
         settings = self.settings

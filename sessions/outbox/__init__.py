@@ -7,6 +7,7 @@
     report.py     one report, and its place on disk
     folder.py     the reports of one receiver on disk
     writer.py     puts reports on disk, in order, beside the calls
+    known.py      those of them that are kept in memory
     courier.py    delivers the reports of one receiver, for ever
 
 A report is a file before anybody hears of it, and goes when its receiver has taken it.

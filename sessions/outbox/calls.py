@@ -20,6 +20,7 @@ from bot.events import CallEnded, CallEvent, CallStarted
 from config.agent import AgentConfig
 from sessions.facts import CallFacts
 from sessions.journal_format import JournalHeader
+from sessions.journal_seal import JournalKey
 from sessions.keeper import StoredCall
 from sessions.outbox.courier import Courier, CourierOptions
 from sessions.outbox.folder import ReportFolder
@@ -51,6 +52,7 @@ class CallReports:
         receivers: Whom to tell; none makes every method do nothing.
         options: How hard each courier works.
         on_attempt: Told the receiver's kind and how each try ended.
+        key: Seals reports on disk, where given.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class CallReports:
         *,
         options: CourierOptions | None = None,
         on_attempt: OnAttempt = lambda kind, outcome: None,
+        key: JournalKey | None = None,
     ) -> None:
         self._folder = folder
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="outbox")
@@ -69,7 +72,7 @@ class CallReports:
         self._couriers = {
             receiver.folder: Courier(
                 receiver.name,
-                ReportFolder(folder / receiver.folder),
+                ReportFolder(folder / receiver.folder, key),
                 receiver.deliver,
                 self._pool,
                 options=options,
@@ -177,6 +180,14 @@ class CallReports:
         """Receivers that take nothing at present, and why."""
         couriers = self._couriers.values()
         return {each.receiver: each.last_error for each in couriers if each.last_error}
+
+    @property
+    def unknown_keys(self) -> Counter[str]:
+        """Names of keys that are not known here, and how many reports are sealed with each."""
+        found: Counter[str] = Counter()
+        for courier in self._couriers.values():
+            found += courier.unknown_keys
+        return found
 
     # -- making them --------------------------------------------------------------------
 

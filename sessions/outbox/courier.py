@@ -9,19 +9,21 @@ import asyncio
 import contextlib
 import random
 import time
-from bisect import insort
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 import msgspec
 from loguru import logger
 
-from config.errors import VoiceServerError
-from sessions.outbox.folder import Inventory, ReportFolder
-from sessions.outbox.report import Report, lane_of
+from config.errors import StorageError, VoiceServerError
+from sessions.journal_seal import JournalKeyError
+from sessions.outbox.folder import ReportFolder
+from sessions.outbox.known import KnownReports
+from sessions.outbox.report import Report
 
 T = TypeVar("T")
 
@@ -68,19 +70,6 @@ class CourierOptions:
     repeat_alert_seconds: float = 3600.0
 
 
-@dataclass(slots=True)
-class _Lane:
-    """The reports of one call.
-
-    Attributes:
-        names: In the order of their delivery.
-    """
-
-    names: list[str] = field(default_factory=list)
-    due: float = 0.0
-    tries: int = 0
-
-
 Deliver = Callable[[Report], Awaitable[None]]
 OnAttempt = Callable[[str], None]
 
@@ -113,10 +102,8 @@ class Courier:
         self._pool = pool
         self._options = options or CourierOptions()
         self._on_attempt = on_attempt
-        self._lanes: dict[str, _Lane] = {}
-        self._written: dict[str, float] = {}
+        self._known = KnownReports(self._options.most_in_memory)
         self._working: dict[str, asyncio.Task[None]] = {}
-        self._count = 0
         self._failures = 0
         self._due = 0.0
         self._scanned = 0.0
@@ -127,8 +114,13 @@ class Courier:
 
     @property
     def waiting(self) -> int:
-        """How many reports wait, those under way included."""
-        return self._count
+        """How many reports wait, those under way included, and those whose key is not known."""
+        return self._known.count + len(self._known.locked)
+
+    @property
+    def unknown_keys(self) -> Counter[str]:
+        """Names of keys that are not known here, and how many reports are sealed with each."""
+        return Counter(self._known.locked.values())
 
     @property
     def last_error(self) -> str | None:
@@ -137,7 +129,7 @@ class Courier:
 
     def oldest_seconds(self) -> float:
         """How long the first of them has waited."""
-        written_at = min(self._written.values(), default=None)
+        written_at = self._known.oldest()
         return 0.0 if written_at is None else max(0.0, time.time() - written_at)
 
     async def start(self) -> None:
@@ -147,15 +139,15 @@ class Courier:
             await self._scan()
         except OSError as error:  # The server serves without; it is looked at again later.
             logger.error("reports for {} cannot be looked at: {}", self.receiver, error)
-        if self._count:
-            logger.info("{} reports wait for {} from before", self._count, self.receiver)
+        if self._known.count:
+            logger.info("{} reports wait for {} from before", self._known.count, self.receiver)
         self._task = asyncio.create_task(self._work_for_ever(), name=f"courier-{self.receiver}")
 
     async def close(self, seconds: float) -> None:
         """Go on for a moment while the receiver takes what there is; then leave it on disk."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._task is not None and self._count and not self._failures:  # noqa: ASYNC110
+                while self._task is not None and self._known.count and not self._failures:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         tasks = [*self._working.values(), *([self._task] if self._task is not None else [])]
         for task in tasks:
@@ -165,42 +157,14 @@ class Courier:
 
     def added(self, name: str, *, is_new: bool) -> None:
         """A report has been put into the folder."""
-        if not is_new:
-            return
-        self._count += 1
-        # What is known is the beginning of what is there: nothing may be left out between.
-        if len(self._written) == self._count - 1 < self._options.most_in_memory:
-            self._know(name, time.time())
-        self._wake.set()
-
-    # -- what is known ------------------------------------------------------------------
+        if is_new:
+            self._known.added(name, time.time())
+            self._wake.set()
 
     async def _scan(self) -> None:
-        found: Inventory = await self._in_thread(self.folder.look, self._options.most_in_memory)
+        known = self._known
+        known.found(await self._in_thread(self.folder.look, known.most, frozenset(known.locked)))
         self._scanned = self._now()
-        before, self._lanes, self._written = self._lanes, {}, {}
-        self._count = found.count
-        for name, written_at in found.first:
-            self._know(name, written_at)
-        for key, lane in self._lanes.items():
-            if key in before:
-                lane.due, lane.tries = before[key].due, before[key].tries
-
-    def _know(self, name: str, written_at: float) -> None:
-        lane = lane_of(name)
-        if lane is not None and name not in self._written:
-            self._written[name] = written_at
-            insort(self._lanes.setdefault(lane, _Lane()).names, name)
-
-    def _forget(self, key: str, name: str) -> None:
-        self._count = max(0, self._count - 1)
-        self._written.pop(name, None)
-        lane = self._lanes.get(key)
-        if lane is not None:
-            with contextlib.suppress(ValueError):
-                lane.names.remove(name)
-            if not lane.names:
-                del self._lanes[key]
 
     # -- work ---------------------------------------------------------------------------
 
@@ -220,9 +184,8 @@ class Courier:
                     await self._wake.wait()
 
     async def _look_again(self) -> None:
-        exhausted = len(self._written) < min(self._count, self._options.most_in_memory // 2)
         is_time = self._now() - self._scanned >= self._options.rescan_seconds
-        if exhausted or is_time:
+        if is_time or self._known.is_exhausted:
             await self._scan()
 
     def _begin_due(self, now: float) -> None:
@@ -231,7 +194,7 @@ class Courier:
         slots = (1 if self._failures else self._options.parallel) - len(self._working)
         free = [
             (lane.names[0], key)
-            for key, lane in self._lanes.items()
+            for key, lane in self._known.lanes.items()
             if lane.due <= now and key not in self._working
         ]
         for name, key in sorted(free)[: max(0, slots)]:
@@ -246,7 +209,7 @@ class Courier:
         self._wake.set()
 
     def _pause(self, now: float) -> float:
-        dues = [lane.due for key, lane in self._lanes.items() if key not in self._working]
+        dues = [lane.due for key, lane in self._known.lanes.items() if key not in self._working]
         until = max(self._due, min(dues)) if dues else float("inf")
         if len(self._working) >= (1 if self._failures else self._options.parallel):
             until = float("inf")  # The end of any of them wakes us.
@@ -256,10 +219,15 @@ class Courier:
         try:
             report = await self._in_thread(self.folder.read, name)
         except FileNotFoundError:
-            self._forget(key, name)
+            self._known.forget(key, name)
             return
-        except msgspec.MsgspecError as error:
-            await self._reject(key, name, f"not readable: {error}")
+        except JournalKeyError as error:
+            # Keys are read at the start: until another, it waits and holds nobody up.
+            self._known.lock(key, name, error.key_name)
+            logger.warning("a report for {} waits for its key: {}", self.receiver, error.message)
+            return
+        except (msgspec.MsgspecError, StorageError) as error:
+            await self._reject(key, name, f"not readable: {type(error).__name__}")
             return
         try:
             async with asyncio.timeout(self._options.attempt_seconds):
@@ -275,24 +243,24 @@ class Courier:
         else:
             await self._in_thread(self.folder.remove, name)
             self._on_attempt("delivered")
-            self._forget(key, name)
+            self._known.forget(key, name)
             self._taken(key)
 
     async def _reject(self, key: str, name: str, reason: str) -> None:
         await self._in_thread(self.folder.reject, name, reason)
         self._on_attempt("rejected")
         logger.warning("{} refuses a report for good, put aside: {}", self.receiver, reason)
-        self._forget(key, name)
+        self._known.forget(key, name)
         self._taken(key)
 
     def _taken(self, key: str) -> None:
         """The receiver has answered: it is there."""
-        if key in self._lanes:
-            self._lanes[key].tries = 0
+        if key in self._known.lanes:
+            self._known.lanes[key].tries = 0
         # More than one failure in a row was an outage, not one report that nobody can take.
         if self._failures > 1:
-            logger.info("{} takes reports again; {} wait", self.receiver, self._count)
-            for lane in self._lanes.values():
+            logger.info("{} takes reports again; {} wait", self.receiver, self._known.count)
+            for lane in self._known.lanes.values():
                 lane.due = 0.0
         self._failures, self._due, self._last_error = 0, 0.0, None
 
@@ -305,7 +273,7 @@ class Courier:
         self._last_error = code
         self._due = now + self._pause_after(self._failures, after_seconds)
         self._failures += 1
-        lane = self._lanes.get(key)
+        lane = self._known.lanes.get(key)
         if lane is not None:
             lane.due = now + self._pause_after(lane.tries, after_seconds)
             lane.tries += 1
@@ -324,7 +292,7 @@ class Courier:
             self._alerted = now
             logger.error(
                 "ALERT: {} reports wait for {}, the oldest for {:.0f} min: {}",
-                self._count,
+                self._known.count,
                 self.receiver,
                 age / 60,
                 self._last_error or "not tried yet",

@@ -7,13 +7,15 @@
 import contextlib
 import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from sessions.journal_seal import JournalKey
 from sessions.outbox.report import Report, lane_of
+from sessions.sealed_file import sealed, unsealed
 
 REJECTED = "rejected"
 _PART = ".part-"
@@ -38,10 +40,12 @@ class ReportFolder:
 
     Args:
         path: Made when it is first written to.
+        key: Seals what is written, where given.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: JournalKey | None = None) -> None:
         self.path = path
+        self._key = key
 
     def write(self, name: str, report: Report) -> bool:
         """Put a report down so that it outlives the machine; one of that name is replaced.
@@ -55,7 +59,7 @@ class ReportFolder:
         make_folder(self.path)
         target = self.path / name
         is_new = not target.exists()
-        write_durably(target, msgspec.json.encode(report))
+        write_durably(target, sealed(self._key, name, msgspec.json.encode(report)))
         return is_new
 
     def read(self, name: str) -> Report:
@@ -64,9 +68,11 @@ class ReportFolder:
         Raises:
             FileNotFoundError: It waits no more.
             msgspec.MsgspecError: It is no report.
+            JournalKeyError: It is sealed with a key that is not known here.
+            StorageError: It is sealed, and was changed.
             OSError: It cannot be read.
         """
-        return msgspec.json.decode((self.path / name).read_bytes(), type=Report)
+        return read_report(self.path / name)
 
     def remove(self, name: str) -> None:
         """It has been delivered."""
@@ -87,15 +93,19 @@ class ReportFolder:
             return sum(entry.name.endswith(".json") for entry in os.scandir(self.path / REJECTED))
         return 0
 
-    def look(self, most: int) -> Inventory:
-        """What waits, at most so many names of it."""
+    def look(self, most: int, without: Collection[str] = ()) -> Inventory:
+        """What waits, at most so many names of it.
+
+        Args:
+            without: Names that do not count.
+        """
         count = 0
 
         def waiting() -> Iterator[tuple[str, float]]:
             nonlocal count
             with contextlib.suppress(FileNotFoundError), os.scandir(self.path) as entries:
                 for entry in entries:
-                    if lane_of(entry.name) is not None:
+                    if entry.name not in without and lane_of(entry.name) is not None:
                         count += 1
                         yield entry.name, entry.stat().st_mtime
 
@@ -106,6 +116,11 @@ class ReportFolder:
         """Remove what an earlier process began to write and did not finish."""
         for part in self.path.glob(f"{_PART}*"):
             part.unlink(missing_ok=True)
+
+
+def read_report(path: Path) -> Report:
+    """A report, sealed or not, that waits or was refused; raises as :meth:`ReportFolder.read`."""
+    return msgspec.json.decode(unsealed(path.name, path.read_bytes()), type=Report)
 
 
 def make_folder(path: Path) -> None:
