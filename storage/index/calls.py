@@ -68,14 +68,18 @@ class CallIndex:
                 return await self._prepare(connection)
 
     async def probe(self) -> None:
-        """Look whether it is still there.
+        """Look whether it is still there; SQLite would go on writing to a file that was deleted.
 
         Raises:
-            StorageError: ``index_missing`` where its tables or its file are gone (SQLite would go
-                on writing to a file that was deleted), or as for :meth:`open`.
+            StorageError: ``index_missing`` where its tables or its file are gone,
+                ``index_corrupt`` where another file lies there, or as for :meth:`open`.
         """
-        if self._is_sqlite and await asyncio.to_thread(self._found) != self._identity:
-            raise StorageError("index_missing", f"{self._file.name} was moved or deleted")
+        if self._is_sqlite:
+            found = await asyncio.to_thread(self._found)
+            if found is None:
+                raise StorageError("index_missing", f"{self._file.name} was moved or deleted")
+            if found != self._identity:
+                raise StorageError("index_corrupt", f"{self._file.name} was replaced by another")
         with index_errors():
             async with self._engine.connect() as connection:
                 await connection.execute(select(schema.c.version))

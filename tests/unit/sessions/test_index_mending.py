@@ -1,0 +1,276 @@
+"""The index of calls is whole again after whatever became of its database, without a restart."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import event
+
+from config.errors import StorageError
+from sessions import indexer as indexer_module
+from sessions.index_changes import index_changes, indexer_changes
+from sessions.index_entries import entry_of
+from sessions.index_note import put_down_note
+from sessions.indexer import CallIndexer
+from storage.base import ObjectInfo
+from storage.filesystem import FilesystemStorage
+from storage.index.calls import CallIndex
+from storage.index.entry import CallFilter, IndexedCall
+from tests.unit.sessions.journals import STARTED_AT
+from tests.unit.sessions.test_indexer import SECONDS, Bench, FlakyIndex, a_bench, a_session
+
+AWAY = StorageError("index_unavailable", "away")
+
+
+class GatedStorage(FilesystemStorage):
+    """A store whose listing of records waits in its middle."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.listing, self.go_on = asyncio.Event(), asyncio.Event()
+        self.go_on.set()
+
+    async def list_objects(self, *args: Any, **options: Any) -> AsyncIterator[ObjectInfo]:
+        found = [info async for info in super().list_objects(*args, **options)]
+        self.listing.set()
+        await self.go_on.wait()
+        for info in found:
+            yield info
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with a_bench(tmp_path) as made:
+        await made.storage.close()
+        made.storage = GatedStorage(tmp_path / "storage")
+        renew(made)
+        yield made
+
+
+def renew(bench: Bench) -> None:
+    """The indexer of another process, which looks at its database all the time."""
+    bench.indexer = CallIndexer(
+        bench.index, bench.storage, bench.data, first_pause_seconds=0.01, probe_seconds=0.01
+    )
+
+
+def gate(bench: Bench) -> GatedStorage:
+    assert isinstance(bench.storage, GatedStorage)
+    return bench.storage
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not condition():  # noqa: ASYNC110 - the indexer's tasks bring it about
+            await asyncio.sleep(0.01)
+
+
+async def settled(bench: Bench) -> None:
+    await until(lambda: bench.indexer.state == "ok" and not bench.indexer.waiting)
+
+
+async def rows_of(file: Path, count: int) -> dict[str, IndexedCall]:
+    """What another process finds in the file that lies there, once it is as much as that."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            index = CallIndex(file)
+            try:
+                found = await index.page(CallFilter(), 100) if _is_database(file) else []
+            except StorageError:
+                found = []  # Its tables are not made yet.
+            finally:
+                await index.close()
+            if len(found) == count:
+                return {call.session_id: call for call in found}
+            await asyncio.sleep(0.05)
+
+
+def _is_database(file: Path) -> bool:
+    return file.exists() and file.read_bytes()[:6] == b"SQLite"
+
+
+async def stored(bench: Bench, number: int = 0) -> Any:
+    changes: dict[str, Any] = {"started_at": STARTED_AT + number}
+    return await bench.keep(await bench.journal(from_number="+919812345678", **changes))
+
+
+@pytest.mark.parametrize("harm", ["deleted", "moved", "replaced", "without its tables"])
+async def test_a_file_that_is_harmed_under_the_running_server(bench: Bench, harm: str) -> None:
+    await bench.indexer.start()
+    before = await stored(bench)
+    bench.indexer.stored(before)
+    waiting = await bench.journal()
+    bench.indexer.ended(waiting)
+    live = a_session()
+    bench.indexer.begun(live)
+    await settled(bench)
+    file = bench.data / "calls.db"
+    if harm == "deleted":
+        file.unlink()
+    elif harm == "moved":
+        file.rename(bench.data / "elsewhere.db")
+    elif harm == "replaced":
+        (bench.data / "garbage").write_bytes(b"no database" * 5000)
+        (bench.data / "garbage").rename(file)
+    else:
+        with sqlite3.connect(file) as other:
+            other.execute("DROP TABLE calls")
+            other.execute("DROP TABLE call_index_schema")
+        other.close()
+    after = await stored(bench, 1)
+    bench.indexer.stored(after)
+    rows = await rows_of(file, 4)
+    await settled(bench)
+    assert await bench.rows() == rows
+    assert rows[before.record.session_id] == entry_of(before)
+    assert rows[after.record.session_id] == entry_of(after)
+    assert {name: row.status for name, row in rows.items()} == {
+        before.record.session_id: "stored",
+        after.record.session_id: "stored",
+        waiting.name: "ended",
+        live.session_id: "live",
+    }
+
+
+async def test_a_file_that_cannot_be_written_is_told_of_and_tried_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.indexer.start()
+    await settled(bench)
+    is_read_only = True
+
+    @event.listens_for(bench.index._engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        # What SQLite answers is the same as for a file whose permissions forbid it.
+        connection.exec_driver_sql(f"PRAGMA query_only={int(is_read_only)}")
+
+    call = await stored(bench)
+    bench.indexer.stored(call)
+    await until(lambda: bench.indexer.state == "away")
+    with pytest.raises(StorageError) as caught:
+        await bench.index.put([entry_of(call)])
+    assert "read-only: let the server's user write it" in caught.value.message
+    assert await bench.rows() == {}  # It can be read all the same.
+    is_read_only = False
+    await settled(bench)
+    assert list(await bench.rows()) == [call.record.session_id]
+
+
+async def test_more_calls_than_can_wait_are_found_in_the_store(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.indexer.start()
+    await settled(bench)
+    monkeypatch.setattr(indexer_module, "MAX_WAITING", 2)
+    bench.index.error = AWAY
+    calls = [await stored(bench, number) for number in range(6)]
+    for call in calls:
+        bench.indexer.stored(call)
+    await until(lambda: bench.indexer.state == "away")
+    assert bench.indexer.waiting == 2
+    bench.index.error = None
+    await settled(bench)
+    assert await bench.rows() == {call.record.session_id: entry_of(call) for call in calls}
+
+
+async def test_a_mistake_of_ours_loses_no_call(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.indexer.start()
+    await settled(bench)
+    call = await stored(bench)
+    with monkeypatch.context() as patch:
+        patch.setattr(FlakyIndex, "put", None)
+        bench.indexer.stored(call)
+        await until(lambda: bench.indexer.state == "away")
+    await settled(bench)
+    assert await bench.rows() == {call.record.session_id: entry_of(call)}
+
+
+async def test_calls_that_come_before_the_first_import_is_done(bench: Bench) -> None:
+    """An empty index beside a full store: nothing is lost, doubled or set back."""
+    old = [await stored(bench, number) for number in range(5)]
+    gate(bench).go_on.clear()
+    await bench.indexer.start()
+    async with asyncio.timeout(SECONDS):
+        await gate(bench).listing.wait()
+    assert bench.indexer.state == "rebuilding"
+    changed = indexer_changes(bench.indexer)
+
+    live, folder = a_session(), await bench.journal()
+    bench.indexer.begun(live)
+    bench.indexer.begun(a_session(folder.name))
+    bench.indexer.ended(folder)
+    await bench.until(folder.name, "ended")
+    new = await bench.keep(folder)
+    bench.indexer.stored(new)
+    await bench.until(folder.name, "stored")
+    # Its record has been listed, and is deleted before it is read.
+    gone, erased = old[0], old[1]
+    await bench.storage.delete("transcripts", gone.record_key)
+    await changed(gone.record.session_id, gone.record_key, None)
+    impersonal = msgspec.structs.replace(erased.record, from_number=None)
+    await changed(erased.record.session_id, erased.record_key, impersonal)
+    await bench.indexer.settled()
+
+    gate(bench).go_on.set()
+    await settled(bench)
+    rows = await bench.rows()
+    kept = {call.record.session_id: entry_of(call) for call in (*old[2:], new)}
+    assert kept.items() <= rows.items()
+    assert rows[live.session_id].status == "live"
+    assert rows[erased.record.session_id].from_number is None
+    assert set(rows) == {*kept, live.session_id, erased.record.session_id}
+
+
+async def test_a_deletion_while_the_database_is_away_is_done_later(bench: Bench) -> None:
+    await bench.indexer.start()
+    gone, erased = await stored(bench), await stored(bench, 1)
+    bench.indexer.stored(gone)
+    bench.indexer.stored(erased)
+    await settled(bench)
+    bench.index.error = AWAY
+    bench.indexer.begun(live := a_session())  # Fails until the database is back.
+    await until(lambda: bench.indexer.state == "away")
+    changed = indexer_changes(bench.indexer)
+    await changed(gone.record.session_id, gone.record_key, None)
+    record = msgspec.structs.replace(erased.record, from_number=None)
+    await changed(erased.record.session_id, erased.record_key, record)
+    assert len(await bench.rows()) == 2
+    bench.index.error = None
+    await settled(bench)
+    rows = await bench.rows()
+    assert set(rows) == {live.session_id, erased.record.session_id}
+    assert rows[erased.record.session_id].from_number is None
+
+
+async def test_what_a_command_could_not_put_in_is_found_by_the_running_server(
+    bench: Bench,
+) -> None:
+    await bench.indexer.start()
+    gone, kept = await stored(bench), await stored(bench, 1)
+    bench.indexer.stored(gone)
+    bench.indexer.stored(kept)
+    await settled(bench)
+    await bench.storage.delete("transcripts", gone.record_key)
+    nowhere = CallIndex(bench.data / "store" / "missing" / "calls.db")  # Never opened.
+    await index_changes(nowhere, bench.data)(gone.record.session_id, gone.record_key, None)
+    await nowhere.close()
+    async with asyncio.timeout(SECONDS):
+        while gone.record.session_id in await bench.rows():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await settled(bench)
+    assert list(await bench.rows()) == [kept.record.session_id]
+    assert not (bench.data / "index_incomplete").exists()
+
+
+async def test_a_note_of_another_process_is_not_taken_for_ours(bench: Bench) -> None:
+    await bench.indexer.start()
+    await settled(bench)
+    call = await stored(bench)  # As if copied there; nobody tells the indexer.
+    put_down_note(bench.data)
+    await bench.until(call.record.session_id, "stored")
