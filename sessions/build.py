@@ -80,7 +80,9 @@ def build_call(
     """
     files = files or NamedFiles(folder)
     if files.lasting and (earlier := read_built(folder)) is not None:
-        return earlier
+        if _is_unharmed(folder, earlier):
+            return earlier
+        logger.warning("what was built of journal {} has changed: it is built anew", folder.name)
     built = _build(folder, files, prices)
     if files.lasting:
         manifest = files.path(_MANIFEST)
@@ -104,9 +106,21 @@ def read_built(folder: Path) -> BuiltCall | None:
 
 
 def _is_whole(folder: Path, built: BuiltCall) -> bool:
+    return all(built_path(folder, file).stat().st_size == file.size_bytes for file in _files(built))
+
+
+def _is_unharmed(folder: Path, built: BuiltCall) -> bool:
+    """Files are not synced while they wait: a power failure may leave them long and empty."""
+    for file in _files(built):
+        with built_path(folder, file).open("rb") as handle:
+            if hashlib.file_digest(handle, "sha256").hexdigest() != file.sha256:
+                return False
+    return True
+
+
+def _files(built: BuiltCall) -> list[BuiltFile]:
     kept = (built.recording, built.transcript, built.transcript_text, built.transcript_vtt)
-    files = [file for file in kept if file]
-    return all(built_path(folder, file).stat().st_size == file.size_bytes for file in files)
+    return [file for file in kept if file]
 
 
 def _build(folder: Path, files: BuiltFiles, prices: PricesSettings | None) -> BuiltCall:

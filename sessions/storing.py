@@ -9,6 +9,7 @@ import msgspec
 from config.errors import StorageError
 from sessions.build import BuiltCall, BuiltFile
 from sessions.built_files import BuiltFiles
+from sessions.deletion import read_record
 from sessions.deletion_notes import deletion_notes
 from sessions.record import CallRecord, NoticeRecord, StoredFile
 from storage.base import ObjectInfo, Storage
@@ -59,6 +60,7 @@ class CallStorer:
             shown = await self._keep(files, built.transcript_vtt, record)
             record = msgspec.structs.replace(record, transcript_vtt=shown)
         await self._note_deletions(record, built.record_key)
+        record = await self._as_told_since(record, built.record_key)
         data = msgspec.json.encode(record)
         info = await self._storage.put_bytes(
             "transcripts", built.record_key, data, _JSON, _metadata(record)
@@ -72,6 +74,28 @@ class CallStorer:
             transcript_text=text,
             record_key=built.record_key,
             record_url=info.url,
+        )
+
+    async def _as_told_since(self, record: CallRecord, record_key: str) -> CallRecord:
+        """With what was added to a record that an earlier try has stored already.
+
+        A process that dies before it has removed the journal leaves such a one: the carrier's
+        recording and its late notices are told once, and by others than the journal.
+        """
+        try:
+            earlier = await read_record(self._storage, record_key)
+        except StorageError as error:
+            if error.code != "storage_corrupt":
+                raise
+            return record
+        # Of one that was erased meanwhile, the proof says that this call was left.
+        if earlier is None or earlier.erased_at is not None:
+            return record
+        late = [notice for notice in earlier.notices if notice not in record.notices]
+        return msgspec.structs.replace(
+            record,
+            notices=[*record.notices, *late],
+            carrier_recording=earlier.carrier_recording or record.carrier_recording,
         )
 
     async def _note_deletions(self, record: CallRecord, record_key: str) -> None:

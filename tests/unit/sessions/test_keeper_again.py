@@ -1,0 +1,94 @@
+"""A call that is tried again, perhaps by another process: what stands in the store is not lost."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.errors import StorageError
+from sessions.keeper import RecordKeeper, StoredCall
+from sessions.record import CallRecord, CarrierRecording, NoticeRecord
+from tests.unit.sessions.journals import header
+from tests.unit.sessions.test_keeper import FAST, ShakyStorage, keeping, until, write_call
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[ShakyStorage]:
+    made = ShakyStorage(tmp_path / "store")
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+@pytest.mark.parametrize("name", ["recording", "transcript.json", "transcript.vtt"])
+async def test_a_file_that_changed_while_it_waited_is_made_anew(
+    storage: ShakyStorage, root: Path, name: str
+) -> None:
+    """As a power failure leaves files: of the right length, with nothing in them."""
+    folder = await write_call(root, cause="caller_hangup")
+    storage.down = True
+    async with keeping(storage, root) as keeper:
+        await until(lambda: keeper.stats().failures)
+    built = folder / "built" / name
+    right = built.read_bytes()
+    built.write_bytes(bytes(len(right)))
+    storage.down = False
+    stored: list[StoredCall] = []
+    async with keeping(storage, root, stored):
+        await until(lambda: stored)
+    record = stored[0].record
+    files = [record.recording.file, record.transcript, record.transcript_vtt]
+    kept = [await storage.read(file.kind, file.key) for file in files if file is not None]
+    assert right in kept
+    assert not folder.exists()
+
+
+async def test_what_was_told_of_a_stored_call_outlives_a_second_try(
+    storage: ShakyStorage, root: Path
+) -> None:
+    """The process died between storing the record and removing the journal."""
+    folder = await write_call(root, header(carrier_recording_seconds=60), cause="caller_hangup")
+
+    async def fails(_: StoredCall) -> None:
+        raise StorageError("storage_unavailable", "the reports cannot be written")
+
+    first = RecordKeeper(storage, root, options=FAST, report=fails)
+    with pytest.raises(StorageError):
+        await first.finish(folder)
+    await first.close()
+    (info,) = [each async for each in storage.list_objects("transcripts", "records/")]
+    record = msgspec.json.decode(await storage.read("transcripts", info.key), type=CallRecord)
+    assert record.carrier_recording == CarrierRecording(state="pending")
+    told = CarrierRecording(state="stored", recording_id="r-1")
+    late = NoticeRecord(at_ms=1000.0, name="hangup", detail="busy")
+    changed = msgspec.structs.replace(
+        record, carrier_recording=told, notices=[*record.notices, late]
+    )
+    await storage.put_bytes(
+        "transcripts", info.key, msgspec.json.encode(changed), "application/json"
+    )
+
+    stored: list[StoredCall] = []
+    async with keeping(storage, root, stored):
+        await until(lambda: stored)
+    assert stored[0].record == changed
+    assert await storage.read("transcripts", info.key) == msgspec.json.encode(changed)
+    assert not folder.exists()
+
+
+async def test_a_record_that_cannot_be_read_is_written_again(
+    storage: ShakyStorage, root: Path
+) -> None:
+    head = header()
+    folder = await write_call(root, head, cause="caller_hangup")
+    key = f"records/2026/11/01/{head.session_id}.json"
+    await storage.put_bytes("transcripts", key, b'{"session_id":', "application/json")
+    async with keeping(storage, root) as keeper:
+        call = await keeper.finish(folder)
+    assert call.record_key == key
+    assert await storage.read("transcripts", key) == msgspec.json.encode(call.record)
