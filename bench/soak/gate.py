@@ -6,6 +6,8 @@ import random
 from enum import StrEnum
 from typing import Final
 
+from bench.soak.ports import steady_port
+
 _BLOCK_BYTES: Final = 65_536
 #: Of what is on its way to the server when a connection is cut.
 _CUT_WITHIN_BYTES: Final = 4_096
@@ -39,12 +41,12 @@ class Gate:
     Args:
         name: For reports.
         target: Port on loopback.
-        rng: Says where answers are cut.
+        rng: Says where answers are cut, and chooses the gate's own port.
     """
 
     def __init__(self, name: str, target: int, rng: random.Random) -> None:
         self.name = name
-        self.port = 0
+        self.port = steady_port(rng)
         self.mode = Mode.SHUT
         self._target = target
         self._rng = rng
@@ -62,7 +64,6 @@ class Gate:
             await self._shut()
         elif self._server is None:
             self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
-            self.port = int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
         """Shut for good; returns when every connection is gone."""

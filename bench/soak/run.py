@@ -2,13 +2,17 @@
 
 import asyncio
 import random
+import subprocess
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from loguru import logger
+
+from bench.processes import BenchError
 from bench.soak.books import MOST_LOST_MS, audit
 from bench.soak.ends import end
-from bench.soak.plan import SoakPlan
+from bench.soak.plan import Course, SoakPlan
 from bench.soak.report import Seen, report
 from bench.soak.storms import run_soak
 from bench.soak.told import ToldBooks, check_backend, check_list, listed_calls
@@ -42,9 +46,16 @@ async def soak(
     """
     rng = random.Random(plan.seed)
     async with soak_town(folder, s3=plan.s3, rng=rng, tell=tell) as town:
-        course = await run_soak(town, plan, tell)
-        listed = await asyncio.to_thread(listed_calls, town.callers.http)
-        await end(town, course)
+        course, listed = Course(), dict[str, str]()
+        try:
+            await run_soak(town, plan, course, tell)
+            listed = await asyncio.to_thread(listed_calls, town.callers.http)
+            await end(town, course)
+        # What was seen until then is worth a report all the same.
+        except (BenchError, OSError, subprocess.TimeoutExpired, ExceptionGroup) as error:
+            course.wrong.append(f"the soak broke off: {error!r}")
+            logger.opt(exception=error).error("the soak broke off")
+            town.close()
         if errors := await asyncio.to_thread(town.tracebacks):
             course.wrong.append(f"{errors} tracebacks in the server's logs; --keep keeps them")
         placed = town.callers.placed

@@ -12,12 +12,16 @@ from bench.soak.plan import Course, SoakPlan
 from bench.soak.town import Tell, Town, phrases_ready
 
 
-async def run_soak(town: Town, plan: SoakPlan, tell: Tell) -> Course:
-    """All phases.
+async def run_soak(town: Town, plan: SoakPlan, course: Course, tell: Tell) -> None:
+    """All phases; at the end the server still runs, and nothing waits, or it is said.
 
-    At the end the server still runs, and nothing waits, or it is said; :func:`finish` ends it.
+    Args:
+        course: What happens is put down there as it happens.
+
+    Raises:
+        BenchError: The server would not start.
     """
-    course, rng = Course(), random.Random(plan.seed)
+    rng = random.Random(plan.seed)
     course.start_seconds.append(await town.start())
     await phrases_ready(town)
     async with _watched(town):
@@ -49,7 +53,6 @@ async def run_soak(town: Town, plan: SoakPlan, tell: Tell) -> Course:
     if not await town.told(120.0):
         course.wrong.append(f"{town.untold()} reports still wait for the backend")
     await town.look()
-    return course
 
 
 @asynccontextmanager

@@ -12,14 +12,16 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
-from bench.processes import Running, first_line, free_port, running, wait_listening
+from bench.processes import Running, first_line, running, wait_listening
 from bench.scenario import CALLER_SAYS, simulator_script, write_agent
 from bench.soak.calls import Callers
 from bench.soak.clocked import set_clock
 from bench.soak.gate import Gate, Mode
+from bench.soak.ports import steady_port
 from bench.soak.watch import Watch
 from bench.systems import base_environment
 from simulators.backend import BackendSimulator
@@ -128,7 +130,7 @@ class Town:
 
     async def look(self) -> None:
         """Note what the server costs now, and how late its loop was."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, HTTPException):
             self.watch.look(await asyncio.to_thread(self._metrics))
 
     def close(self) -> None:
@@ -136,9 +138,12 @@ class Town:
         self._life.close()
 
     async def active(self) -> int:
-        """Calls that are live in the server."""
-        found = _ACTIVE.search(await asyncio.to_thread(self._metrics))
-        return int(float(found[1])) if found else 0
+        """Calls that are live in the server; -1 where it does not say."""
+        try:
+            found = _ACTIVE.search(await asyncio.to_thread(self._metrics))
+        except (OSError, HTTPException):
+            return -1
+        return int(float(found[1])) if found else -1
 
     def waiting(self) -> int:
         """Journals that are not finished."""
@@ -189,7 +194,7 @@ async def soak_town(
             for name, stage in _VENDORS.items()
         }
         gates["backend"] = Gate("backend", backend.port, random.Random(rng.random()))
-        port = free_port()
+        port = steady_port(random.Random())
         environment = {
             **base_environment(),
             **{f"{name.upper()}_API_KEY": secrets.token_hex(16) for name in _VENDORS},

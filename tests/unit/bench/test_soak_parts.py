@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ import pytest
 from bench.soak.deck import Deck
 from bench.soak.figures import histogram, spread
 from bench.soak.gate import FAULTS, Gate, Mode
+from bench.soak.ports import steady_port
 from bench.soak.told import ToldBooks, check_backend, check_list
 from simulators.backend.calls import Calls
 
@@ -122,6 +124,13 @@ async def test_a_slow_gate_is_quick_again_once_it_is_open() -> None:
         await gate.become(Mode.OPEN)
         assert len(await reader.readexactly(400)) == 400
         writer.close()
+
+
+def test_a_port_that_no_connection_is_given() -> None:
+    port = steady_port(random.Random(1))
+    with socket.create_server(("127.0.0.1", port)):
+        assert steady_port(random.Random(1)) != port
+    assert 20_000 <= port < 30_000
 
 
 # Figures
