@@ -9,12 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
+from loguru import logger
+from prometheus_client import REGISTRY
 
 from bot.events import AgentSpeech, CallEnded, CallerTranscript, CallStarted
 from config.errors import StorageError
@@ -76,6 +78,14 @@ async def storage(tmp_path: Path) -> AsyncIterator[ShakyStorage]:
     made = ShakyStorage(tmp_path / "store")
     yield made
     await made.close()
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(str(message)), level="WARNING")
+    yield lines
+    logger.remove(sink)
 
 
 @pytest.fixture
@@ -192,6 +202,32 @@ async def test_storage_down_then_back(storage: ShakyStorage, root: Path) -> None
         assert (keeper.stats().waiting, keeper.stats().stored) == (0, 12)
     assert {call.record.session_id for call in told} == {folder.name for folder in folders}
     assert list(root.iterdir()) == []  # noqa: ASYNC240
+
+
+async def test_a_store_that_is_away_leaves_its_marks(
+    storage: ShakyStorage, root: Path, log: list[str]
+) -> None:
+    def counted() -> float:
+        labels = {"stage": "storage", "kind": "storage_unavailable"}
+        return REGISTRY.get_sample_value("errors_total", labels) or 0.0
+
+    storage.down = True
+    told: list[StoredCall] = []
+    before = counted()
+    async with keeping(storage, root, told) as keeper:
+        folder = await write_call(root, cause="agent_hangup")
+        for _ in range(3):
+            with pytest.raises(StorageError):
+                await keeper.finish(folder)
+        assert counted() == before + 1
+        storage.down = False
+        other = await keeper.finish(await write_call(root, cause="silence"))
+        await until(lambda: len(told) == 2)
+    late = next(call.record for call in told if call.record.session_id == folder.name)
+    marks = [(each.stage, each.kind) for each in late.degraded]
+    assert marks.count(("storage", "storage_unavailable")) == 1
+    assert all(each.stage != "storage" for each in other.record.degraded)
+    assert len([line for line in log if folder.name in line and "waits" in line]) == 1
 
 
 async def test_what_waits_survives_a_restart(storage: ShakyStorage, root: Path) -> None:
