@@ -146,7 +146,8 @@ class CallJournal:
     def _keep(self, kind: int, at_ms: float, payload: bytes) -> None:
         if not self._takes_audio:
             return
-        if self._queued_bytes - self.file.written_bytes > self._limit_bytes:
+        # A cut is never left out: what it cuts has been kept, and was not heard.
+        if self._queued_bytes - self.file.written_bytes > self._limit_bytes and kind != CUT:
             self.dropped_packets += 1
             return
         frame = _pack(kind, len(payload), at_ms) + payload

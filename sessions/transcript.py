@@ -1,7 +1,8 @@
 """What was said and heard in a call, from its events: as JSON, and as text for people.
 
 The agent's lines hold what the caller heard of them, not what was sent; the caller's hold final
-transcripts, typed text and keys.
+transcripts, typed text and keys, and what was understood of words that a hang-up or a crash cut
+off.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,8 @@ class Utterance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         at: Wall clock of the same instant, ISO 8601 with offset.
         interrupted: The caller cut it off, at ``ended_ms``; ``text`` is what was heard.
         sent_text: All that would have been said, where it was cut off.
+        final: False for the caller's last words where the call ended before their vendor had
+            its last word on them.
     """
 
     role: Role
@@ -43,6 +46,7 @@ class Utterance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     provider: str | None = None
     interrupted: bool = False
     sent_text: str | None = None
+    final: bool = True
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +64,9 @@ def make_transcript(session_id: str, started_at: float, events: Iterable[CallEve
         started_at: Wall clock of ms zero, in seconds since 1970.
         events: The call's events in the order they happened.
     """
-    found = [_utterance(piece, started_at) for piece in _pieces(events)]
+    events = list(events)
+    pieces = [*_pieces(events), *_last_words(events)]
+    found = [_utterance(piece, started_at) for piece in pieces]
     return Transcript(
         session_id=session_id,
         started_at=wall_clock(started_at),
@@ -113,6 +119,17 @@ def _pieces(events: Iterable[CallEvent]) -> Iterator[CallerTranscript | AgentSpe
         yield keys
 
 
+def _last_words(events: Iterable[CallEvent]) -> list[CallerTranscript]:
+    """What was understood so far of words that nothing came after: no final text, no answer."""
+    found: list[CallerTranscript] = []
+    for event in events:
+        if isinstance(event, CallerTranscript) and event.source == "speech":
+            found = [] if event.final or not event.text.strip() else [event]
+        elif isinstance(event, AgentSpeech) and found and event.started_ms > found[0].at_ms:
+            found = []
+    return found
+
+
 def _utterance(piece: CallerTranscript | AgentSpeech | _Keys, started_at: float) -> Utterance:
     at = wall_clock(started_at, piece.started_ms)
     if isinstance(piece, _Keys):
@@ -135,6 +152,7 @@ def _utterance(piece: CallerTranscript | AgentSpeech | _Keys, started_at: float)
             language=piece.language,
             confidence=piece.confidence,
             provider=piece.provider,
+            final=piece.final,
         )
     return Utterance(
         role="assistant",

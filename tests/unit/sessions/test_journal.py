@@ -193,6 +193,19 @@ async def test_losses_are_written_into_the_events(tmp_path: Path) -> None:
     assert len(payloads(call.folder)) == 3
 
 
+async def test_a_cut_is_kept_where_there_is_no_room_for_sound(tmp_path: Path) -> None:
+    """Else what the caller never heard would be in the recording."""
+    async with writing(tmp_path, limit_bytes=500, flush_ms=60_000) as writer:
+        call = writer.open(header())
+        await until(call.folder.exists)
+        for step in range(10):
+            call.agent_audio(step * 20.0, bytes(160))
+        call.cut_agent(15.0)
+        assert call.dropped_packets == 7
+        await call.close()
+    assert payloads(call.folder)[-1] == (CUT, 15.0, b"")
+
+
 async def test_a_short_write_keeps_frames_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

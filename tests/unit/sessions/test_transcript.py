@@ -74,6 +74,34 @@ def test_only_what_was_heard() -> None:
     ) == [("assistant", "नमस्ते जी,"), ("user", "मेरा खाता")]
 
 
+def test_the_last_words_of_a_caller_who_hangs_up() -> None:
+    """Their vendor had no time for its last word on them."""
+    said = build(
+        caller("thank", 1000, final=False),
+        caller("thank you", 1000),
+        agent("You are welcome", "You are", 2000),
+        caller("good", 3000, final=False),
+        caller("goodbye then", 3000, final=False),
+    ).utterances
+    assert [(line.text, line.final) for line in said] == [
+        ("thank you", True),
+        ("You are", True),
+        ("goodbye then", False),
+    ]
+    assert b'"final":false' in msgspec.json.encode(said[-1])
+    assert b"final" not in msgspec.json.encode(said[0])
+
+
+@pytest.mark.parametrize(
+    "later",
+    [caller("", 3000), caller("yes", 3000), agent("Pardon?", "Pardon?", 4000)],
+    ids=["withdrawn", "final", "answered"],
+)
+def test_words_that_something_came_after_are_no_last_words(later: CallEvent) -> None:
+    texts = [text for _, text in lines(caller("hm", 2000, final=False), later)]
+    assert "hm" not in texts
+
+
 def test_facts_of_a_line() -> None:
     said, answered = build(caller("हाँ", 1000.0), agent("ठीक है", "ठीक", 2000.0)).utterances
     assert (said.started_ms, said.ended_ms, said.confidence) == (1000.0, 1500.0, 0.75)
