@@ -124,10 +124,11 @@ class JournalFile:
 
     def _write_media(self) -> None:
         waiting = self.media[:]
-        del self.media[: len(waiting)]
         data = b"".join(waiting)
-        self._media_rest_bytes = len(data)
         self._media_rest = self._sealed(MEDIA_FILE, data)
+        self._media_rest_bytes = len(data)
+        # The loop may have appended meanwhile: only what was taken goes.
+        del self.media[: len(waiting)]
         self._write_media_rest()
 
     def _write_media_rest(self) -> None:

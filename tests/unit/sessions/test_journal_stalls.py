@@ -7,7 +7,7 @@ import os
 import struct
 import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,19 +25,12 @@ from sessions.journal_format import (
     read_header,
 )
 from sessions.spool import JournalBusyError, locked, unfinished
-from tests.unit.sessions.journals import header, writing
+from tests.unit.sessions.journals import header, until, writing
 
 CALLS = 50
 PACKET = bytes(160)
 #: A pipe of Linux holds this much unless it is told otherwise (pipe(7)).
 PIPE_BYTES = 65_536
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for the writer's thread; fails at the deadline."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - a thread sets it
-            await asyncio.sleep(0.005)
 
 
 class Disk:
