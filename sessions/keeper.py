@@ -190,8 +190,8 @@ class RecordKeeper:
 
     def _ended(self, folder: Path, task: asyncio.Task[StoredCall], began: float) -> None:
         del self._working[folder]
-        error = StorageError("server_stops", "the server stops") if task.cancelled() else None
-        error = error or task.exception()
+        stopped = StorageError("server_stops", "the server stops")
+        error = stopped if task.cancelled() else task.exception()
         if error is None:
             self._troubles.pop(folder, None)
             self._waiting.stored(folder)
