@@ -1,4 +1,4 @@
-"""What contract tests share: the stores, and vendors' keys.
+"""What contract tests share: the stores, the databases, and vendors' keys.
 
 Importing Pipecat warns of what it deprecates itself; that is let pass.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -19,6 +20,7 @@ from storage.base import Storage
 from storage.filesystem import FilesystemStorage
 from storage.minio import MinioStorage
 from tests.minio import NO_MINIO, S3Server, find_minio, s3_server
+from tests.postgres import PostgresServer, postgres_server
 from tests.unit.services.kenpath.keys import write_key
 
 
@@ -55,3 +57,19 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         made = MinioStorage(server.options(buckets=buckets))
     yield made
     await made.close()
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        if server is None:
+            pytest.skip("PostgreSQL is not installed: make postgres")
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def address(request: pytest.FixtureRequest) -> SecretStr | None:
+    if request.param == "sqlite":
+        return None
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return SecretStr(server.database())

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -14,25 +14,9 @@ from sqlalchemy import text
 from config.errors import StorageError
 from storage.index.calls import CallIndex
 from storage.index.entry import CallFilter, IndexedCall, Place
-from tests.postgres import PostgresServer, postgres_server
+from tests.postgres import PostgresServer
 
 EVERY = CallFilter()
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        if server is None:
-            pytest.skip("PostgreSQL is not installed: make postgres")
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def address(request: pytest.FixtureRequest) -> SecretStr | None:
-    if request.param == "sqlite":
-        return None
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return SecretStr(server.database())
 
 
 @pytest.fixture

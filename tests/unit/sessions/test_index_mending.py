@@ -70,7 +70,10 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def settled(bench: Bench) -> None:
-    await until(lambda: bench.indexer.state == "ok" and not bench.indexer.waiting)
+    await until(lambda: bench.indexer.state == "ok")
+    async with asyncio.timeout(SECONDS):
+        await bench.indexer.settled()
+    await until(lambda: bench.indexer.state == "ok")
 
 
 async def rows_of(file: Path, count: int) -> dict[str, IndexedCall]:
