@@ -40,7 +40,7 @@ class AI4BharatSTTOptions(ProviderOptions):
         default=5.0,
         ge=0.5,
         le=30,
-        description="How long one utterance may take, a second try included. The server has no "
+        description="How long one utterance may take. The server has no "
         "limit of its own and can hang for ever.",
     )
     max_speech_seconds: float = Field(

@@ -10,12 +10,11 @@ import msgspec
 from config.errors import ConfigError, ProviderError
 from services.ai4bharat.audio import for_recogniser
 from services.ai4bharat.failures import failure, refused
+from services.bodies import MAX_TEXT_BYTES, whole_body
 
 #: Preparing a request for more speech than this takes longer than a millisecond, and is done
 #: off the event loop (measured: 0.5 ms for 5 s, 1.3 ms for 10 s).
 INLINE_SECONDS = 5.0
-#: The queue of a busy server moves every 100 ms (its batch interval).
-RETRY_PAUSE_SECONDS = 0.25
 BHILI = "bhb"
 MAX_REFUSAL_BYTES = 1024
 
@@ -39,7 +38,7 @@ class Transcriber:
     Attributes:
         http: The process's shared session.
         base_url: Address of the server, as :func:`server_address` gives it.
-        timeout_seconds: Limit for an utterance, a second try included.
+        timeout_seconds: Limit for an utterance.
     """
 
     http: aiohttp.ClientSession
@@ -49,26 +48,18 @@ class Transcriber:
     async def transcribe(self, pcm: bytes, *, rate_hz: int, language: str) -> str:
         """What was said; empty if the server heard nothing.
 
-        A busy server and a lost connection get one more try.
-
         Args:
             pcm: 16-bit little-endian mono samples.
             rate_hz: Their rate.
             language: The server's code.
 
         Raises:
-            ProviderError: Neither try gave a text in time.
+            ProviderError: It gave no text, or none in time. It is not asked again: whoever holds
+                the service decides that, for every vendor alike.
         """
         try:
             async with asyncio.timeout(self.timeout_seconds):
-                body = await _body(pcm, rate_hz, language)
-                try:
-                    return await self._post(body, language)
-                except ProviderError as error:
-                    if error.code not in ("stt_busy", "stt_unreachable"):
-                        raise
-                await asyncio.sleep(RETRY_PAUSE_SECONDS)
-                return await self._post(body, language)
+                return await self._post(await _body(pcm, rate_hz, language), language)
         except TimeoutError as error:
             raise failure("stt", "timeout", f"no text in {self.timeout_seconds:g} s") from error
 
@@ -83,7 +74,7 @@ class Transcriber:
             ) as response:
                 if response.status != 200:
                     raise _refusal(response, await response.content.read(MAX_REFUSAL_BYTES))
-                answer = await response.read()
+                answer = await whole_body(response, MAX_TEXT_BYTES)
         except aiohttp.ClientError as error:
             raise failure("stt", "unreachable", type(error).__name__) from error
         try:

@@ -11,12 +11,14 @@ from anthropic import (
     APIStatusError,
     AsyncAnthropic,
     AsyncStream,
+    DefaultAsyncHttpxClient,
 )
 from pipecat.services.anthropic.llm import AnthropicLLMService
 from pipecat.utils.errors import ErrorCategory
 
 from config.errors import ConfigError, ProviderError
 from services.anthropic import AnthropicLLMOptions
+from services.bodies import BOUNDED
 from services.clients import SharedClients
 from services.context import ServiceContext
 
@@ -37,7 +39,10 @@ _STREAM_ERRORS = {
 
 def _make_client(base_url: str | None, api_key: str) -> AsyncAnthropic:
     # Whoever asked moves on to another vendor sooner than a second try would help.
-    return AsyncAnthropic(api_key=api_key, base_url=base_url, max_retries=0, timeout=TIMEOUT)
+    http = DefaultAsyncHttpxClient(timeout=TIMEOUT, event_hooks=BOUNDED)
+    return AsyncAnthropic(
+        api_key=api_key, base_url=base_url, max_retries=0, timeout=TIMEOUT, http_client=http
+    )
 
 
 clients: SharedClients[AsyncAnthropic] = SharedClients(_make_client, lambda client: client.close())

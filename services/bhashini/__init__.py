@@ -92,7 +92,7 @@ class BhashiniSTTOptions(KeyedProviderOptions):
         default=5.0,
         ge=0.5,
         le=30,
-        description="How long one utterance may take in mode ulca, a second try included.",
+        description="How long one utterance may take in mode ulca.",
     )
     max_speech_seconds: float = Field(
         default=30.0, ge=2, le=120, description="Longer speech is sent in pieces of this length."
@@ -118,7 +118,7 @@ class BhashiniTTSOptions(KeyedProviderOptions):
         default=4.0,
         ge=0.5,
         le=30,
-        description="How long one sentence may take, a second try included.",
+        description="How long one sentence may take.",
     )
 
 

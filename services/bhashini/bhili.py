@@ -11,7 +11,6 @@ from typing import Any
 import grpc
 import numpy as np
 
-from config.errors import ProviderError
 from services.bhashini import BHILI_LANGUAGES, BhiliSTTOptions
 from services.bhashini.audio import ToStream
 from services.bhashini.failures import FAILURES, failure
@@ -31,8 +30,6 @@ from services.utterances import Interim, Utterance
 MODEL = "asr_streaming"
 VERSION = "1"
 CHUNK_MS = 200
-#: Pauses before a stream is opened, and opened again to say everything once more.
-PAUSES_SECONDS = (0.0, 0.25)
 #: From the end of speech to its text: 200 ms until the pause is noticed, the rest for the final
 #: text. An estimate.
 TTFS_P99_SECONDS = 1.2
@@ -59,7 +56,8 @@ class Recogniser:
 
 
 class Inferred(Utterance):
-    """Sent while it is being said; a stream that breaks is opened again and told all of it.
+    """Sent while it is being said. A stream that breaks is not opened again: whoever holds the
+    service decides who hears it all once more.
 
     Args:
         rate_hz: Of its audio.
@@ -71,9 +69,6 @@ class Inferred(Utterance):
         super().__init__(rate_hz)
         self._recogniser = recogniser
         self._language = language
-        self._begin()
-
-    def _begin(self) -> None:
         self._heard = ""
         self._answered = asyncio.Event()
         self._last_id = ""
@@ -81,20 +76,6 @@ class Inferred(Utterance):
 
     async def text(self, on_interim: Interim) -> str:
         """See the base class."""
-        lost: ProviderError | None = None
-        for pause_seconds in PAUSES_SECONDS:
-            await asyncio.sleep(pause_seconds)
-            self._begin()
-            try:
-                return await self._attempt(on_interim)
-            except ProviderError as error:
-                if not error.retryable or error.code in ("stt_timeout", "stt_busy"):
-                    raise
-                lost = error
-        raise lost or failure("stt", "unreachable", "never tried")
-
-    async def _attempt(self, on_interim: Interim) -> str:
-        """Say all of it over one stream."""
         server = self._recogniser
         open_stream = server.function.channel.stream_stream(MODEL_STREAM_INFER)
         call = open_stream(self._requests(), metadata=server.function.metadata)

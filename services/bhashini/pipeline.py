@@ -9,14 +9,12 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from config.errors import ProviderError, ProviderStage
+from config.errors import ProviderStage
 from services.bhashini.audio import from_wav, wav
 from services.bhashini.failures import failure, refused
 
-RETRY_PAUSE_SECONDS = 0.25
 #: 40 s of speech at 48 kHz in base64, and more than any sentence needs.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-_WORTH_ANOTHER_TRY = ("busy", "failed", "unreachable")
 
 
 class _Text(msgspec.Struct):
@@ -48,7 +46,7 @@ class Pipeline:
         url: As :func:`services.bhashini.addresses.pipeline_address` gives it.
         key: Goes into ``Authorization`` as it is, without ``Bearer``.
         stage: ``stt`` or ``tts``.
-        timeout_seconds: Limit for a task, a second try included.
+        timeout_seconds: Limit for a task.
     """
 
     http: aiohttp.ClientSession
@@ -70,7 +68,7 @@ class Pipeline:
             post: Post-processors.
 
         Raises:
-            ProviderError: Neither try gave a text in time.
+            ProviderError: It gave no text, or none in time.
         """
         config = {
             "serviceId": service_id,
@@ -89,7 +87,7 @@ class Pipeline:
         """A sentence as 16-bit little-endian mono samples at ``rate_hz``.
 
         Raises:
-            ProviderError: Neither try gave audio in time.
+            ProviderError: It gave no audio, or none in time.
         """
         config = {
             "serviceId": service_id,
@@ -120,12 +118,6 @@ class Pipeline:
         )
         try:
             async with asyncio.timeout(self.timeout_seconds):
-                try:
-                    return await self._post(body)
-                except ProviderError as error:
-                    if error.code.removeprefix(f"{self.stage}_") not in _WORTH_ANOTHER_TRY:
-                        raise
-                await asyncio.sleep(RETRY_PAUSE_SECONDS)
                 return await self._post(body)
         except TimeoutError as error:
             limit = f"no answer in {self.timeout_seconds:g} s"

@@ -15,8 +15,6 @@ from services.bhashini.pipeline import Pipeline
 from services.utterances import Interim, Utterance, Whole
 
 CHUNK_MS = 200
-#: Pauses before a stream is opened, and opened again to say everything once more.
-PAUSES_SECONDS = (0.0, 0.0, 0.25, 0.5)
 MAX_MESSAGE_BYTES = 256 * 1024
 #: Speech of this length that has no text at all, not even an interim one, was not listened to.
 UNHEARD_SECONDS = 2.0
@@ -97,7 +95,8 @@ _messages = msgspec.json.Decoder(_Message)
 
 
 class Streamed(Utterance):
-    """Sent while it is being said; a stream that breaks is opened again and told all of it.
+    """Sent while it is being said. A stream that breaks is not opened again: whoever holds the
+    service decides who hears it all once more.
 
     Args:
         server: The recogniser.
@@ -114,20 +113,6 @@ class Streamed(Utterance):
 
     async def text(self, on_interim: Interim) -> str:
         """See the base class."""
-        lost: ProviderError | None = None
-        for pause_seconds in PAUSES_SECONDS:
-            await asyncio.sleep(pause_seconds)
-            try:
-                return await self._attempt(on_interim)
-            except ProviderError as error:
-                if not error.retryable or error.code == "stt_timeout":
-                    raise
-                lost = error
-        raise lost or failure("stt", "unreachable", "never tried")
-
-    async def _attempt(self, on_interim: Interim) -> str:
-        """Say all of it over one socket."""
-        self._finals, self._interim, self._end_sent = [], "", False
         socket = await self._opened()
         sending = asyncio.create_task(self._send(socket))
         reading = asyncio.create_task(self._read(socket, on_interim))

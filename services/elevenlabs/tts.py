@@ -8,6 +8,7 @@ from pipecat.services.elevenlabs.tts_base import ELEVENLABS_MODEL_LANGUAGES
 
 from config.errors import ConfigError
 from services.addresses import http_root, socket_root
+from services.bodies import MAX_SOUND_BYTES, whole_body
 from services.context import ServiceContext
 from services.elevenlabs import ElevenLabsTTSOptions
 from services.elevenlabs.failures import FAILURES, kind_of
@@ -87,7 +88,7 @@ async def render(options: ElevenLabsTTSOptions, context: ServiceContext, text: s
         ) as answer:
             if answer.status != 200:
                 raise FAILURES.refused("tts", answer.status, headers=answer.headers)
-            pcm = await answer.read()
+            pcm = await whole_body(answer, MAX_SOUND_BYTES)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise FAILURES.failure("tts", "unreachable", type(error).__name__) from error
     if not pcm:

@@ -15,6 +15,7 @@ from pipecat.services.google.llm import GoogleLLMService
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 
 from config.errors import ConfigError, ProviderError
+from services.bodies import BOUNDED
 from services.clients import SharedClients
 from services.context import ServiceContext
 from services.failures import category
@@ -40,7 +41,7 @@ class Client:
 
 
 def _make_client(base_url: str | None, api_key: str) -> Client:
-    http = httpx2.AsyncClient(timeout=TIMEOUT, limits=LIMITS)
+    http = httpx2.AsyncClient(timeout=TIMEOUT, limits=LIMITS, event_hooks=BOUNDED)
     options = HttpOptions(base_url=base_url, httpx_async_client=http)
     return Client(genai.Client(api_key=api_key, http_options=options), http)
 

@@ -26,6 +26,9 @@ from services.unheard import TellsUnheard
 #: utterances; at the last in any case.
 ROLL_SECONDS = 240.0
 ROLL_AT_LAST_SECONDS = 290.0
+#: Pieces of audio that may wait for a server that takes none: 10 s of 40 ms. Whoever holds the
+#: service has as much, and gives it to the next.
+MAX_WAITING = 250
 
 clients: SharedClients[SpeechAsyncClient] = SharedClients(
     lambda address, path: make_client(
@@ -78,7 +81,11 @@ class ReportingGoogleSTTService(TellsUnheard, GoogleSTTService):
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Queue audio, unless nobody would take it."""
         if self._streaming_task and not self._is_told:
-            await self._request_queue.put(audio)
+            self._request_queue.put_nowait(audio)
+            if self._request_queue.qsize() > MAX_WAITING:
+                await self.push_error(
+                    "Google stt: the server takes no audio", category=ErrorCategory.CONNECTIVITY
+                )
         yield None
 
     async def _stream_audio(self) -> None:

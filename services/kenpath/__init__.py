@@ -29,7 +29,7 @@ class _KenpathOptions(ProviderOptions):
         default=8.0,
         ge=0.5,
         le=60,
-        description="How long an answer may take to begin, a second try included.",
+        description="How long an answer may take to begin.",
     )
     total_timeout_seconds: float = Field(
         default=60.0, ge=1, le=300, description="How long an answer may take in all."

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from config.errors import ConfigError, ProviderError
+from config.errors import ConfigError
 from services.kenpath.failures import failure, refused
 from services.kenpath.tokens import TokenSource
 
@@ -19,8 +19,6 @@ from services.kenpath.tokens import TokenSource
 MAX_QUERY_CHARACTERS = 800
 #: No spoken answer is longer; what is, is cut off here.
 MAX_ANSWER_BYTES = 256 * 1024
-RETRY_PAUSE_SECONDS = 0.25
-_WORTH_ANOTHER_TRY = ("llm_busy", "llm_empty", "llm_failed", "llm_unreachable")
 _VISTAAR_PATH = "/api/voice"
 _BHILI_PATH = "/api/voice-bhili"
 
@@ -59,8 +57,9 @@ class Adviser(abc.ABC):
     async def answer(self, question: str) -> AsyncGenerator[str, None]:
         """The answer in pieces, as they come.
 
-        A server that is busy, fails or is not there is asked once more, as long as nothing of
-        an answer has come. Closing the generator, or cancelling who reads it, ends the request.
+        A server that is busy, fails or is not there is not asked again: whoever holds the
+        service decides that, for every vendor alike. Closing the generator, or cancelling who
+        reads it, ends the request.
 
         Raises:
             ProviderError: There is no answer, it broke off, or it took too long.
@@ -80,13 +79,6 @@ class Adviser(abc.ABC):
         """The first piece of an answer, and those behind it."""
         try:
             async with asyncio.timeout_at(min(deadline, end)):
-                pieces = self._pieces(question, end)
-                try:
-                    return await anext(pieces), pieces
-                except ProviderError as error:
-                    if error.code not in _WORTH_ANOTHER_TRY:
-                        raise
-                await asyncio.sleep(RETRY_PAUSE_SECONDS)
                 pieces = self._pieces(question, end)
                 return await anext(pieces), pieces
         except TimeoutError as error:

@@ -7,6 +7,7 @@ certificates. The clients on top of it hold an address and a key and cost next t
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 from pipecat.utils.http import AsyncHTTPClient, connection_limits
 
+from services.bodies import BOUNDED
 from services.clients import SharedClients
 from services.context import ServiceContext
 
@@ -23,7 +24,9 @@ MAX_RETRIES = 0
 
 
 def _make_http_client(_base_url: str | None, _api_key: str) -> AsyncHTTPClient:
-    return DefaultAsyncHttpxClient(limits=LIMITS, timeout=TIMEOUT, follow_redirects=False)
+    return DefaultAsyncHttpxClient(
+        limits=LIMITS, timeout=TIMEOUT, follow_redirects=False, event_hooks=BOUNDED
+    )
 
 
 _http_clients: SharedClients[AsyncHTTPClient] = SharedClients(

@@ -22,6 +22,9 @@ from services.openai.options import OpenAIRealtimeSTTOptions
 MAX_MESSAGE_BYTES = 1024 * 1024
 #: What is kept while the server is not ready, or takes nothing: 30 s of 20 ms pieces.
 MAX_WAITING = 1500
+#: Texts of speech that is not over, and letters of one: more than anybody says.
+MAX_DRAFTS = 16
+MAX_TEXT_LETTERS = 6000
 _ITEM = "conversation.item.input_audio_transcription"
 
 
@@ -253,6 +256,8 @@ class Session:
         utterance = self._items.get(event.item_id)
         text = self._drafts.get(event.item_id, "") if utterance is None else utterance.text
         text += event.delta
+        if len(text) > MAX_TEXT_LETTERS or len(self._drafts) > MAX_DRAFTS:
+            raise SessionError("it gives texts without end", ErrorCategory.SERVER)
         if utterance is None:
             self._drafts[event.item_id] = text
         else:

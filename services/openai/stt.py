@@ -18,6 +18,7 @@ from pipecat.services.openai.stt import OpenAISTTService
 from pipecat.services.stt_service import SegmentedSTTService
 from pipecat.services.whisper.base_stt import BaseWhisperSTTService
 from pipecat.transcriptions.language import Language
+from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.time import time_now_iso8601
 
 from services.context import ServiceContext
@@ -30,6 +31,10 @@ from services.openai.span import Span
 
 _WAV_HEADER_BYTES = 44
 _PCM_BYTES = 2
+#: Longer speech is read in pieces.
+MAX_SPEECH_SECONDS = 30.0
+#: Utterances that may wait for their texts.
+MAX_OUTSTANDING = 6
 
 
 class WhisperSTTService(BaseWhisperSTTService):
@@ -78,6 +83,17 @@ class WhisperSTTService(BaseWhisperSTTService):
         """Count what comes."""
         self._given_bytes += len(frame.audio)
         await super().process_audio_frame(frame, direction)
+        began = self._speech_began
+        if began is not None and self._given_bytes - began >= self._most_bytes:
+            # A noise that does not end, or somebody who does not: read so far, and on from there.
+            self._note_span(began)
+            self._speech_began = self._given_bytes
+            await self._handle_user_stopped_speaking(VADUserStoppedSpeakingFrame())
+            await self._handle_user_started_speaking(VADUserStartedSpeakingFrame())
+
+    @property
+    def _most_bytes(self) -> int:
+        return int(MAX_SPEECH_SECONDS * self.sample_rate) * _PCM_BYTES
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Note where speech begins and ends."""
@@ -86,9 +102,16 @@ class WhisperSTTService(BaseWhisperSTTService):
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
             began = self._given_bytes if self._speech_began is None else self._speech_began
             self._speech_began = None
-            said = self._given_bytes - began
-            self._spans.append(Span.of(self._given_bytes, said, self.sample_rate))
+            self._note_span(began)
         await super().process_frame(frame, direction)
+        if len(self._spans) > MAX_OUTSTANDING:
+            await self.push_error(
+                f"{self.title} stt: speech is read too slowly", category=ErrorCategory.CONNECTIVITY
+            )
+
+    def _note_span(self, began: int) -> None:
+        said = self._given_bytes - began
+        self._spans.append(Span.of(self._given_bytes, said, self.sample_rate))
 
     async def push_frame(
         self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM

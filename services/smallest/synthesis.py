@@ -6,6 +6,7 @@ import wave
 import aiohttp
 
 from config.errors import ProviderError
+from services.bodies import MAX_SOUND_BYTES, whole_body
 from services.context import ServiceContext
 from services.smallest import SmallestTTSOptions
 from services.smallest.addresses import http_address
@@ -45,7 +46,7 @@ async def render(options: SmallestTTSOptions, context: ServiceContext, text: str
         ) as answer:
             if answer.status != 200:
                 raise FAILURES.refused("tts", answer.status, headers=answer.headers)
-            return _samples(await answer.read(), context.rate_hz)
+            return _samples(await whole_body(answer, MAX_SOUND_BYTES), context.rate_hz)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise FAILURES.failure("tts", "unreachable", type(error).__name__) from error
 

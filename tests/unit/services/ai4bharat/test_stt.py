@@ -134,27 +134,14 @@ async def test_less_than_a_tenth_of_a_second_is_not_sent(http: aiohttp.ClientSes
         assert simulator.segments == []
 
 
-async def test_a_busy_server_is_asked_once_more_with_the_same_words(
-    http: aiohttp.ClientSession,
-) -> None:
-    async with AI4BharatSTTSimulator(script=[Behaviour(refuse_status=503)]) as simulator:
-        async with on_the_line(service(http, simulator)) as line:
-            await say(line)
-            await line.first(TranscriptionFrame)
-        bodies = [request.body for request in simulator.requests]
-        assert len(bodies) == 2
-        assert bodies[0] == bodies[1]
-        assert line.errors == []
-
-
 @pytest.mark.parametrize(
     ("behaviour", "code", "requests"),
     [
-        (Behaviour(refuse_status=503), "stt_busy", 2),
+        (Behaviour(refuse_status=503), "stt_busy", 1),
         (Behaviour(refuse_status=500), "stt_failed", 1),
         (Behaviour(refuse_status=404), "stt_refused", 1),
         (Behaviour(garbage_frames=1), "stt_garbage", 1),
-        (Behaviour(drop_after_ms=0), "stt_unreachable", 2),
+        (Behaviour(drop_after_ms=0), "stt_unreachable", 1),
     ],
 )
 async def test_a_failure_is_reported_and_ends_the_turn(
@@ -273,16 +260,16 @@ async def test_a_server_without_the_bhili_model_is_told_apart_from_a_busy_one(
         assert len(simulator.requests) == 1
 
 
-async def test_a_busy_bhili_model_is_asked_again(http: aiohttp.ClientSession) -> None:
+async def test_a_busy_bhili_model_is_reported_as_busy(http: aiohttp.ClientSession) -> None:
     busy = Behaviour(refuse_status=503)
     async with AI4BharatSTTSimulator(
         texts={"bhb": "राम राम"}, has_bhili=True, script=[busy]
     ) as simulator:
         async with on_the_line(service(http, simulator, language="bhb")) as line:
             await say(line)
-            assert (await line.first(TranscriptionFrame)).text == "राम राम"
-        assert len(simulator.requests) == 2
-        assert line.errors == []
+            await line.first(UnrecognizedSpeechFrame)
+        assert len(simulator.requests) == 1
+        assert line.errors == ["stt_busy"]
 
 
 async def test_a_redirect_is_not_followed(http: aiohttp.ClientSession) -> None:

@@ -172,9 +172,9 @@ async def test_an_interruption_ends_the_request(http: aiohttp.ClientSession) -> 
     [
         (Behaviour(refuse_status=401), "tts_auth", 1),
         (Behaviour(refuse_status=404), "tts_refused", 1),
-        (Behaviour(refuse_status=429), "tts_busy", 2),
-        (Behaviour(refuse_status=500), "tts_failed", 2),
-        (Behaviour(drop_after_ms=0), "tts_unreachable", 2),
+        (Behaviour(refuse_status=429), "tts_busy", 1),
+        (Behaviour(refuse_status=500), "tts_failed", 1),
+        (Behaviour(drop_after_ms=0), "tts_unreachable", 1),
         (Behaviour(garbage_frames=1), "tts_garbage", 1),
         (Behaviour(empty=True), "tts_no_audio", 1),
         (Behaviour(stall_after_ms=0), "tts_timeout", 1),

@@ -182,3 +182,21 @@ def test_a_location_has_a_server_of_its_own(written: str, location: str, address
 def test_addresses_that_are_none(written: str | None) -> None:
     with pytest.raises(ConfigError, match=r"stt\.google\.base_url"):
         server("stt", written)
+
+
+async def test_a_server_that_takes_no_audio_is_left_before_it_fills_the_memory(
+    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nobody_sends(self: module.ReportingGoogleSTTService) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(module.ReportingGoogleSTTService, "_stream_audio", nobody_sends)
+    here = context(http, "http://127.0.0.1:1", vendor_language="hi-IN")
+    stt = build_stt(GoogleSTTOptions(project="my-project"), here)
+    async with on_the_line(stt, 8_000) as line:
+        for _ in range(10 * module.MAX_WAITING):
+            await line.send(InputAudioRawFrame(bytes(640), 8_000, 1))
+        error = await line.first(ErrorFrame)
+        assert error.category is ErrorCategory.CONNECTIVITY
+        assert stt._request_queue.qsize() == module.MAX_WAITING + 1
+        assert len(line.of(ErrorFrame)) == 1

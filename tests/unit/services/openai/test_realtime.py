@@ -17,6 +17,14 @@ from services.offline.frames import UnrecognizedSpeechFrame
 from services.openai import OpenAIRealtimeSTTOptions
 from services.openai.addresses import realtime_address
 from services.openai.realtime import PREROLL_MS, OpenAIRealtimeSTTService, build_stt
+from services.openai.session import (
+    MAX_DRAFTS,
+    MAX_TEXT_LETTERS,
+    Heard,
+    Session,
+    SessionError,
+    _Event,
+)
 from services.openai.span import Span
 from simulators.behaviour import Behaviour
 from simulators.openai import OpenAISimulator
@@ -202,3 +210,22 @@ def test_addresses_as_people_write_them(written: str, address: str) -> None:
 def test_what_is_no_address_is_refused() -> None:
     with pytest.raises(ConfigError, match="openai_realtime"):
         realtime_address("api.openai.com")
+
+
+@pytest.mark.parametrize("items", ["always another", "always the same"])
+async def test_texts_without_end_break_the_session(http: aiohttp.ClientSession, items: str) -> None:
+    async with OpenAISimulator() as simulator:
+        texts: list[Heard] = []
+
+        async def take(heard: Heard) -> None:
+            texts.append(heard)
+
+        here = context(http, simulator.base_url, key="k")
+        session = Session(OpenAIRealtimeSTTOptions(), here, take)
+        kind = "conversation.item.input_audio_transcription.delta"
+        with pytest.raises(SessionError, match="without end"):
+            for number in range(100_000):
+                item = f"item-{number}" if items == "always another" else "item"
+                await session._draft(_Event(kind, item, "word " * 20))
+        assert sum(map(len, session._drafts.values())) <= MAX_TEXT_LETTERS + 100
+        assert len(session._drafts) <= MAX_DRAFTS + 1

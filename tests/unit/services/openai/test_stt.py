@@ -21,7 +21,7 @@ from services.offline.frames import UnrecognizedSpeechFrame
 from services.openai import OpenAISTTOptions
 from services.openai.options import WHISPER_LANGUAGES
 from services.openai.span import Span
-from services.openai.stt import build_stt
+from services.openai.stt import MAX_OUTSTANDING, MAX_SPEECH_SECONDS, build_stt
 from simulators.behaviour import Behaviour
 from simulators.openai import GroqSimulator, OpenAISimulator
 from tests.unit.services.calls import context, on_the_line
@@ -157,3 +157,35 @@ async def test_a_text_behind_which_the_caller_goes_on_says_which_audio_it_is_abo
         frames = line.of(TranscriptionFrame)
         assert [(f.text, f.finalized) for f in frames] == [("एक", False), ("दो", True)]
         assert [f.result for f in frames] == [Span(1.0, 0.6), Span(1.6, 0.6)]
+
+
+@every
+async def test_speech_without_a_pause_is_read_in_pieces(
+    http: aiohttp.ClientSession, vendor: str
+) -> None:
+    make, build, options = VENDORS[vendor]
+    async with make(texts=["one", "two", "three"]) as simulator:
+        async with on_the_line(
+            build(options(), context(http, simulator.base_url, key="k"))
+        ) as line:
+            await say(line, round(2.5 * MAX_SPEECH_SECONDS * 1000))
+            await line.first(TranscriptionFrame, 3)
+        frames = line.of(TranscriptionFrame)
+        assert [frame.text for frame in frames] == ["one", "two", "three"]
+        assert [frame.finalized for frame in frames] == [False, False, True]
+        lengths = [round(heard.duration_ms / 1000) for heard in simulator.heard]
+        assert max(lengths) <= MAX_SPEECH_SECONDS + 1
+        assert line.errors == []
+
+
+@every
+async def test_utterances_do_not_wait_without_end(http: aiohttp.ClientSession, vendor: str) -> None:
+    make, build, options = VENDORS[vendor]
+    async with make(behaviour=Behaviour(stall_after_ms=0)) as simulator:
+        stt = build(options(timeout_seconds=0.5), context(http, simulator.base_url, key="k"))
+        async with on_the_line(stt) as line:
+            for _ in range(MAX_OUTSTANDING + 3):
+                await say(line)
+            error = await line.first(ErrorFrame)
+        assert error.category is ErrorCategory.CONNECTIVITY
+        assert "too slowly" in error.error
