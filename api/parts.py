@@ -226,6 +226,7 @@ class ServerParts:
             phrases=self.phrases,
             breakers=self.breakers,
             on_sent=self.load.frame_sent,
+            on_dropped=metrics.dropped,
         )
         self.indexer = CallIndexer(self.index, self.storage, data)
         self.keeper = RecordKeeper(
