@@ -6,10 +6,11 @@ import msgspec
 
 from config.errors import StorageError
 from config.settings import Settings
-from sessions.erasure import NumberEraser
+from sessions.erasure import ErasureProof, NumberEraser
 from sessions.index_changes import index_changes
 from sessions.index_note import put_down_note
 from sessions.journal_seal import use_journal_keys
+from storage.base import Storage
 from storage.factory import build_index, build_storage
 
 
@@ -26,7 +27,19 @@ async def run_erase(settings: Settings, number: str, *, dry_run: bool) -> tuple[
     if settings.storage.journal_key is not None:
         use_journal_keys(settings.storage.journal_key)
     data = settings.data_dir.absolute()
-    storage, index = build_storage(settings), build_index(settings)
+    storage = build_storage(settings)
+    try:
+        if dry_run:
+            return "\n".join(await NumberEraser(storage, data).find(number)), True
+        proof, key = await _erase(settings, storage, number)
+        text = msgspec.json.format(msgspec.json.encode({"stored_as": key, "proof": proof}))
+        return text.decode(), proof.complete
+    finally:
+        await storage.close()
+
+
+async def _erase(settings: Settings, storage: Storage, number: str) -> tuple[ErasureProof, str]:
+    data, index = settings.data_dir.absolute(), build_index(settings)
     try:
         try:
             if await index.open():
@@ -36,14 +49,7 @@ async def run_erase(settings: Settings, number: str, *, dry_run: bool) -> tuple[
         except StorageError:
             # The server makes it again from the store, which is what counts.
             changed = None
-            if not dry_run:
-                await asyncio.to_thread(put_down_note, data)
-        eraser = NumberEraser(storage, data, on_changed=changed)
-        if dry_run:
-            return "\n".join(await eraser.find(number)), True
-        proof, key = await eraser.erase(number)
-        text = msgspec.json.format(msgspec.json.encode({"stored_as": key, "proof": proof}))
-        return text.decode(), proof.complete
+            await asyncio.to_thread(put_down_note, data)
+        return await NumberEraser(storage, data, on_changed=changed).erase(number)
     finally:
         await index.close()
-        await storage.close()

@@ -6,19 +6,14 @@ our own ids, and every file by its hash before it was deleted.
 """
 
 import asyncio
-import contextlib
-import hashlib
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
 import msgspec
 
-from bot.events import CallStarted
-from config.errors import ConfigError, StorageError
+from config.errors import StorageError
 from config.phone import normalise_number
-from sessions.carrier_notes import FOLDER as CARRIER_NOTES
 from sessions.deletion import (
     DeletedFile,
     delete_files,
@@ -27,10 +22,18 @@ from sessions.deletion import (
     without,
     write_record,
 )
-from sessions.journal_format import read_events, read_header
+from sessions.erasure_disk import (
+    ErasedJournal,
+    LocalFile,
+    Pending,
+    erase_journals,
+    erase_reports,
+    journals_of,
+    reports_of,
+    same_number,
+)
 from sessions.record import CallRecord, CarrierRecording, DegradedRecord, NoticeRecord
 from sessions.retention import OnChanged
-from sessions.spool import BROKEN_PREFIX, JournalBusyError, locked, remove
 from storage.base import ObjectInfo, Storage
 
 RECORDS = "records/"
@@ -44,14 +47,6 @@ PERSONAL = (
     "notices.detail",
     "degraded.detail",
 )
-
-
-class LocalFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file on this server's disk that is no more."""
-
-    name: str
-    size_bytes: int
-    sha256: str
 
 
 class ErasedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,20 +63,6 @@ class ErasedCall(msgspec.Struct, frozen=True, kw_only=True):
     deleted: list[DeletedFile]
     record_sha256_before: str
     record_sha256_after: str
-
-
-class ErasedJournal(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that waited on this server's disk to be stored, and now never will be."""
-
-    session_id: str
-    deleted: list[LocalFile]
-
-
-class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that could not be erased now: run it again."""
-
-    what: str
-    reason: str
 
 
 class ErasureProof(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,11 +103,30 @@ class NumberEraser:
         self._on_changed = on_changed
 
     async def find(self, number: str) -> list[str]:
-        """The keys of the records of a number's calls, and the names of its journals."""
-        wanted = normalise_number(number)
-        keys = [info.key async for info in self._records() if await self._is_of(info.key, wanted)]
-        journals = await asyncio.to_thread(_journals_of, self._data / "journal", wanted)
-        return [*keys, *(f"journal/{folder.name}" for folder, reason in journals if not reason)]
+        """What would be erased: keys of records, journals, and reports on this server's disk.
+
+        What cannot be read, and may be the number's, is named with the reason.
+
+        Raises:
+            ConfigError: It is no telephone number.
+            StorageError: The records cannot be listed.
+        """
+        wanted, found, ids, data = normalise_number(number), list[str](), set[str](), self._data
+        async for info in self._records():
+            try:
+                record = await read_record(self._storage, info.key)
+            except StorageError as error:
+                found.append(f"{info.key} ({error.message})")
+                continue
+            if record is not None and _sides(record, wanted):
+                found.append(info.key)
+                ids.add(record.session_id)
+        for folder, reason in await asyncio.to_thread(journals_of, data / "journal", wanted):
+            found.append(f"journal/{folder.name}" + (f" ({reason})" if reason else ""))
+            ids.add(folder.name)
+        reports, unread = await asyncio.to_thread(reports_of, data, wanted, ids, frozenset[str]())
+        found += [str(path.relative_to(data)) for path in reports]
+        return found + [f"{each.what} ({each.reason})" for each in unread]
 
     async def erase(self, number: str) -> tuple[ErasureProof, str]:
         """Erase everything of a number, and store the proof.
@@ -141,7 +141,7 @@ class NumberEraser:
         wanted = normalise_number(number)
         begun_at, pending = now_text(), list[Pending]()
         # Journals first: one that is stored meanwhile is found among the records.
-        journals, left = await asyncio.to_thread(_erase_journals, self._data / "journal", wanted)
+        journals, left = await asyncio.to_thread(erase_journals, self._data / "journal", wanted)
         pending += left
         if self._on_changed is not None:
             for journal in journals:
@@ -154,8 +154,10 @@ class NumberEraser:
             except StorageError as error:
                 pending.append(Pending(what=info.key, reason=error.message))
         ids = {call.session_id for call in calls} | {journal.session_id for journal in journals}
-        reports = await asyncio.to_thread(_erase_reports, self._data / "outbox", ids)
-        reports += await asyncio.to_thread(_erase_reports, self._data / CARRIER_NOTES, ids)
+        spared = {Path(each.what).name for each in left}
+        paths, unread = await asyncio.to_thread(reports_of, self._data, wanted, ids, spared)
+        reports = await asyncio.to_thread(erase_reports, self._data, paths)
+        pending += unread
         proof = ErasureProof(
             erasure_id=str(uuid4()),
             begun_at=begun_at,
@@ -173,10 +175,6 @@ class NumberEraser:
 
     def _records(self) -> AsyncIterator[ObjectInfo]:
         return self._storage.list_objects("transcripts", RECORDS)
-
-    async def _is_of(self, key: str, wanted: str) -> bool:
-        record = await read_record(self._storage, key)
-        return record is not None and bool(_sides(record, wanted))
 
     async def _erase_call(self, key: str, wanted: str) -> ErasedCall | None:
         record = await read_record(self._storage, key)
@@ -229,86 +227,4 @@ def _impersonal(theirs: CarrierRecording | None) -> CarrierRecording | None:
 
 def _sides(record: CallRecord, wanted: str) -> set[str]:
     numbers = {"from": record.from_number, "to": record.to_number}
-    return {side for side, number in numbers.items() if _same(number, wanted)}
-
-
-def _same(number: str | None, wanted: str) -> bool:
-    """Carriers write numbers in several ways: compared is what they mean."""
-    if not number:
-        return False
-    try:
-        return normalise_number(number) == wanted
-    except ConfigError:
-        return number == wanted
-
-
-def _journals_of(root: Path, wanted: str) -> list[tuple[Path, str]]:
-    """Journals of a number, also those kept aside; and those nobody can tell of, with why."""
-    if not root.is_dir():
-        return []
-    found: list[tuple[Path, str]] = []
-    for folder in sorted(root.iterdir()):
-        name = folder.name.removeprefix(BROKEN_PREFIX)
-        if not folder.is_dir() or name.startswith("."):
-            continue
-        try:
-            header = read_header(folder)
-            events = read_events(folder)
-        # A header that is damaged, or sealed with a key that is not known here.
-        except (OSError, StorageError, msgspec.MsgspecError) as error:
-            if (folder / "header.json").exists() or folder.name.startswith(BROKEN_PREFIX):
-                found.append((folder, f"it cannot be read: {type(error).__name__}"))
-            continue
-        numbers = {header.from_number, header.to_number}
-        for event in events:
-            if isinstance(event, CallStarted):
-                numbers |= {event.from_number, event.to_number}
-        if any(_same(number, wanted) for number in numbers):
-            found.append((folder, ""))
-    return found
-
-
-def _erase_journals(root: Path, wanted: str) -> tuple[list[ErasedJournal], list[Pending]]:
-    erased, pending = list[ErasedJournal](), list[Pending]()
-    for folder, reason in _journals_of(root, wanted):
-        name = folder.name.removeprefix(BROKEN_PREFIX)
-        try:
-            if reason:
-                raise JournalBusyError(reason)
-            with locked(folder):
-                files = [_described(path, folder) for path in _files(folder)]
-                if folder.name.startswith(BROKEN_PREFIX):
-                    shutil.rmtree(folder)
-                else:
-                    remove(folder)
-        except FileNotFoundError:
-            continue  # It was stored in between; it is found among the records.
-        except (JournalBusyError, OSError) as error:
-            why = reason or f"the call is live or is being stored ({type(error).__name__})"
-            pending.append(Pending(what=f"journal/{folder.name}", reason=why))
-        else:
-            erased.append(ErasedJournal(session_id=name, deleted=files))
-    return erased, pending
-
-
-def _erase_reports(root: Path, session_ids: set[str]) -> list[LocalFile]:
-    """Reports and notes bear the call's id in their name, those refused for good too."""
-    erased = []
-    for path in _files(root):
-        if any(session_id in path.name for session_id in session_ids):
-            with contextlib.suppress(FileNotFoundError):
-                erased.append(_described(path, root))
-                path.unlink()
-    return erased
-
-
-def _files(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*") if path.is_file())
-
-
-def _described(path: Path, root: Path) -> LocalFile:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return LocalFile(
-        name=str(path.relative_to(root)), size_bytes=path.stat().st_size, sha256=digest
-    )
+    return {side for side, number in numbers.items() if same_number(number, wanted)}

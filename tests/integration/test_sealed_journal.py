@@ -1,4 +1,4 @@
-"""A server that encrypts what waits on its disk: killed in mid-call, and without store and backend."""
+"""A server that encrypts what waits on disk: killed in mid-call, without store and backend."""
 
 import asyncio
 import base64
@@ -135,6 +135,16 @@ async def health(server: ServerProcess) -> dict[str, Any]:
     return found
 
 
+async def locked(server: ServerProcess) -> int:
+    """How much waits for keys that the server does not have."""
+    return sum((await health(server))["unknown_keys"].values())
+
+
+def reports(data_dir: Path) -> list[Path]:
+    """Those that wait for the backend."""
+    return list((data_dir / "outbox" / "backend").glob("*.json"))
+
+
 async def test_nothing_of_a_call_can_be_read_while_store_and_backend_are_away(
     tmp_path: Path, speech: Speech
 ) -> None:
@@ -159,7 +169,7 @@ async def test_nothing_of_a_call_can_be_read_while_store_and_backend_are_away(
                 async with asyncio.timeout(30):
                     await asked.wait()
                 assert await asyncio.to_thread(readable, data, number) == {}
-                waiting = list((data / "outbox" / "backend").glob("*.json"))
+                waiting = reports(data)
                 assert waiting and list((data / "journal").glob("[0-9a-f]*"))
                 assert await recording_status(server, caller.call_id) == (409, "2")
                 server.process.kill()
@@ -168,13 +178,15 @@ async def test_nothing_of_a_call_can_be_read_while_store_and_backend_are_away(
 
         # Another key: everything is kept and named, and nobody is told wrong things.
         env = settings_of(store, store.port, backend_port, a_key())
-        async with server_process(folder, {"brisk": AGENT}, env) as server:
-            async with BackendSimulator(api_key="service", port=backend_port) as backend:
-                async with asyncio.timeout(30):
-                    while sum((await health(server))["unknown_keys"].values()) <= len(waiting):
-                        await asyncio.sleep(0.1)
-                assert (await health(server))["status"] == "degraded"
-                assert backend.calls.told == [] and "waits for its key" in server.log
+        async with (
+            server_process(folder, {"brisk": AGENT}, env) as server,
+            BackendSimulator(api_key="service", port=backend_port) as backend,
+        ):
+            async with asyncio.timeout(30):
+                while await locked(server) <= len(waiting):  # noqa: ASYNC110 - a process
+                    await asyncio.sleep(0.1)
+            assert (await health(server))["status"] == "degraded"
+            assert backend.calls.told == [] and "waits for its key" in server.log
 
         env = settings_of(store, store.port, backend_port, f"{a_key()},{key}")
         async with (
@@ -184,7 +196,7 @@ async def test_nothing_of_a_call_can_be_read_while_store_and_backend_are_away(
             await backend.until(lambda: len(backend.calls.told) >= 3, timeout_seconds=30)
             assert backend.calls.steps(caller.call_id) == ["created", "ended", "recording"]
             async with asyncio.timeout(30):
-                while list((data / "outbox" / "backend").glob("*.json")):
+                while reports(data):  # noqa: ASYNC110 - a process
                     await asyncio.sleep(0.1)
             assert (await health(server))["unknown_keys"] == {}
         assert not list((data / "journal").glob("[0-9a-f]*"))

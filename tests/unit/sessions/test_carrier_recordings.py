@@ -334,7 +334,7 @@ async def test_erasing_a_number_takes_it_too_and_what_is_still_to_come(bench: Be
     assert proof.complete
     gone = {file.key for erased in proof.calls for file in erased.deleted}
     assert f"2026/11/01/{stored.session_id}.carrier.mp3" in gone
-    assert [report.name for report in proof.reports] == [f"{late.session_id}.json"]
+    assert [report.name for report in proof.reports] == [f"carrier/{late.session_id}.json"]
     bench.vobiz.looks = 0
     async with bench.running() as carrier:
         assert carrier.stats().waiting == 0

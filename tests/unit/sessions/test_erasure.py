@@ -15,6 +15,7 @@ from sessions.erase_command import run_erase
 from sessions.erasure import ErasureProof, NumberEraser
 from sessions.journal_writer import JournalWriter
 from sessions.keeper import RecordKeeper
+from sessions.outbox.report import Report
 from sessions.record import CallRecord
 from storage.base import StorageKind
 from storage.filesystem import FilesystemStorage
@@ -114,7 +115,8 @@ async def test_calls_that_wait_on_disk_and_their_reports_go_too(
     report = outbox / f"1793514600250-0123456789abcdef-{waiting.name}-1-created.json"
     report.write_text("{}")
     kept = outbox / f"1793514600250-0123456789abcdef-{other.name}-1-created.json"
-    kept.write_text("{}")
+    theirs = Report(key="k", method="POST", path="/x", body=f'{{"from_number": "{OTHER}"}}')
+    kept.write_bytes(msgspec.json.encode(theirs))
     proof, _ = await NumberEraser(storage, tmp_path).erase(THEIRS)
     assert proof.complete
     assert {j.session_id for j in proof.journals} == {

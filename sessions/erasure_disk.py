@@ -1,0 +1,180 @@
+"""Finds and erases what this server's disk holds of a number: journals, reports to others, notes.
+
+All of it blocks: run it in a thread.
+"""
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator, Set
+from pathlib import Path
+
+import msgspec
+
+from bot.events import CallStarted
+from config.errors import ConfigError, StorageError
+from config.phone import normalise_number
+from sessions.carrier_notes import FOLDER as CARRIER_NOTES
+from sessions.journal_format import read_events, read_header
+from sessions.outbox.folder import read_report
+from sessions.outbox.report import NAME
+from sessions.spool import BROKEN_PREFIX, JournalBusyError, locked, remove
+
+OUTBOX = "outbox"
+
+
+class LocalFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file on this server's disk that is no more."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class ErasedJournal(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that waited on this server's disk to be stored, and now never will be."""
+
+    session_id: str
+    deleted: list[LocalFile]
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that could not be erased now: run it again."""
+
+    what: str
+    reason: str
+
+
+def same_number(number: str | None, wanted: str) -> bool:
+    """Carriers write numbers in several ways: compared is what they mean."""
+    if not number:
+        return False
+    try:
+        return normalise_number(number) == wanted
+    except ConfigError:
+        return number == wanted
+
+
+def journals_of(root: Path, wanted: str) -> list[tuple[Path, str]]:
+    """Journals of a number, also those kept aside; and those nobody can tell of, with why."""
+    if not root.is_dir():
+        return []
+    found: list[tuple[Path, str]] = []
+    for folder in sorted(root.iterdir()):
+        name = folder.name.removeprefix(BROKEN_PREFIX)
+        if not folder.is_dir() or name.startswith("."):
+            continue
+        try:
+            header = read_header(folder)
+            events = read_events(folder)
+        # A header that is damaged, or sealed with a key that is not known here.
+        except (OSError, StorageError, msgspec.MsgspecError) as error:
+            if (folder / "header.json").exists() or folder.name.startswith(BROKEN_PREFIX):
+                found.append((folder, f"it cannot be read: {type(error).__name__}"))
+            continue
+        numbers = {header.from_number, header.to_number}
+        for event in events:
+            if isinstance(event, CallStarted):
+                numbers |= {event.from_number, event.to_number}
+        if any(same_number(number, wanted) for number in numbers):
+            found.append((folder, ""))
+    return found
+
+
+def erase_journals(root: Path, wanted: str) -> tuple[list[ErasedJournal], list[Pending]]:
+    erased, pending = list[ErasedJournal](), list[Pending]()
+    for folder, reason in journals_of(root, wanted):
+        name = folder.name.removeprefix(BROKEN_PREFIX)
+        try:
+            if reason:
+                raise JournalBusyError(reason)
+            with locked(folder):
+                files = [_described(path, folder) for path in _files(folder)]
+                if folder.name.startswith(BROKEN_PREFIX):
+                    shutil.rmtree(folder)
+                else:
+                    remove(folder)
+        except FileNotFoundError:
+            continue  # It was stored in between; it is found among the records.
+        except (JournalBusyError, OSError) as error:
+            why = reason or f"the call is live or is being stored ({type(error).__name__})"
+            pending.append(Pending(what=f"journal/{folder.name}", reason=why))
+        else:
+            erased.append(ErasedJournal(session_id=name, deleted=files))
+    return erased, pending
+
+
+def reports_of(
+    data: Path, wanted: str, session_ids: Set[str], spared: Set[str]
+) -> tuple[list[Path], list[Pending]]:
+    """Reports and notes of a number's calls, those refused for good too.
+
+    Args:
+        data: The data folder.
+        session_ids: Calls known to be the number's: their files bear the id in their name.
+            Others are read, since a call that found no line has nothing but its reports.
+        spared: Calls that cannot be erased now, and are told of whole or not at all.
+
+    Returns:
+        Their paths; and those that may be the number's, and cannot be read.
+    """
+    found, unread = list[Path](), list[Pending]()
+    for root in (data / OUTBOX, data / CARRIER_NOTES):
+        for path in _files(root):
+            if any(session_id in path.name for session_id in spared):
+                continue
+            try:
+                if any(session_id in path.name for session_id in session_ids) or (
+                    _report_names(path, wanted)
+                ):
+                    found.append(path)
+            except FileNotFoundError:
+                continue  # Delivered in between.
+            except (OSError, StorageError, msgspec.MsgspecError) as error:
+                why = f"it cannot be read: {type(error).__name__}"
+                unread.append(Pending(what=str(path.relative_to(data)), reason=why))
+    reasons = [path.with_suffix(".txt") for path in found if path.suffix == ".json"]
+    found += [path for path in reasons if path not in found and path.exists()]
+    return found, unread
+
+
+def erase_reports(data: Path, paths: list[Path]) -> list[LocalFile]:
+    """Remove reports and notes, and say what they were."""
+    erased = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            described = _described(path, data)
+            path.unlink()
+            erased.append(described)
+    return erased
+
+
+def _report_names(path: Path, wanted: str) -> bool:
+    """Whether a report names the number; other files do not."""
+    if not NAME.fullmatch(path.name):
+        return False
+    body = msgspec.json.decode(read_report(path).body)
+    return any(same_number(text, wanted) for text in _texts(body))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+def _described(path: Path, root: Path) -> LocalFile:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return LocalFile(
+        name=str(path.relative_to(root)), size_bytes=path.stat().st_size, sha256=digest
+    )
