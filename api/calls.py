@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, HTTPException, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
 
 from api.access import Operator
 from api.call_models import (
@@ -50,7 +50,15 @@ def _something(value: str) -> str:
     return value
 
 
+def _written_out(value: object) -> object:
+    # A bare number would be taken for seconds or milliseconds since 1970, as it is large.
+    if isinstance(value, str) and value[4:5] != "-":
+        raise ValueError("must be ISO 8601 with Z or an offset, such as 2026-11-21T00:00:00Z")
+    return value
+
+
 Text = Annotated[str, AfterValidator(_something)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
 class Wanted(BaseModel):
@@ -65,10 +73,10 @@ class Wanted(BaseModel):
         description="From or to this number. Indian numbers may be written as they are dialled: "
         "098…, 98…, 91 98…; others in E.164, with + as %2B.",
     )
-    started_from: AwareDatetime | None = Field(
+    started_from: Instant | None = Field(
         default=None, description="Begun then or later; ISO 8601 with Z or an offset (+ as %2B)."
     )
-    started_before: AwareDatetime | None = Field(default=None, description="Begun before then.")
+    started_before: Instant | None = Field(default=None, description="Begun before then.")
     status: CallState | None = Field(default=None, description="That have come so far.")
     end_cause: Annotated[str, AfterValidator(_cause)] | None = Field(
         default=None,

@@ -52,7 +52,7 @@ class Bench:
             started_at=STARTED_AT + number,
             from_number=changes.pop("from_number", f"+91981234{number:04}"),
             carrier_call_id=f"call-{number % 3}",
-            **changes,
+            **changes,  # type: ignore[arg-type]
         )
         session = a_session(head.session_id)
         session.started_wall = head.started_at  # type: ignore[misc]

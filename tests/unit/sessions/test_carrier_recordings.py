@@ -12,12 +12,16 @@ from typing import Any
 import aiohttp
 import pytest
 from pydantic import SecretStr
+from yarl import URL
 
 from bot.events import CallEnded, CallStarted
 from config.agent import AgentConfig
+from config.errors import CallControlError
+from config.sections import VobizSettings
 from serializer.codecs import PCM_8K
 from services.telephony.vobiz import VobizRecordings
 from services.telephony.vobiz_files import VobizAccount
+from sessions import metrics
 from sessions.carrier_files import CarrierOptions
 from sessions.carrier_notes import FOLDER
 from sessions.carrier_recordings import CarrierRecordings
@@ -58,7 +62,7 @@ class Bench:
 
     @asynccontextmanager
     async def running(
-        self, *, account: bool = True, options: CarrierOptions = OPTIONS
+        self, *, account: bool = True, options: CarrierOptions = OPTIONS, **more: Any
     ) -> AsyncIterator[CarrierRecordings]:
         """What a process has, from its start to its end."""
         async with aiohttp.ClientSession() as http:
@@ -76,6 +80,7 @@ class Bench:
                 self.amending,
                 on_changed=self.changed,
                 options=options,
+                **more,
             )
             await carrier.start()
             try:
@@ -358,3 +363,108 @@ async def test_what_comes_while_it_is_erased_does_not_stay(bench: Bench) -> None
             await NumberEraser(bench.storage, bench.data).erase(THEIRS)
         await until(lambda: carrier.stats().waiting == 0)
     assert await bench.sounds() == set() and await bench.state(head) == ("deleted", "")
+
+
+def outcomes() -> dict[str, float]:
+    return {
+        name: metrics.CARRIER_RECORDINGS.labels(name)._value.get()
+        for name in ("stored", "failed", "unwanted")
+    }
+
+
+async def test_what_is_to_come_is_counted(bench: Bench) -> None:
+    head, gone, before = call(), call(), outcomes()
+    clock = [1000.0]
+    bench.vobiz.looks = 10**9
+    async with bench.running(clock=lambda: clock[0]) as carrier:
+        assert (carrier.stats().waiting, carrier.stats().oldest_seconds) == (0, 0.0)
+        for each in (head, gone):
+            begins(carrier, each)
+            ends(carrier, each)
+            await bench.store(each)
+            clock[0] += 60
+        await until(lambda: len(bench.vobiz.recordings) == 2 and bench.vobiz.recordings[1].looks)
+        assert carrier.stats().waiting == 2
+        assert carrier.stats().oldest_seconds >= 120
+        await bench.storage.delete("transcripts", f"records/2026/11/01/{gone.session_id}.json")
+        clock[0] += 31 * 24 * 3600  # Nobody waits for it any more.
+        await until(lambda: carrier.stats().waiting == 0)
+    assert (await bench.state(head))[0] == "failed"
+    after = outcomes()
+    assert {name: after[name] - before[name] for name in after} == {
+        "stored": 0,
+        "failed": 1,
+        "unwanted": 1,
+    }
+
+
+async def test_a_call_whose_server_could_not_even_ask_says_so(bench: Bench) -> None:
+    """Its journal says that a recording was wanted, and no note was put down."""
+    head = call()
+    async with bench.running() as carrier:
+        keeper = RecordKeeper(bench.storage, bench.data / "journal", on_stored=carrier.stored)
+        await keeper.start()
+        await keeper.finish(await write_call(bench.data / "journal", head))
+        await keeper.close()
+        await until(lambda: bench.changes)
+    assert bench.changes == [(head.session_id, "failed")]
+    assert (await bench.state(head))[1].startswith("it was not asked for")
+    assert (await bench.record(head)).end_cause == "crash"
+
+
+@pytest.mark.parametrize(
+    ("sound", "content_type"),
+    [
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "audio/wav"),
+        (b"OggS" + bytes(30), "audio/ogg"),
+        (b"ID3" + bytes(30), "audio/mpeg"),
+    ],
+)
+async def test_it_is_told_as_what_it_is(bench: Bench, sound: bytes, content_type: str) -> None:
+    head, bench.vobiz.sound = call(), sound
+    async with bench.running() as carrier:
+        await _whole(bench, carrier, head)
+    told = (await bench.record(head)).carrier_recording
+    assert told is not None and told.file is not None
+    assert told.file.content_type == content_type
+    stat = await bench.storage.stat("recordings", told.file.key)
+    assert stat.content_type == content_type
+
+
+async def test_the_account_is_shown_to_vobizs_own_hosts_only(bench: Bench) -> None:
+    """As it is set without a word about hosts."""
+    account = VobizAccount.from_settings(
+        VobizSettings(auth_id="MA_EXAMPLE", auth_token=SecretStr("t"))
+    )
+    assert account is not None and not account.foreign
+    assert (account.api_base, account.media_base) == (
+        "https://api.vobiz.ai/api/v1",
+        "https://media.vobiz.ai",
+    )
+    asked: list[tuple[str, str]] = []
+
+    class Http:
+        @asynccontextmanager
+        async def request(
+            self, _method: str, url: URL, *, headers: dict[str, str], **_options: Any
+        ) -> AsyncIterator[aiohttp.ClientResponse]:
+            asked.append((str(url.host), headers.get("X-Auth-Token", "")))
+            raise aiohttp.ClientConnectionError
+            yield
+
+    client = VobizRecordings(account, Http(), Http())  # type: ignore[arg-type]
+    codes = {}
+    for url in (
+        "https://media.vobiz.ai/a.mp3",
+        "https://api.vobiz.ai/a.mp3",
+        "http://media.vobiz.ai/a.mp3",
+        "https://media.vobiz.ai:8443/a.mp3",
+        "https://media.vobiz.ai.example.in/a.mp3",
+        "https://evil.media.vobiz.ai/a.mp3",
+        "https://media.vobiz.ai@example.in/a.mp3",
+    ):
+        with pytest.raises(CallControlError) as caught:
+            await client.fetch(url, bench.data / "a")
+        codes[url] = caught.value.code
+    assert list(codes.values()) == ["carrier_unreachable"] * 2 + ["carrier_foreign"] * 5
+    assert asked == [("media.vobiz.ai", "t"), ("api.vobiz.ai", "t")]
