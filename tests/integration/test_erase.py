@@ -84,7 +84,7 @@ async def objects(storage: Storage) -> dict[str, bytes]:
     return {
         f"{kind}/{info.key}": await storage.read(kind, info.key)
         for kind in ("recordings", "transcripts")
-        async for info in storage.list_objects(kind)  # type: ignore[arg-type]
+        async for info in storage.list_objects(kind)
     }
 
 

@@ -116,8 +116,8 @@ def test_a_call_that_fails_while_others_succeed_is_not_brought_forward(clock: Cl
 def test_calls_that_can_never_be_stored_do_not_hold_the_others_up(clock: Clock) -> None:
     """More of them than are tried at once, and older than all others."""
     calls, hopeless = waiting(), [Path(f"hopeless-{i}") for i in range(2 * OUTAGE_FAILURES)]
-    for place, folder in enumerate(hopeless):
-        calls.found(folder, clock.time() - 1000 + place)
+    for place, old in enumerate(hopeless):
+        calls.found(old, clock.time() - 1000 + place)
     for i in range(200):
         calls.found(Path(str(i)), clock.time() - 200 + i)
     stored = tries = 0
@@ -153,10 +153,10 @@ def test_while_the_store_is_away_one_call_is_tried_at_a_time(clock: Clock) -> No
     end = clock.now + 3600
     while (due := calls.next_due()) is not None and due < end:
         clock.now = max(clock.now, due)
-        folder = calls.take()
-        assert folder is not None
+        probe = calls.take()
+        assert probe is not None
         tried.append(clock.now)
-        calls.failed(folder, "away", clock.now)
+        calls.failed(probe, "away", clock.now)
     assert 3600 / 90 - 1 <= len(tried) <= 3600 / 30 + 6
     # What is new is tried at once all the same, and its success is everybody's.
     calls.stored(Path("new"))
