@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import gc
+import logging
 import signal
 import socket
 from types import FrameType
@@ -61,6 +62,8 @@ class _Server(uvicorn.Server):
         if self._drain is not None or not self.started:
             if self._drain is not None and not self.force_exit:
                 self.force_exit = True
+                # uvicorn would log as an error, with its stack, that it cancels the application.
+                logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
                 leave_within(FORCED_SECONDS, 1)
             self.should_exit = True
             return
