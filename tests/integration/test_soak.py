@@ -12,9 +12,9 @@ async def test_faults_and_odd_callers_lose_nothing(tmp_path: Path) -> None:
     print(f"seed {seed}")  # noqa: T201 - to play it again
     plan = SoakPlan(
         seed=seed,
-        calls=4,
+        calls=0,
         at_once=8,
-        minutes=0.2,
+        minutes=0.1,
         drains=1,
         bursts=0,
         kills=0,
@@ -26,7 +26,7 @@ async def test_faults_and_odd_callers_lose_nothing(tmp_path: Path) -> None:
     odd = sum(times for kind, times in seen.course.faults.items() if kind.startswith("caller "))
     around = sum(seen.course.faults.values()) - odd
     assert odd > 0 and around > 1
-    assert seen.books.found >= seen.books.expected > 8
+    assert seen.books.found >= seen.books.expected > 4
     assert seen.told.listed == seen.books.found
     assert seen.told.reports >= 3 * seen.books.found
     assert "**Nothing was lost.**" in text and f"Seed {seed}" in text
