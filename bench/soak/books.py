@@ -32,7 +32,7 @@ class Books:
 
     Attributes:
         expected: Records that have to be there; ``found`` are those that are.
-        wrong: What should not be, in words.
+        wrong: What should not be, in words; ``remarks`` are of what is worth a look.
         causes: Records, by the cause of their end.
         farewells: Calls that a stopping server ended, and was heard to.
         disk_failed: Calls in whose life nothing could be written; ``disk_incomplete`` of them
@@ -56,6 +56,7 @@ class Books:
     disk_incomplete: int = 0
     causes: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     lost_caller_ms: list[float] = field(default_factory=list)
     lost_agent_ms: list[float] = field(default_factory=list)
     stopped_ms: list[float] = field(default_factory=list)
@@ -189,6 +190,8 @@ def _measure(books: Books, call: PlacedCall, record: Record) -> None:
                 books.wrong.append(f"{_name(call)}: {missing_ms:.0f} ms lost in a drain")
         elif call.hung_up and call.measured and not call.stopped:
             books.missing_ms.append(missing_ms)
+            if missing_ms > 0:
+                books.remarks.append(f"{_name(call)}: {missing_ms:.0f} ms not in the recording")
             if missing_ms > books.most_lost_ms:
                 books.wrong.append(f"{_name(call)}: {missing_ms:.0f} ms lost, and nobody killed")
         return

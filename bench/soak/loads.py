@@ -14,7 +14,7 @@ from bench.soak.plan import Course, SoakPlan
 from bench.soak.town import Tell, Town
 
 #: From so many minutes of rated load on there is time for what takes long.
-_LONG_MINUTES: Final = 10.0
+_LONG_MINUTES: Final = 5.0
 #: Every third call is odd.
 _PLAIN_CARDS: Final = 2
 #: So much time has every caller, odd ones for what they do.

@@ -64,6 +64,8 @@ def report(header: str, command: str, seen: Seen) -> str:
         *_histograms(books),
         "**Nothing was lost.**" if not wrong else f"**{len(wrong)} things are wrong:**\n",
         *(f"- {each}" for each in wrong[:_MOST_LISTED]),
+        *(["\nWorth a look:\n"] if books.remarks else []),
+        *(f"- {each}" for each in books.remarks[:_MOST_LISTED]),
     ]
     return "\n".join(lines)
 
