@@ -57,6 +57,12 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the doors, and then everything behind them, also where that is forced."""
+        await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn would leave it out, and cancel what it had to do.
+            await self.lifespan.shutdown()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second forces."""
         if self._drain is not None or not self.started:

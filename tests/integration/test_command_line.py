@@ -144,6 +144,7 @@ async def test_a_second_signal_does_not_wait(tmp_path: Path, speech: Speech) -> 
         await client.wait_ended(5)
         await client.hang_up(abort=True)
         assert "Traceback" not in server.log
+        assert "Traceback" not in server.log
     # What was left is finished by the next start.
     async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}) as server:
         async with asyncio.timeout(20):
