@@ -21,12 +21,11 @@ from loguru import logger
 
 from config.errors import StorageError
 from config.prices import PricesSettings
-from sessions import metrics
 from sessions.build import BuiltCall, build_call
 from sessions.built_files import BuiltFiles, built_files
 from sessions.journal_seal import JournalKeyError
-from sessions.record import DegradedRecord
 from sessions.spool import JournalBusyError, ended_at, locked, remove, set_aside, unfinished
+from sessions.store_troubles import StoreTroubles, let_go
 from sessions.storing import CallStorer, StoredCall
 from sessions.waiting import Backoff, WaitingCalls
 from storage.base import Storage
@@ -121,8 +120,7 @@ class RecordKeeper:
         self._loop_task: asyncio.Task[None] | None = None
         self._stored = 0
         self._failures = 0
-        #: The first failure of the store with each call that waits; the record tells of it.
-        self._troubles: dict[Path, StorageError] = {}
+        self._troubles = StoreTroubles()
 
     async def start(self) -> None:
         """Take up what an earlier process left behind, and go on in the background."""
@@ -192,14 +190,15 @@ class RecordKeeper:
         del self._working[folder]
         stopped = StorageError("server_stops", "the server stops")
         error = stopped if task.cancelled() else task.exception()
+        let_go(error)
         if error is None:
-            self._troubles.pop(folder, None)
+            self._troubles.over(folder)
             self._waiting.stored(folder)
             self._stored += 1
             if self._on_stored is not None:
                 self._on_stored(task.result())
         elif isinstance(error, StorageError) and error.code == "journal_gone":
-            self._troubles.pop(folder, None)
+            self._troubles.over(folder)
             self._waiting.gone(folder)
         elif isinstance(error, JournalKeyError):
             self._failures += 1
@@ -208,30 +207,9 @@ class RecordKeeper:
             self._failures += 1
             store = isinstance(error, StorageError) and not error.code.startswith("journal_")
             if isinstance(error, StorageError) and store and not task.cancelled():
-                self._note_trouble(folder, error)
+                self._troubles.note(folder, error)
             self._waiting.failed(folder, error, began, store=store)
         self._wake.set()
-
-    def _note_trouble(self, folder: Path, error: StorageError) -> None:
-        """Count a call that the store does not take, once."""
-        if folder not in self._troubles:
-            self._troubles[folder] = error
-            metrics.ERRORS.labels("storage", error.code).inc()
-
-    def _with_trouble(self, folder: Path, built: BuiltCall) -> BuiltCall:
-        """The call, with word in its record of why it is stored so late."""
-        error, record = self._troubles.get(folder), built.record
-        if error is None:
-            return built
-        late = DegradedRecord(
-            at_ms=record.duration_seconds * 1000,
-            stage="storage",
-            kind=error.code,
-            provider=None,
-            detail=error.message,
-        )
-        record = msgspec.structs.replace(record, degraded=[*record.degraded, late])
-        return msgspec.structs.replace(built, record=record)
 
     async def _retry_for_ever(self) -> None:
         while True:
@@ -278,7 +256,7 @@ class RecordKeeper:
                 await self._own(folder, owned)
                 files = await self._in_thread(built_files, folder)
                 try:
-                    built = self._with_trouble(folder, await self._build(folder, files))
+                    built = self._troubles.told(folder, await self._build(folder, files))
                     stored = await self._storer.store(built, files)
                     if self._report is not None:
                         await self._report(stored)

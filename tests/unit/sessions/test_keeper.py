@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ from sessions.keeper import KeeperOptions, RecordKeeper, StoredCall
 from sessions.record import CallRecord
 from sessions.spool import remove, unfinished
 from sessions.transcript import Transcript
-from sessions.waiting import Backoff
+from sessions.waiting import OUTAGE_FAILURES, Backoff
 from storage.base import ObjectInfo, StorageKind
 from storage.filesystem import FilesystemStorage
 from tests.unit.sessions.journals import a_call, header, numbered, packets
@@ -228,6 +229,72 @@ async def test_a_store_that_is_away_leaves_its_marks(
     assert marks.count(("storage", "storage_unavailable")) == 1
     assert all(each.stage != "storage" for each in other.record.degraded)
     assert len([line for line in log if folder.name in line and "waits" in line]) == 1
+
+
+class Busy(ShakyStorage):
+    """Counts how many calls are sent at once, and notes the order in which they begin."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.sending: set[str] = set()
+        self.most = 0
+        self.order: list[str] = []
+
+    async def put_file(self, kind: StorageKind, key: str, path: Path, *rest: object) -> ObjectInfo:
+        call = Path(key).stem
+        if call not in self.order:
+            self.order.append(call)
+        self.sending.add(call)
+        self.most = max(self.most, len(self.sending))
+        try:
+            return await super().put_file(kind, key, path, *rest)
+        finally:
+            self.sending.discard(call)
+
+
+def left_behind(root: Path, number: int) -> list[str]:
+    """Journals of calls without sound that an earlier process left, oldest first."""
+    names = []
+    for age in range(number, 0, -1):
+        head = header()
+        folder = root / head.session_id
+        folder.mkdir(parents=True)
+        (folder / HEADER_NAME).write_bytes(msgspec.json.encode(head))
+        (folder / MEDIA_NAME).touch()
+        ended = time.time() - 60.0 * age
+        os.utime(folder / MEDIA_NAME, (ended, ended))
+        names.append(head.session_id)
+    return names
+
+
+async def test_hundreds_wait_quietly_and_are_stored_a_few_at_a_time(tmp_path: Path) -> None:
+    root, number = tmp_path / "journal", 300
+    names = left_behind(root, number)
+    storage, told = Busy(tmp_path / "store"), list[StoredCall]()
+    storage.down = True
+    options = KeeperOptions(parallel=3, backoff=Backoff(first_seconds=3600, longest_seconds=3600))
+    keeper = RecordKeeper(storage, root, options=options, on_stored=told.append)
+    await keeper.start()
+    try:
+        await until(lambda: keeper.stats().failures >= OUTAGE_FAILURES)
+        await until(lambda: keeper.stats().working == 0)
+        stats = keeper.stats()
+        assert stats.waiting == number and stats.oldest_seconds > 59 * number
+        # Nobody else is built and sent in vain, however many wait.
+        assert stats.failures == storage.puts <= OUTAGE_FAILURES + options.parallel - 1
+        assert set(storage.order) == set(names[: storage.puts])
+        storage.down, storage.order = False, []
+        new = await write_call(root, cause="caller_hangup")
+        await keeper.finish(new)
+        await until(lambda: keeper.stats().stored == number + 1)
+        assert keeper.stats().waiting == 0 and storage.most <= options.parallel
+        # Oldest first, but for the places of those that are sent at the same time.
+        places = [names.index(call) for call in storage.order if call in names]
+        assert all(abs(place - at) < options.parallel for at, place in enumerate(places))
+    finally:
+        await keeper.close()
+        await storage.close()
+    assert len(told) == number + 1 and list(root.iterdir()) == []  # noqa: ASYNC240
 
 
 async def test_what_waits_survives_a_restart(storage: ShakyStorage, root: Path) -> None:
