@@ -47,6 +47,9 @@ FRAME = struct.Struct("<BId")
 FRAME_BYTES = FRAME.size
 #: A packet holds at most seconds of audio; a longer one means that the file is damaged.
 MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
+#: Times of events beyond a week, and beginnings beyond what a calendar has, are damage.
+_LONGEST_MS = 7 * 24 * 3600 * 1000.0
+_LATEST_START = 100_000_000_000.0
 
 
 RecordingFormat = Literal["wav", "flac", "opus"]
@@ -122,12 +125,18 @@ def encode_json(value: CallEvent | JournalHeader) -> bytes:
         return text.encode("utf-8", "replace")
 
 
+def _is_in_time(ms: float) -> bool:
+    return -_LONGEST_MS <= ms <= _LONGEST_MS
+
+
 def decode_events(lines: Iterable[bytes]) -> Iterator[CallEvent]:
     """The events in ``lines``; torn, damaged and unknown ones are left out."""
     for line in lines:
         try:
             fields = msgspec.json.decode(line, type=dict[str, object])
-            yield msgspec.convert(fields, _EVENT_TYPES[str(fields.pop("type"))])
+            event = msgspec.convert(fields, _EVENT_TYPES[str(fields.pop("type"))])
+            if _is_in_time(event.at_ms) and _is_in_time(getattr(event, "started_ms", 0.0)):
+                yield event
         except (msgspec.MsgspecError, KeyError, UnicodeDecodeError):
             continue
 
@@ -140,7 +149,10 @@ def read_header(folder: Path) -> JournalHeader:
         msgspec.MsgspecError: It cannot be read.
         JournalKeyError: It is sealed with a key that is not known here.
     """
-    return msgspec.json.decode(read_whole(folder, HEADER_NAME, HEADER_FILE), type=JournalHeader)
+    header = msgspec.json.decode(read_whole(folder, HEADER_NAME, HEADER_FILE), type=JournalHeader)
+    if not 0 <= header.started_at <= _LATEST_START:
+        raise msgspec.ValidationError(f"a call cannot have begun at {header.started_at}")
+    return header
 
 
 def read_events(folder: Path) -> list[CallEvent]:

@@ -46,6 +46,9 @@ async def recover_calls(settings: Settings) -> Recovered:
                 found.stored.append(await keeper.finish(folder))
             except StorageError as error:
                 found.failed[folder.name] = error.message
+            # One journal that nobody foresaw must not keep the others out.
+            except Exception as error:
+                found.failed[folder.name] = f"{type(error).__name__}: {error}"
     finally:
         await keeper.close()
         await storage.close()

@@ -1,15 +1,22 @@
 """A call that is tried again, perhaps by another process: what stands in the store is not lost."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from bot.events import CallEnded, CarrierNotice
 from config.errors import StorageError
+from config.settings import load_settings
+from sessions import keeper as keeper_module
+from sessions.build import BuiltCall
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.record import CallRecord, CarrierRecording, NoticeRecord
-from tests.unit.sessions.journals import header
+from sessions.recovery import recover_calls
+from tests.unit.sessions.journals import a_call, header
 from tests.unit.sessions.test_keeper import FAST, ShakyStorage, keeping, until, write_call
 
 
@@ -79,6 +86,51 @@ async def test_what_was_told_of_a_stored_call_outlives_a_second_try(
     assert stored[0].record == changed
     assert await storage.read("transcripts", info.key) == msgspec.json.encode(changed)
     assert not folder.exists()
+
+
+async def test_events_at_times_that_cannot_be_keep_no_call_back(
+    storage: ShakyStorage, root: Path
+) -> None:
+    head = header()
+    async with a_call(root, head) as call:
+        call.event(CarrierNotice(at_ms=1e300, name="damaged", detail=""))
+        call.event(CallEnded(at_ms=1000.0, cause="caller_hangup"))
+    async with keeping(storage, root) as keeper:
+        record = (await keeper.finish(root / head.session_id)).record
+    assert (record.end_cause, record.duration_seconds) == ("caller_hangup", 1.0)
+    assert record.notices == []
+
+
+@pytest.mark.parametrize("started_at", [1e18, -5.0])
+async def test_a_call_that_cannot_have_begun_then_is_put_aside(
+    storage: ShakyStorage, root: Path, started_at: float
+) -> None:
+    """And keeps no other from being recovered."""
+    folder = await write_call(root, header(started_at=started_at))
+    async with keeping(storage, root) as keeper:
+        with pytest.raises(StorageError, match="cannot have begun"):
+            await keeper.finish(folder)
+    assert os.listdir(root) == [f".broken-{folder.name}"]
+
+
+async def test_a_journal_that_nobody_foresaw_stops_no_recovery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journals = tmp_path / "data" / "journal"
+    bad, good = await write_call(journals), await write_call(journals, cause="caller_hangup")
+    build = keeper_module.build_call
+
+    def fails(folder: Path, *rest: Any) -> BuiltCall:
+        if folder == bad:
+            raise RuntimeError("on purpose")
+        return build(folder, *rest)
+
+    monkeypatch.setattr(keeper_module, "build_call", fails)
+    settings = load_settings(env={"DATA_DIR": str(tmp_path / "data")})
+    found = await recover_calls(settings)
+    assert [call.record.session_id for call in found.stored] == [good.name]
+    assert found.failed == {bad.name: "RuntimeError: on purpose"}
+    assert bad.exists()
 
 
 async def test_a_record_that_cannot_be_read_is_written_again(
