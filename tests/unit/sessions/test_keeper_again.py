@@ -11,8 +11,7 @@ import pytest
 from bot.events import CallEnded, CarrierNotice
 from config.errors import StorageError
 from config.settings import load_settings
-from sessions import keeper as keeper_module
-from sessions.build import BuiltCall
+from sessions.build import BuiltCall, build_call
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.record import CallRecord, CarrierRecording, NoticeRecord
 from sessions.recovery import recover_calls
@@ -118,14 +117,13 @@ async def test_a_journal_that_nobody_foresaw_stops_no_recovery(
 ) -> None:
     journals = tmp_path / "data" / "journal"
     bad, good = await write_call(journals), await write_call(journals, cause="caller_hangup")
-    build = keeper_module.build_call
 
     def fails(folder: Path, *rest: Any) -> BuiltCall:
         if folder == bad:
             raise RuntimeError("on purpose")
-        return build(folder, *rest)
+        return build_call(folder, *rest)
 
-    monkeypatch.setattr(keeper_module, "build_call", fails)
+    monkeypatch.setattr("sessions.keeper.build_call", fails)
     settings = load_settings(env={"DATA_DIR": str(tmp_path / "data")})
     found = await recover_calls(settings)
     assert [call.record.session_id for call in found.stored] == [good.name]
