@@ -1,22 +1,19 @@
 """What lives as long as the server: built once, started and stopped in order."""
 
-import asyncio
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import aiohttp
 from fastapi import Depends
-from loguru import logger
 from starlette.requests import HTTPConnection
 
+from api.warm_up import get_ready
 from bot.call_bot import BotParts
 from bot.phrases import PhraseCache
 from bot.vad import VadEngine
 from config.agent import AgentConfig
 from config.defaults import require_usable_defaults
-from config.errors import ConfigError
 from config.folder import look
 from config.providers import ProviderCatalog
 from config.settings import Settings
@@ -59,10 +56,6 @@ from sessions.session import SessionParts
 from storage.base import Storage
 from storage.factory import build_index, build_storage
 
-#: How long the first start may wait for greetings of keyless agents, so that the first call
-#: after ``make run`` already has them; vendors that are away delay nothing.
-FIRST_PHRASES_SECONDS = 3.0
-LOAD_SECONDS = 15.0
 WEB_FOLDER = Path(__file__).resolve().parent.parent / "web"
 
 
@@ -163,8 +156,8 @@ class ServerParts:
         await self.agents.start()
         if self.backend_agents is not None:
             self.backend_agents.start()
-        await self._load_providers()
-        await self._first_phrases()
+        agents = [self.agents.get(agent_id) for agent_id in self.agents.ids()]
+        await get_ready(agents, self.factory, self.phrases, self.providers)
         self._loop_watch.start()
 
     async def drain(self) -> None:
@@ -316,41 +309,6 @@ class ServerParts:
         else:
             self.credentials.fetch(change.agent)
             self.phrases.prepare(change.agent)
-
-    async def _load_providers(self) -> None:
-        """Import what the agents need before the first call comes, and not in its loop.
-
-        It would stand still for up to a second, and a caller's sound would not be read.
-        """
-
-        def load() -> None:
-            for agent in agents:
-                with suppress(
-                    ConfigError, ImportError, OSError
-                ):  # Told by whoever makes its phrases.
-                    self.factory.load(agent)
-
-        agents = self._agents_now()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOAD_SECONDS):
-                await asyncio.to_thread(load)
-
-    async def _first_phrases(self) -> None:
-        """Give the agents that need no vendor a moment to have their greeting ready."""
-        keyless = [a for a in self._agents_now() if self._is_local(a)]
-        waits = [self.phrases.prepared(agent.agent_id) for agent in keyless]
-        try:
-            async with asyncio.timeout(FIRST_PHRASES_SECONDS):
-                await asyncio.gather(*waits)
-        except TimeoutError:
-            logger.info("greetings are still being prepared; calls are answered meanwhile")
-
-    def _agents_now(self) -> list[AgentConfig]:
-        return [self.agents.get(agent_id) for agent_id in self.agents.ids()]
-
-    def _is_local(self, agent: AgentConfig) -> bool:
-        spec = self.providers.find("tts", agent.tts.provider)
-        return spec is not None and spec.default_base_url is None and spec.base_url_env is None
 
 
 def server_parts(connection: HTTPConnection) -> ServerParts:

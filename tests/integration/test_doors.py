@@ -52,6 +52,7 @@ async def test_health(server: RunningServer, speech: Speech) -> None:
             "tts": "espeak",
             "storage": "ok",
             "backend": "none",
+            "index": "ok",
         }
         assert said["active_sessions"] == 0 and said["agents"] == 1
         assert said["timestamp"].endswith("Z")
