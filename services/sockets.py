@@ -6,6 +6,7 @@ opened anew. The mixins here put that right for every vendor at once: whoever ho
 throws it away when it fails, and must be told at once that its connection is gone, and why.
 """
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -189,6 +190,8 @@ class CheckedSocket:
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         async for message in self._socket:
+            # Messages that wait are given without a pause: a flood would stop all calls.
+            await asyncio.sleep(0)
             if isinstance(message, bytes) and self._service.binary_is_audio:
                 yield message
             elif self._service.wanted(self._service.checked(message)):

@@ -16,6 +16,8 @@ FLOOD_SECONDS = 10
 #: makes its sender wait. A phone line sends five; after a pause in the network 2 s come at once.
 MAX_MESSAGES = 100
 MESSAGES_SECONDS = 0.1
+#: Who sends nothing for so long has stopped.
+PAUSE_SECONDS = 1.0
 #: What a caller or a client program does: keys, steering, pings. Nobody presses keys faster.
 DOINGS_PER_SECOND = 20.0
 DOINGS_AT_ONCE = 40.0
@@ -85,7 +87,8 @@ class MessagePace:
             How long not to read on.
         """
         if now >= self._window_at + MESSAGES_SECONDS:
-            was_full = self._read >= MAX_MESSAGES and now < self._window_at + 2 * MESSAGES_SECONDS
+            # A loop that is late reads late: that is no pause of the peer's.
+            was_full = self._read >= MAX_MESSAGES and now < self._window_at + PAUSE_SECONDS
             self._full_windows = self._full_windows + 1 if was_full else 0
             self._window_at, self._read = now, 0
         self._read += 1

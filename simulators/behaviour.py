@@ -20,6 +20,7 @@ class Behaviour:
         speed: Multiple of real time at which results or audio come; below 1 is too slow.
             Without it, the simulator's own default.
         garbage_frames: Meaningless frames sent before the first result.
+        flood_frames: Each WebSocket message comes so many times more, as fast as they are read.
         odd_frames: Cut audio in the middle of a sample.
         empty: Say nothing: empty transcripts, replies without text, speech without audio.
         audio_rate_hz: Make audio at this rate, whatever was asked or announced.
@@ -40,6 +41,7 @@ class Behaviour:
     first_result_delay_ms: float = 0.0
     speed: float | None = None
     garbage_frames: int = 0
+    flood_frames: int = 0
     odd_frames: bool = False
     empty: bool = False
     audio_rate_hz: int | None = None

@@ -192,6 +192,9 @@ class Connection:
         """
         if not self._spoke:
             await self.before_first()
+        for _ in range(self.behaviour.flood_frames):
+            if not await self._send(message):
+                return False
         return await self._send(message)
 
     async def close(self, code: int, reason: str = "") -> None:

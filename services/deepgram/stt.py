@@ -122,6 +122,8 @@ class OneConnectionDeepgramSTTService(DeepgramSTTService):
         try:
             async for message in socket:
                 await self._take(message)
+                # Messages that wait are given without a pause: a flood would stop all calls.
+                await asyncio.sleep(0)
             await self._fail("Deepgram hung up", None, ErrorCategory.CONNECTIVITY)
         finally:
             await self.cancel_task(keepalive)

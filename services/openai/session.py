@@ -223,6 +223,8 @@ class Session:
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:
             received = await socket.receive()
+            # Messages that wait are given without a pause: a flood would stop all calls.
+            await asyncio.sleep(0)
             if received.type is aiohttp.WSMsgType.BINARY:
                 continue
             if received.type is not aiohttp.WSMsgType.TEXT:
