@@ -1,7 +1,6 @@
 """MinIO away, silent, refusing or talking nonsense: an error in time, and never more than that."""
 
 import asyncio
-import contextlib
 import secrets
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +13,7 @@ from pydantic import SecretStr
 from config.errors import StorageError
 from storage.minio import MinioStorage
 from tests.minio import S3Server, free_port, s3_server
+from tests.unit.storage.wires import serving
 
 
 @pytest.fixture(scope="module")
@@ -83,26 +83,17 @@ async def test_a_wrong_key_is_told_apart(minio: S3Server) -> None:
 @asynccontextmanager
 async def answering(answer: bytes | None) -> AsyncIterator[str]:
     """A server that says the same to everybody, or nothing at all."""
-    release = asyncio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            if answer is None:
-                await release.wait()
-            else:
-                writer.write(answer)
-                await writer.drain()
-        writer.close()
+        await reader.readuntil(b"\r\n\r\n")
+        if answer is None:
+            await reader.read()
+        else:
+            writer.write(answer)
+            await writer.drain()
 
-    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
-    try:
-        host, port = listening.sockets[0].getsockname()[:2]
-        yield f"{host}:{port}"
-    finally:
-        release.set()
-        listening.close()
-        await listening.wait_closed()
+    async with serving(handle) as endpoint:
+        yield endpoint
 
 
 def reply(status: str, body: bytes, kind: str = "application/xml") -> bytes:

@@ -111,6 +111,8 @@ async def serving(handle: Handler) -> AsyncIterator[str]:
         finally:
             tasks.discard(task)
             writer.close()
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
 
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PIECE_BYTES)
@@ -120,7 +122,8 @@ async def serving(handle: Handler) -> AsyncIterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
     finally:
         listening.close()
-        for task in tasks:
+        left = tuple(tasks)
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
         await listening.wait_closed()
