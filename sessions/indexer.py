@@ -79,7 +79,7 @@ class CallIndexer:
         self._failing = False
         self._lost_some = False
         self._restoring = False
-        #: What was changed or deleted while calls are read from the store.
+        #: What became known while calls are read from the store.
         self._overtaken: dict[str, News] = {}
 
     async def start(self) -> None:
@@ -117,11 +117,11 @@ class CallIndexer:
 
     def changed(self, record: CallRecord, record_key: str) -> None:
         """The record of a stored call is another now: parts were deleted, or a person taken out."""
-        self._change(record.session_id, stored_entry(record, record_key))
+        self._put(record.session_id, stored_entry(record, record_key))
 
     def deleted(self, session_id: str) -> None:
         """Nothing is kept of a call any more; it leaves the lists."""
-        self._change(session_id, None)
+        self._put(session_id, None)
 
     def lost(self, session_id: str) -> None:
         """Nothing is left of a call that has ended."""
@@ -147,16 +147,14 @@ class CallIndexer:
             await self._note.put_down()
         await self.index.close()
 
-    def _change(self, session_id: str, news: News) -> None:
+    def _put(self, session_id: str, news: News) -> None:
         if self._restoring:
             self._overtaken[session_id] = news
-        self._put(session_id, news)
-
-    def _put(self, session_id: str, news: News) -> None:
         self._waiting[session_id] = news
         self._waiting.move_to_end(session_id)
         if len(self._waiting) > MAX_WAITING:
-            self._waiting.popitem(last=False)
+            left_out, _ = self._waiting.popitem(last=False)
+            self._overtaken.pop(left_out, None)
             self._lost_some = True
         self._written.clear()
         self._wake.set()

@@ -277,3 +277,21 @@ async def test_a_note_of_another_process_is_not_taken_for_ours(bench: Bench) -> 
     call = await stored(bench)  # As if copied there; nobody tells the indexer.
     put_down_note(bench.data)
     await bench.until(call.record.session_id, "stored")
+
+
+async def test_what_is_told_while_the_index_is_gone_through_stays(bench: Bench) -> None:
+    """A row that was there before, and of which neither store nor journal tells."""
+    await bench.indexer.start()
+    session = a_session()
+    bench.indexer.begun(session)
+    await settled(bench)
+    gate(bench).listing.clear()
+    gate(bench).go_on.clear()
+    put_down_note(bench.data)
+    async with asyncio.timeout(SECONDS):
+        await gate(bench).listing.wait()
+    bench.indexer.lost(session.session_id)
+    await bench.until(session.session_id, "lost")
+    gate(bench).go_on.set()
+    await settled(bench)
+    assert [row.status for row in (await bench.rows()).values()] == ["lost"]
