@@ -127,6 +127,11 @@ class Callers:
             _note(placed, caller)
         return placed
 
+    @property
+    def live(self) -> int:
+        """Calls that are up."""
+        return len(self._lines())
+
     def about_to_kill(self) -> int:
         """Note what every live call has sent so far; returns how many there are."""
         live = self._lines()

@@ -6,10 +6,11 @@ import signal
 from typing import Final
 
 from bench.soak.plan import Course, SoakPlan
-from bench.soak.town import Town
+from bench.soak.town import Town, until
 
 #: Every so many drains a second signal follows.
 _FORCED_EVERY: Final = 3
+_BEGIN_SECONDS: Final = 10.0
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -18,7 +19,8 @@ async def kill_once(town: Town, plan: SoakPlan, rng: random.Random, course: Cour
     async with asyncio.TaskGroup() as group:
         for _ in range(plan.kill_calls):
             group.create_task(_late(town, rng.uniform(0.0, 1.5), rng.uniform(1.0, 8.0)))
-        await asyncio.sleep(rng.uniform(0.5, 5.0))
+        await _begun(town)
+        await asyncio.sleep(rng.uniform(0.0, 4.0))
         course.live_at_kills.append(town.callers.about_to_kill())
         course.faults["SIGKILL"] += 1
         await town.kill()
@@ -34,7 +36,8 @@ async def drain_once(
     async with asyncio.TaskGroup() as group:
         for _ in range(plan.kill_calls):
             group.create_task(_late(town, rng.uniform(0.0, 1.5), rng.uniform(3.0, 20.0)))
-        await asyncio.sleep(rng.uniform(1.0, 5.0))
+        await _begun(town)
+        await asyncio.sleep(rng.uniform(0.5, 4.0))
         course.live_at_drains.append(town.callers.about_to_stop(force=force))
         course.faults[sent.name + (" twice" if force else "")] += 1
         await end(town, course, sent, second_after)
@@ -53,6 +56,11 @@ async def end(
     # Forced, it may leave with 1 rather than wait for what does not end.
     if status != 0 and not (status == 1 and second_after is not None):
         course.wrong.append(f"the server ended with status {status} after {sent.name}")
+
+
+async def _begun(town: Town) -> None:
+    """Wait until a call is live: a server that has just started may take its time."""
+    await until(lambda: town.callers.live > 0, _BEGIN_SECONDS)
 
 
 async def _late(town: Town, wait_seconds: float, seconds: float) -> None:

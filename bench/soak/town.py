@@ -38,6 +38,7 @@ Tell = Callable[[str], None]
 _AGENT: Final = "soak"
 _VENDORS: Final = {"deepgram": "stt", "openai": "llm", "cartesia": "tts"}
 _PHRASES: Final = 2
+_LOOK_SECONDS: Final = 0.02
 _PREPARE_SECONDS: Final = 60.0
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _ACTIVE: Final = re.compile(r"^sessions_active (\S+)$", re.MULTILINE)
@@ -160,11 +161,11 @@ class Town:
 
     async def empty(self, within_seconds: float) -> bool:
         """Wait until every journal is finished; whether that came."""
-        return await _until(lambda: self.waiting() == 0, within_seconds)
+        return await until(lambda: self.waiting() == 0, within_seconds)
 
     async def told(self, within_seconds: float) -> bool:
         """Wait until the backend has heard all; whether that came."""
-        return await _until(lambda: self.untold() == 0, within_seconds)
+        return await until(lambda: self.untold() == 0, within_seconds)
 
     def _metrics(self) -> str:
         with urllib.request.urlopen(f"{self.callers.http}/metrics", timeout=5) as answer:
@@ -262,10 +263,11 @@ def _visible(folder: Path, suffix: str = "") -> int:
     return sum(not name.startswith(".") and name.endswith(suffix) for name in names)
 
 
-async def _until(condition: Callable[[], bool], within_seconds: float) -> bool:
-    until = time.monotonic() + within_seconds
+async def until(condition: Callable[[], bool], within_seconds: float) -> bool:
+    """Wait for something that no event tells of; whether it came."""
+    deadline = time.monotonic() + within_seconds
     while not condition():
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             return False
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(_LOOK_SECONDS)
     return True
