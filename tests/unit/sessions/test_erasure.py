@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -15,7 +16,8 @@ from sessions.erase_command import run_erase
 from sessions.erasure import ErasureProof, NumberEraser
 from sessions.journal_writer import JournalWriter
 from sessions.keeper import RecordKeeper
-from sessions.outbox.report import Report
+from sessions.outbox.folder import ReportFolder
+from sessions.outbox.report import Report, file_name
 from sessions.record import CallRecord
 from storage.base import StorageKind
 from storage.filesystem import FilesystemStorage
@@ -127,6 +129,28 @@ async def test_calls_that_wait_on_disk_and_their_reports_go_too(
     assert [Path(file.name).name for file in proof.reports] == [report.name]
     assert (waiting.exists(), aside.exists(), other.exists()) == (False, False, True)
     assert (report.exists(), kept.exists()) == (False, True)
+
+
+async def test_a_call_that_found_no_line_has_only_its_report(
+    storage: Stubborn, tmp_path: Path
+) -> None:
+    folder = ReportFolder(tmp_path / "outbox" / "backend")
+    names = []
+    for number in ("919800000011", OTHER):
+        session = str(uuid4())
+        names.append(file_name(1000.0, session, session, "1-busy"))
+        body = f'{{"call": {{"numbers": ["{number}"]}}}}'
+        folder.write(names[-1], Report(key="k", method="POST", path="/x", body=body))
+    eraser = NumberEraser(storage, tmp_path)
+    assert await eraser.find(THEIRS) == [f"outbox/backend/{names[0]}"]
+    # One that cannot be read may be theirs.
+    unread = folder.path / names[1].replace("1-busy", "2-busy")
+    unread.write_bytes(b"sealed:0123456789abcdef:" + bytes(64))
+    proof, _ = await eraser.erase(THEIRS)
+    assert [each.name for each in proof.reports] == [f"outbox/backend/{names[0]}"]
+    assert [each.what for each in proof.pending] == [f"outbox/backend/{unread.name}"]
+    assert not proof.complete and unread.exists()
+    assert sorted(path.name for path in folder.path.glob("*.json")) == [names[1], unread.name]
 
 
 async def test_a_live_call_is_not_touched_and_is_said_to_be_left(

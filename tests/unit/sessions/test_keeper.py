@@ -297,6 +297,39 @@ async def test_hundreds_wait_quietly_and_are_stored_a_few_at_a_time(tmp_path: Pa
     assert len(told) == number + 1 and list(root.iterdir()) == []  # noqa: ASYNC240
 
 
+class Hanging(ShakyStorage):
+    """A store that, once it is told to, takes what is sent and never answers."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.hangs = False
+        self.asked = asyncio.Event()
+
+    async def put_file(self, kind: StorageKind, key: str, path: Path, *rest: object) -> ObjectInfo:
+        if self.hangs:
+            self.puts += 1
+            self.asked.set()
+            await asyncio.Event().wait()
+        return await super().put_file(kind, key, path, *rest)
+
+
+async def test_one_call_waits_for_a_store_that_hangs(tmp_path: Path) -> None:
+    root, storage = tmp_path / "journal", Hanging(tmp_path / "store")
+    left_behind(root, 20)
+    storage.down = True
+    async with keeping(storage, root) as keeper:
+        await until(lambda: keeper.stats().failures > 2 * OUTAGE_FAILURES)
+        storage.hangs, before = True, storage.puts
+        async with asyncio.timeout(20):
+            await storage.asked.wait()
+        # Longer than any pause: others have been due again and again.
+        await asyncio.sleep(5 * FAST.backoff.longest_seconds)
+        assert (storage.puts - before, keeper.stats().working) == (1, 1)
+        for task in [*keeper._working.values()]:
+            task.cancel()
+    await storage.close()
+
+
 async def test_what_waits_survives_a_restart(storage: ShakyStorage, root: Path) -> None:
     storage.down = True
     async with keeping(storage, root) as keeper:
