@@ -73,7 +73,7 @@ def test_the_table_names_many_bounds() -> None:
 )
 def test_what_counts_is_a_metric(name: str) -> None:
     known = {
-        metric.describe()[0].name + ("_total" if isinstance(metric, Counter) else "")
+        next(iter(metric.describe())).name + ("_total" if isinstance(metric, Counter) else "")
         for metric in vars(metrics).values()
         if isinstance(metric, (Counter, Gauge))
     }
