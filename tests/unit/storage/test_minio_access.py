@@ -64,6 +64,9 @@ async def test_no_bucket_and_no_right_to_make_it(server: S3Server) -> None:
     allowed: Statement = {"Effect": "Allow", "Action": ON_OBJECTS, "Resource": OBJECTS}
     given = await asyncio.to_thread(options, server, allowed, LIST)
     made = MinioStorage(given)
+    # Known before anything is stored.
+    with pytest.raises(StorageError, match="there is no bucket sound"):
+        await made.health()
     put, asked = await errors(made)
     assert put.code == asked.code == "storage_denied"
     for error in (put, asked):
