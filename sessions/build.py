@@ -8,7 +8,6 @@ run it in a thread.
 import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +17,14 @@ from loguru import logger
 from bot.events import CallEvent, Degraded
 from config.prices import PricesSettings
 from sessions.built_files import FOLDER, BuiltFiles, NamedFiles
-from sessions.journal_format import RECORDING_FAILED, JournalHeader, read_events, read_header
+from sessions.journal_format import (
+    RECORDING_FAILED,
+    FileDamage,
+    JournalHeader,
+    read_events,
+    read_header,
+)
+from sessions.journal_losses import is_recording_complete, losses
 from sessions.record import CallRecord, RecordingRecord, make_record
 from sessions.recording import Recording, make_recording
 from sessions.sound_format import CONTENT_TYPES, SUFFIXES
@@ -124,43 +130,56 @@ def _files(built: BuiltCall) -> list[BuiltFile]:
 
 
 def _build(folder: Path, files: BuiltFiles, prices: PricesSettings | None) -> BuiltCall:
-    header, events = read_header(folder), read_events(folder)
+    lines, media = FileDamage(), FileDamage()
+    header, events = read_header(folder), read_events(folder, lines)
     day = datetime.fromtimestamp(header.started_at, UTC).strftime("%Y/%m/%d")
     key = f"{day}/{header.session_id}"
-    recording, sound = _sound(folder, header, events, files.path(_SOUND))
+    recording = _recording(folder, header, files.path(_SOUND), media)
+    events += losses(folder, events, media, lines)
+    sound = _sound(header, events, recording)
     transcript = make_transcript(header.session_id, header.started_at, events)
     text, vtt = as_text(transcript).encode(), as_vtt(transcript).encode()
-    last_ms = recording.duration_ms if recording else 0.0
+    last_ms = sound.duration_ms
     return BuiltCall(
         record=make_record(header, events, sound, last_ms=last_ms, prices=prices),
         record_key=f"records/{key}.json",
-        recording=_sound_file(recording, key) if recording else None,
+        recording=_sound_file(recording, key) if isinstance(recording, Recording) else None,
         transcript=_write(
             files, _JSON, f"{key}.json", "application/json", msgspec.json.encode(transcript)
         ),
         transcript_text=_write(files, _TEXT, f"{key}.txt", "text/plain; charset=utf-8", text),
         transcript_vtt=_write(files, _VTT, f"{key}.vtt", "text/vtt; charset=utf-8", vtt),
-        salvage=recording is None and sound.state == "failed",
+        salvage=isinstance(recording, Exception),
     )
 
 
-def _sound(
-    folder: Path, header: JournalHeader, events: Sequence[CallEvent], target: Path
-) -> tuple[Recording | None, RecordingRecord]:
+def _recording(
+    folder: Path, header: JournalHeader, target: Path, damage: FileDamage
+) -> Recording | Exception | None:
+    """The recording; None where there is nothing to record, or why it could not be made."""
     if not header.record_audio:
-        return None, RecordingRecord(state="off")
-    complete = not any(isinstance(e, Degraded) and e.stage == "journal" for e in events)
+        return None
     try:
-        recording = make_recording(folder, header, target)
-    except (ValueError, ArithmeticError, RuntimeError, MemoryError):
+        return make_recording(folder, header, target, damage)
+    except (ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
         # A journal that no recording can be made of must not keep the transcript and the
         # record from being stored; trying again would not help.
         logger.exception("no recording can be made of journal {}", header.session_id)
-        return None, RecordingRecord(state="failed", complete=False)
+        return error
+
+
+def _sound(
+    header: JournalHeader, events: list[CallEvent], recording: Recording | Exception | None
+) -> RecordingRecord:
+    if not header.record_audio:
+        return RecordingRecord(state="off")
+    if isinstance(recording, Exception):
+        return RecordingRecord(state="failed", complete=False)
+    complete = is_recording_complete(events)
     if recording is None:
-        return None, RecordingRecord(state="empty", complete=complete)
+        return RecordingRecord(state="empty", complete=complete)
     failed = any(isinstance(e, Degraded) and e.kind == RECORDING_FAILED for e in events)
-    return recording, RecordingRecord(
+    return RecordingRecord(
         state="failed" if failed else "stored",
         complete=complete,
         duration_ms=recording.duration_ms,

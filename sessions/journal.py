@@ -113,6 +113,7 @@ class CallJournal:
         """Keep an event."""
         if len(self._events) >= _MAX_WAITING_EVENTS:
             self.dropped_events += 1
+            self.file.lossy = True
             return
         self._last_ms = event.at_ms
         self._events.append(event)
@@ -149,6 +150,7 @@ class CallJournal:
         # A cut is never left out: what it cuts has been kept, and was not heard.
         if self._queued_bytes - self.file.written_bytes > self._limit_bytes and kind != CUT:
             self.dropped_packets += 1
+            self.file.lossy = True
             return
         frame = _pack(kind, len(payload), at_ms) + payload
         self._queued_bytes += len(frame)

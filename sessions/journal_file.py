@@ -26,6 +26,7 @@ from sessions.journal_seal import (
     JournalKey,
     Sealer,
 )
+from sessions.journal_state import JournalState, write_state
 
 #: How long a disk in trouble is left alone.
 _REOPEN_SECONDS = 1.0
@@ -43,6 +44,7 @@ class JournalFile:
         written_bytes: Of the frames, so far.
         made: The folder exists.
         lost_events: Events that could not be made into a line.
+        lossy: Something was lost for good; set by the loop, too.
         error: What the disk said last, None while all is well.
     """
 
@@ -52,6 +54,7 @@ class JournalFile:
         self.events: list[CallEvent] = []
         self.written_bytes = 0
         self.lost_events = 0
+        self.lossy = False
         self.made = False
         self.error: str | None = None
         self._header = header
@@ -64,6 +67,7 @@ class JournalFile:
         self._media_rest_bytes = 0
         self._events_rest = b""
         self._retry_at = 0.0
+        self._state = JournalState()
 
     def flush(self, *, last: bool = False) -> None:
         """Append all that waits; a failure is kept in ``error`` and tried again later."""
@@ -91,14 +95,26 @@ class JournalFile:
                 logger.exception("journal {} cannot be written", self._header.session_id)
             self.error = str(error) or type(error).__name__
             self._retry_at = time.monotonic() + _REOPEN_SECONDS
+        self._say(JournalState(self.error is not None or self.lossy))
 
     def close(self) -> None:
         """Close the files, which also unlocks the folder."""
+        if self.made and self._media_fd >= 0:
+            with contextlib.suppress(OSError):
+                self._say(JournalState(self._state.failing, os.fstat(self._media_fd).st_size))
         for handle in (self._media_fd, self._events_fd):
             if handle >= 0:
                 with contextlib.suppress(OSError):
                     os.close(handle)
         self._media_fd = self._events_fd = -1
+
+    def _say(self, state: JournalState) -> None:
+        """Have whoever finishes the journal know how it stands, should this process die."""
+        if state == self._state or not self.made:
+            return
+        with contextlib.suppress(OSError):
+            write_state(self.folder, state)
+            self._state = state
 
     def _make(self) -> None:
         """Make the folder under another name first: it is seen only with all that it needs."""
@@ -119,6 +135,7 @@ class JournalFile:
             (new / SEAL_NAME).write_bytes(sealer.seal_file)
             head = sealer.seal(HEADER_FILE, head)
         (new / HEADER_NAME).write_bytes(head)
+        write_state(new, self._state)
         new.rename(self.folder)
         self.made = True
 
@@ -152,6 +169,7 @@ class JournalFile:
         except (TypeError, ValueError):
             logger.exception("journal {}: an event cannot be written", self._header.session_id)
             self.lost_events += 1
+            self.lossy = True
             return b""
 
     def _sealed(self, file: int, data: bytes) -> bytes:

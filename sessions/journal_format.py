@@ -7,13 +7,14 @@
 
 ``media.log`` is a sequence of frames: kind (1 byte), payload length (4), time in ms (8, double),
 then the payload, all little-endian. One file for both legs costs one system call per flush and
-call, and keeps a cut in order with the audio that it cuts. A frame that a crash tore off at the
-end is read as far as it goes.
+call, and keeps a cut in order with the audio that it cuts. It is read by
+:mod:`sessions.journal_frames`.
 """
 
 import json
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -48,13 +49,26 @@ FRAME_BYTES = FRAME.size
 #: A packet holds at most seconds of audio; a longer one means that the file is damaged.
 MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
 #: Times of events beyond a week, and beginnings beyond what a calendar has, are damage.
-_LONGEST_MS = 7 * 24 * 3600 * 1000.0
+LONGEST_MS = 7 * 24 * 3600 * 1000.0
 _LATEST_START = 100_000_000_000.0
 
 
 RecordingFormat = Literal["wav", "flac", "opus"]
 #: What can be deleted of a call on its own; ``record`` is everything.
 Part = Literal["recording", "transcript", "record"]
+
+
+@dataclass
+class FileDamage:
+    """What of a journal's file could not be read.
+
+    Attributes:
+        lost_bytes: Passed over.
+        torn_bytes: At the end, of something that is not there wholly.
+    """
+
+    lost_bytes: int = 0
+    torn_bytes: int = 0
 
 
 class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,19 +140,33 @@ def encode_json(value: CallEvent | JournalHeader) -> bytes:
 
 
 def _is_in_time(ms: float) -> bool:
-    return -_LONGEST_MS <= ms <= _LONGEST_MS
+    return -LONGEST_MS <= ms <= LONGEST_MS
 
 
-def decode_events(lines: Iterable[bytes]) -> Iterator[CallEvent]:
-    """The events in ``lines``; torn, damaged and unknown ones are left out."""
+def decode_events(lines: Iterable[bytes], damage: FileDamage | None = None) -> Iterator[CallEvent]:
+    """The events in ``lines``; torn, damaged and unknown ones are left out.
+
+    Args:
+        damage: Counts those that are torn or damaged.
+    """
+    damage = FileDamage() if damage is None else damage
     for line in lines:
         try:
             fields = msgspec.json.decode(line, type=dict[str, object])
-            event = msgspec.convert(fields, _EVENT_TYPES[str(fields.pop("type"))])
-            if _is_in_time(event.at_ms) and _is_in_time(getattr(event, "started_ms", 0.0)):
-                yield event
+            name = str(fields.pop("type"))
+            if (kind := _EVENT_TYPES.get(name)) is None:
+                continue  # Of another version.
+            event = msgspec.convert(fields, kind)
         except (msgspec.MsgspecError, KeyError, UnicodeDecodeError):
+            if line.endswith(b"\n"):
+                damage.lost_bytes += len(line)
+            else:
+                damage.torn_bytes += len(line)
             continue
+        if _is_in_time(event.at_ms) and _is_in_time(getattr(event, "started_ms", 0.0)):
+            yield event
+        else:
+            damage.lost_bytes += len(line)
 
 
 def read_header(folder: Path) -> JournalHeader:
@@ -155,46 +183,23 @@ def read_header(folder: Path) -> JournalHeader:
     return header
 
 
-def read_events(folder: Path) -> list[CallEvent]:
-    """Every readable event of a journal, in the order written."""
+def read_events(folder: Path, damage: FileDamage | None = None) -> list[CallEvent]:
+    """Every readable event of a journal, in the order written.
+
+    Args:
+        damage: Counts what could not be read.
+    """
+    damage = FileDamage() if damage is None else damage
     try:
-        text = read_whole(folder, EVENTS_NAME, EVENTS_FILE)
-        return list(decode_events(BytesIO(text)))
+        with open_clear(folder, EVENTS_NAME, EVENTS_FILE) as clear:
+            damage.lost_bytes += clear.lost_bytes
+            damage.torn_bytes += clear.torn_bytes
+            text = clear.read(clear.size, 0)
     except FileNotFoundError:
         return []
+    return list(decode_events(BytesIO(text), damage))
 
 
 def open_media(folder: Path) -> ClearFile:
-    """The media file of a journal, to be read at the offsets that :func:`read_frames` gives."""
+    """The media file of a journal, to be read at the offsets that ``read_frames`` gives."""
     return open_clear(folder, MEDIA_NAME, MEDIA_FILE)
-
-
-def read_frames(folder: Path) -> Iterator[tuple[int, float, int, int]]:
-    """Walk ``media.log`` without keeping it: kind, time in ms, offset and length of the payload.
-
-    Stops quietly where the file ends or is damaged.
-    """
-    try:
-        file = open_media(folder)
-    except FileNotFoundError:
-        return
-    with file:
-        buffer, base, size = b"", 0, file.size
-        # Reading block by block also lets other threads run: parsing alone would hold them up.
-        for block in file.blocks():
-            buffer += block
-            at = 0
-            while at + FRAME_BYTES <= len(buffer):
-                kind, length, at_ms = FRAME.unpack_from(buffer, at)
-                start = base + at + FRAME_BYTES
-                if not CALLER <= kind <= CUT or length > MAX_PAYLOAD_BYTES:
-                    return
-                if start + length > size:
-                    yield kind, at_ms, start, size - start
-                    return
-                if at + FRAME_BYTES + length > len(buffer):
-                    break
-                yield kind, at_ms, start, length
-                at += FRAME_BYTES + length
-            base += at
-            buffer = buffer[at:]

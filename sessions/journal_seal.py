@@ -4,8 +4,8 @@ A sealed journal has one more file, ``seal.json``: a random salt, and a name of 
 nothing about it. Each call's own key is derived from both (HKDF-SHA256), so that a nonce need be
 unique within one call only: it is made of the file's number and a counter. Every file is a
 sequence of chunks: length (4 bytes, little-endian), then AES-256-GCM ciphertext with its tag. A
-chunk holds what one flush wrote; one that a crash tore off is left out, as are all that follow
-one that was changed.
+chunk holds what one flush wrote; one that a crash tore off or that was changed is left out, and
+what it held is counted as lost. Those that follow it still are in their places, or left out too.
 
 The keys are known to the whole process, by name: whoever reads a journal, wherever in the
 server, reads a sealed one alike.
@@ -17,7 +17,6 @@ import struct
 from base64 import b64decode
 from binascii import Error as Base64Error
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -36,7 +35,6 @@ _LENGTH: Final = struct.Struct("<I")
 _TAG_BYTES: Final = 16
 #: A flush holds at most what may wait for the disk; a longer chunk means a damaged file.
 _MAX_CHUNK_BYTES: Final = 16 * 1024 * 1024
-_BLOCK_BYTES: Final = 64 * 1024
 
 
 class JournalKeyError(StorageError):
@@ -197,6 +195,8 @@ class ClearFile:
 
     Attributes:
         size: Bytes in the clear.
+        lost_bytes: In chunks that were changed or damaged, and are left out.
+        torn_bytes: At the end, of a chunk that is not there wholly.
     """
 
     def __init__(self, path: Path, file: int, cipher: _Cipher | None) -> None:
@@ -204,8 +204,10 @@ class ClearFile:
         self._file = file
         self._cipher = cipher
         self._starts: list[int] = []
-        self._chunks: list[tuple[int, int]] = []
+        #: Number, first byte and length of each chunk that is whole.
+        self._chunks: list[tuple[int, int, int]] = []
         self._open: tuple[int, bytes] = (-1, b"")
+        self.lost_bytes = self.torn_bytes = 0
         self.size = os.fstat(self._handle).st_size
         if cipher is not None:
             self._find_chunks()
@@ -230,42 +232,44 @@ class ClearFile:
             index += 1
         return b"".join(pieces)
 
-    def blocks(self) -> Iterator[bytes]:
-        """All of it, in pieces."""
-        for offset in range(0, self.size, _BLOCK_BYTES):
-            yield self.read(_BLOCK_BYTES, offset)
-
     def _find_chunks(self) -> None:
-        """Where each whole chunk lies; the file ends for us at the first that is not right."""
-        at, length_of_file, clear = 0, self.size, 0
+        """Where each whole chunk lies; those that are not right are passed over."""
+        at, number, length_of_file, clear = 0, 0, self.size, 0
         while at + _LENGTH.size <= length_of_file:
             (length,) = _LENGTH.unpack(os.pread(self._handle, _LENGTH.size, at))
             start = at + _LENGTH.size
-            if not _TAG_BYTES <= length <= _MAX_CHUNK_BYTES or start + length > length_of_file:
+            if not _TAG_BYTES <= length <= _MAX_CHUNK_BYTES:
+                self.lost_bytes += length_of_file - at
+                at = length_of_file
                 break
-            self._chunks.append((start, length))
-            if self._decrypted(len(self._chunks) - 1) is None:
-                self._chunks.pop()
-                logger.warning(f"a sealed journal was changed or damaged at byte {at}")
+            if start + length > length_of_file:
                 break
-            self._starts.append(clear)
-            clear += length - _TAG_BYTES
+            if self._decrypted((number, start, length)) is None:
+                self.lost_bytes += start + length - at
+            else:
+                self._chunks.append((number, start, length))
+                self._starts.append(clear)
+                clear += length - _TAG_BYTES
             at = start + length
+            number += 1
+        self.torn_bytes = length_of_file - at
+        if self.lost_bytes:
+            logger.warning(f"a sealed journal was changed or damaged: {self.lost_bytes} bytes")
         self.size = clear
 
     def _chunk(self, index: int) -> bytes:
         if self._open[0] != index:
-            self._open = (index, self._decrypted(index) or b"")
+            self._open = (index, self._decrypted(self._chunks[index]) or b"")
         return self._open[1]
 
-    def _decrypted(self, index: int) -> bytes | None:
+    def _decrypted(self, chunk: tuple[int, int, int]) -> bytes | None:
         from cryptography.exceptions import InvalidTag
 
-        start, length = self._chunks[index]
+        number, start, length = chunk
         assert self._cipher is not None
         try:
             data = os.pread(self._handle, length, start)
-            return self._cipher.decrypt(_nonce(self._file, index), data, None)
+            return self._cipher.decrypt(_nonce(self._file, number), data, None)
         except InvalidTag:
             return None
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import soxr
 
 from serializer.codecs import AudioFormat
-from sessions.journal_format import MEDIA_NAME, JournalHeader, RecordingFormat
+from sessions.journal_format import MEDIA_NAME, FileDamage, JournalHeader, RecordingFormat
 from sessions.journal_seal import MEDIA_FILE, ClearFile, open_clear
 from sessions.sound_format import Sound, as_format
 from sessions.timeline import Leg, breathe, lay_out
@@ -49,15 +49,20 @@ class Recording:
     agent_ms: float
 
 
-def make_recording(folder: Path, header: JournalHeader, target: Path) -> Recording | None:
+def make_recording(
+    folder: Path, header: JournalHeader, target: Path, damage: FileDamage | None = None
+) -> Recording | None:
     """Write the recording of the journal in ``folder`` to ``target``.
 
     Blocks; run it in a thread. Returns None, and writes nothing, where there is no audio.
 
+    Args:
+        damage: Counts what of the journal could not be read.
+
     Raises:
         OSError: The disk would not have it.
     """
-    legs = lay_out(folder, header.caller_format, header.agent_format)
+    legs = lay_out(folder, header.caller_format, header.agent_format, damage)
     if not any(leg.end for leg in legs):
         return None
     rate_hz = max(leg.format.rate_hz for leg in legs)

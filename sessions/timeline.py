@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from serializer.codecs import AudioFormat
-from sessions.journal_format import AGENT, CALLER, CUT, read_frames
+from sessions.journal_format import AGENT, CALLER, CUT, FileDamage
+from sessions.journal_frames import read_frames
 
 LOOKAHEAD_MS = 10_000.0
 TOLERANCE_MS = 20.0
@@ -67,12 +68,20 @@ class Leg:
         return round(at_ms * self.format.rate_hz / 1000)
 
 
-def lay_out(folder: Path, caller: AudioFormat, agent: AudioFormat) -> tuple[Leg, Leg]:
-    """Both legs of the journal in ``folder``: the caller's, and what was heard of the agent's."""
+def lay_out(
+    folder: Path, caller: AudioFormat, agent: AudioFormat, damage: FileDamage | None = None
+) -> tuple[Leg, Leg]:
+    """Both legs of the journal in ``folder``: the caller's, and what was heard of the agent's.
+
+    Args:
+        damage: Counts what could not be read.
+    """
+    damage = FileDamage() if damage is None else damage
     arrivals: array[float] = array("d")
     raw, heard = Leg(caller), Leg(agent)
-    for kind, at_ms, offset, length in read_frames(folder):
+    for kind, at_ms, offset, length in read_frames(folder, damage):
         if not 0.0 <= at_ms <= LONGEST_MS:
+            damage.lost_bytes += length
             continue
         if kind == CALLER and (count := length // caller.sample_bytes):
             arrivals.append(at_ms)

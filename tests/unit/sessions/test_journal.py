@@ -28,9 +28,9 @@ from sessions.journal_format import (
     decode_events,
     encode_event,
     read_events,
-    read_frames,
     read_header,
 )
+from sessions.journal_frames import read_frames
 from sessions.journal_writer import JournalWriter
 from sessions.spool import JournalBusyError, locked, unfinished
 from tests.unit.sessions.journals import a_call, header, until, writing

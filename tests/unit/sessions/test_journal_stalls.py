@@ -21,9 +21,9 @@ from sessions.journal_format import (
     MEDIA_NAME,
     NEW_PREFIX,
     read_events,
-    read_frames,
     read_header,
 )
+from sessions.journal_frames import read_frames
 from sessions.spool import JournalBusyError, locked, unfinished
 from tests.unit.sessions.journals import header, until, writing
 

@@ -21,7 +21,8 @@ from prometheus_client import REGISTRY
 
 from bot.events import AgentSpeech, CallEnded, CallerTranscript, CallStarted
 from config.errors import StorageError
-from sessions.journal_format import HEADER_NAME, MEDIA_NAME, JournalHeader, read_frames
+from sessions.journal_format import HEADER_NAME, MEDIA_NAME, JournalHeader
+from sessions.journal_frames import read_frames
 from sessions.journal_writer import JournalWriter
 from sessions.keeper import KeeperOptions, RecordKeeper, StoredCall
 from sessions.record import CallRecord
