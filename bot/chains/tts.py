@@ -52,6 +52,8 @@ MOST_WAIT_MS = 1000.0
 REOPEN_SECONDS = 1.0
 #: Failures after which the same vendor, connected anew, may well go on.
 _MENDABLE = frozenset({"dropped", "error"})
+#: The same where nobody else is left.
+_MENDABLE_ALONE = frozenset({"server", "flood"})
 
 
 class TtsChain(Chain):
@@ -352,7 +354,7 @@ class TtsChain(Chain):
         same = member.candidate
         alone = not self._has_other(same)
         mendable = (failure.kind in _MENDABLE and (idle or had_spoken or alone)) or (
-            failure.kind in ("server", "flood") and alone
+            alone and (failure.kind in _MENDABLE_ALONE or _was_busy_a_moment(failure))
         )
         if mendable and not self._reopened:
             self._reopened = not idle
@@ -454,3 +456,8 @@ class TtsChain(Chain):
             self._maker.voice.piece_begins(self._now())
             detail = f"slower than real time for {SLOW_SECONDS:g} s"
             self.spawn(self._fail(member, Failure("slow", detail)))
+
+
+def _was_busy_a_moment(failure: Failure) -> bool:
+    """Whether it was overloaded, and did not ask to be left alone for long."""
+    return failure.kind == "rate_limit" and failure.retry_after_seconds <= REOPEN_SECONDS

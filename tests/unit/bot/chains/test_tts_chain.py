@@ -322,13 +322,19 @@ async def test_a_sentence_that_ends_without_a_sound_is_the_next_ones() -> None:
 
 
 @virtual_time
-async def test_alone_a_voice_that_says_it_failed_is_asked_once_more() -> None:
-    asha = Vendor("asha", [Do(fail=ErrorCategory.SERVER, after=2), Do()])
+@pytest.mark.parametrize(
+    ("category", "kind"),
+    [(ErrorCategory.SERVER, "server"), (ErrorCategory.RATE_LIMIT, "rate_limit")],
+)
+async def test_alone_a_voice_that_says_it_failed_is_asked_once_more(
+    category: ErrorCategory, kind: str
+) -> None:
+    asha = Vendor("asha", [Do(fail=category, after=2), Do()])
     async with speaking(asha) as running:
         await answer(running, FIRST)
         await asyncio.sleep(2)
         assert words(running) == FIRST and running.given_up == []
-        assert running.degraded == [("asha", "server")]
+        assert running.degraded == [("asha", kind)]
 
 
 @virtual_time
