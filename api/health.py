@@ -42,6 +42,8 @@ class Health(BaseModel):
         untold_receivers: Who takes none of them at present, and why.
         unknown_keys: Names of keys that ``JOURNAL_KEY`` does not hold, and how many calls and
             reports wait on disk for each.
+        unknown_versions: Forms of journals that only a newer server can read, and how many
+            calls wait on disk for one.
         agents_that_need_keys: File to the keys or packages that this installation lacks; no
             fault, or a fresh clone with examples for every vendor would never be healthy.
     """
@@ -56,6 +58,7 @@ class Health(BaseModel):
     waiting_reports: dict[str, int]
     untold_receivers: dict[str, str]
     unknown_keys: dict[str, int]
+    unknown_versions: dict[str, int]
     agents_that_need_keys: dict[str, str]
     timestamp: str
 
@@ -83,11 +86,13 @@ async def health(parts: Parts) -> Health:
     needs_keys = parts.agents.unequipped
     troubled = _troubled(parts)
     unheard = parts.reports.troubles()
-    unknown_keys = parts.reports.unknown_keys + Counter(parts.keeper.stats().unknown_keys)
+    kept = parts.keeper.stats()
+    unknown_keys = parts.reports.unknown_keys + Counter(kept.unknown_keys)
     healthy = (
         not troubled
         and not unheard
         and not unknown_keys
+        and not kept.unknown_versions
         and storage == "ok"
         and parts.indexer.state != "away"
         and len(needs_keys) == len(rejects)
@@ -110,6 +115,7 @@ async def health(parts: Parts) -> Health:
         waiting_reports={k: count for k, (count, _) in parts.reports.waiting_by_kind().items()},
         untold_receivers=unheard,
         unknown_keys=dict(unknown_keys),
+        unknown_versions=kept.unknown_versions,
         agents_that_need_keys={name: error.message for name, error in needs_keys.items()},
         timestamp=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
@@ -137,6 +143,12 @@ async def prometheus(parts: Parts) -> Response:
     spool = parts.keeper.stats()
     metrics.SPOOL_FILES.set(spool.waiting)
     metrics.SPOOL_OLDEST_SECONDS.set(spool.oldest_seconds)
+    metrics.JOURNALS_LOCKED.labels("key").set(sum(spool.unknown_keys.values()))
+    metrics.JOURNALS_LOCKED.labels("version").set(sum(spool.unknown_versions.values()))
+    metrics.JOURNALS_SET_ASIDE.set(spool.set_aside)
+    written = parts.journals.stats()
+    metrics.JOURNAL_FAILING_CALLS.set(written.failing_calls)
+    metrics.JOURNAL_FLUSH_SECONDS.set(written.longest_flush_ms / 1000)
     metrics.INDEX_WAITING.set(parts.indexer.waiting)
     theirs = parts.carrier.stats()
     metrics.CARRIER_RECORDINGS_WAITING.set(theirs.waiting)

@@ -68,6 +68,8 @@ async def rebuild_index(
         entry = await asyncio.to_thread(journal_entry, folder, server_id)
         if entry is None:
             unreadable += 1
+            # What cannot be read here now is no reason to forget the call.
+            seen.add(folder.name)
         elif entry.session_id not in seen:
             waiting += 1
             seen.add(entry.session_id)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.events import CallEvent, Degraded
+from sessions import metrics
 from sessions.journal_file import JournalFile
 from sessions.journal_format import AGENT, CALLER, CUT, FRAME, JournalHeader
 
@@ -113,6 +114,7 @@ class CallJournal:
         """Keep an event."""
         if len(self._events) >= _MAX_WAITING_EVENTS:
             self.dropped_events += 1
+            metrics.JOURNAL_DROPPED_EVENTS.inc()
             self.file.lossy = True
             return
         self._last_ms = event.at_ms
@@ -150,6 +152,7 @@ class CallJournal:
         # A cut is never left out: what it cuts has been kept, and was not heard.
         if self._queued_bytes - self.file.written_bytes > self._limit_bytes and kind != CUT:
             self.dropped_packets += 1
+            metrics.JOURNAL_DROPPED_PACKETS.inc()
             self.file.lossy = True
             return
         frame = _pack(kind, len(payload), at_ms) + payload

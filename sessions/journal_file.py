@@ -9,6 +9,7 @@ from pathlib import Path
 from loguru import logger
 
 from bot.events import CallEvent
+from sessions import metrics
 from sessions.journal_format import (
     EVENTS_NAME,
     HEADER_NAME,
@@ -17,6 +18,7 @@ from sessions.journal_format import (
     JournalHeader,
     encode_event,
     encode_json,
+    header_line,
 )
 from sessions.journal_seal import (
     EVENTS_FILE,
@@ -128,13 +130,18 @@ class JournalFile:
         # nobody finishes the journal of a live call.
         fcntl.flock(self._media_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._events_fd = os.open(new / EVENTS_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        head = encode_json(self._header)
+        head, copy = encode_json(self._header), header_line(self._header)
         if self._key is not None:
             # Anew at each try: no two chunks may ever have the same key and number.
             self._sealer = sealer = Sealer(self._key)
             (new / SEAL_NAME).write_bytes(sealer.seal_file)
             head = sealer.seal(HEADER_FILE, head)
+            copy = sealer.seal(EVENTS_FILE, copy)
         (new / HEADER_NAME).write_bytes(head)
+        # An earlier try may have come as far as this.
+        os.ftruncate(self._events_fd, 0)
+        while copy:
+            copy = copy[os.write(self._events_fd, copy) :]
         write_state(new, self._state)
         new.rename(self.folder)
         self.made = True
@@ -169,6 +176,7 @@ class JournalFile:
         except (TypeError, ValueError):
             logger.exception("journal {}: an event cannot be written", self._header.session_id)
             self.lost_events += 1
+            metrics.JOURNAL_DROPPED_EVENTS.inc()
             self.lossy = True
             return b""
 

@@ -1,7 +1,8 @@
 """How a journal lies on disk, for its writer and its readers alike.
 
     <journal root>/<session uuid>/      each file in the clear, or see sessions.journal_seal
-        header.json     who, when and in which formats: written first, never changed
+        header.json     who, when and in which formats: written first, never changed; a second copy
+                        is the first line of events.jsonl
         media.log       both legs' wire bytes and the cuts, in the order they happened
         events.jsonl    one CallEvent per line, its class in "type"
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from loguru import logger
 
 from bot.events import CallEvent
 from serializer.codecs import AudioFormat
@@ -28,6 +30,7 @@ from sessions.journal_seal import (
     HEADER_FILE,
     MEDIA_FILE,
     ClearFile,
+    check_version,
     open_clear,
     read_whole,
 )
@@ -52,6 +55,10 @@ MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
 LONGEST_MS = 7 * 24 * 3600 * 1000.0
 _LATEST_START = 100_000_000_000.0
 
+
+#: What is newer may mean something else by the same words: it is left for a newer server.
+HEADER_VERSION = 1
+_HEADER_LINE = b'{"type":"JournalHeader",'
 
 RecordingFormat = Literal["wav", "flac", "opus"]
 #: What can be deleted of a call on its own; ``record`` is everything.
@@ -109,7 +116,7 @@ class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
     carrier_recording_seconds: int = 0
     retention_days: dict[Part, int] = {}
     labels: dict[str, str] = {}
-    version: int = 1
+    version: int = HEADER_VERSION
 
 
 def _event_types(base: type[CallEvent]) -> Iterator[type[CallEvent]]:
@@ -169,18 +176,44 @@ def decode_events(lines: Iterable[bytes], damage: FileDamage | None = None) -> I
             damage.lost_bytes += len(line)
 
 
+def header_line(header: JournalHeader) -> bytes:
+    """The header as a line among the events, which readers of events pass over."""
+    return _HEADER_LINE + encode_json(header)[1:] + b"\n"
+
+
 def read_header(folder: Path) -> JournalHeader:
-    """The header of a journal.
+    """The header of a journal, from its copy among the events where its own file is damaged.
 
     Raises:
         FileNotFoundError: There is none.
         msgspec.MsgspecError: It cannot be read.
         JournalKeyError: It is sealed with a key that is not known here.
+        JournalVersionError: It was written by a newer version of the server.
     """
-    header = msgspec.json.decode(read_whole(folder, HEADER_NAME, HEADER_FILE), type=JournalHeader)
+    try:
+        return _header(read_whole(folder, HEADER_NAME, HEADER_FILE), folder)
+    except (FileNotFoundError, msgspec.MsgspecError) as error:
+        if (copy := _copied_header(folder)) is None:
+            raise
+        logger.warning("journal {}: its header is read from its copy: {}", folder.name, error)
+        return copy
+
+
+def _header(data: bytes, folder: Path) -> JournalHeader:
+    check_version(data, HEADER_VERSION, f"journal {folder.name}")
+    header = msgspec.json.decode(data, type=JournalHeader)
     if not 0 <= header.started_at <= _LATEST_START:
         raise msgspec.ValidationError(f"a call cannot have begun at {header.started_at}")
     return header
+
+
+def _copied_header(folder: Path) -> JournalHeader | None:
+    try:
+        lines = read_whole(folder, EVENTS_NAME, EVENTS_FILE).splitlines()
+        copy = next((line for line in lines if line.startswith(_HEADER_LINE)), b"")
+        return _header(b"{" + copy.removeprefix(_HEADER_LINE), folder) if copy else None
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
 
 
 def read_events(folder: Path, damage: FileDamage | None = None) -> list[CallEvent]:

@@ -33,6 +33,7 @@ KEY_BYTES: Final = 32
 
 _LENGTH: Final = struct.Struct("<I")
 _TAG_BYTES: Final = 16
+_SEAL_VERSION: Final = 1
 #: A flush holds at most what may wait for the disk; a longer chunk means a damaged file.
 _MAX_CHUNK_BYTES: Final = 16 * 1024 * 1024
 
@@ -54,10 +55,43 @@ class JournalKeyError(StorageError):
         self.key_name = key_name
 
 
+class JournalVersionError(StorageError):
+    """A journal was written by a newer version of the server; it stays as it is.
+
+    Args:
+        what: What it is, such as ``journal UUID``.
+        version: Of its form.
+    """
+
+    def __init__(self, what: str, version: int) -> None:
+        super().__init__(
+            "journal_version_unknown",
+            f"{what} has the form {version}, which only a newer version of the server can read; "
+            "it is kept until one runs here",
+        )
+        self.version = version
+
+
 class _Cipher(Protocol):
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
 
     def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes: ...
+
+
+class _Form(msgspec.Struct, frozen=True):
+    version: int = 1
+
+
+def check_version(data: bytes, known: int, what: str) -> None:
+    """See that JSON with a ``version`` is none of a newer form, whatever else it has.
+
+    Raises:
+        JournalVersionError: It is.
+        msgspec.MsgspecError: It is no such JSON.
+    """
+    version = msgspec.json.decode(data, type=_Form).version
+    if version > known:
+        raise JournalVersionError(what, version)
 
 
 class _SealFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +162,7 @@ class Sealer:
     """Seals what one call writes."""
 
     def __init__(self, key: JournalKey) -> None:
-        seal = _SealFile(version=1, key_name=key.name, salt=os.urandom(16))
+        seal = _SealFile(version=_SEAL_VERSION, key_name=key.name, salt=os.urandom(16))
         self.seal_file = msgspec.json.encode(seal)
         self._cipher = key.cipher(seal.salt)
         self._counts = {HEADER_FILE: 0, MEDIA_FILE: 0, EVENTS_FILE: 0}
@@ -150,12 +184,14 @@ def _opener(folder: Path) -> _Cipher | None:
 
     Raises:
         JournalKeyError: Its key is not known here.
+        JournalVersionError: Its seal is of a newer version.
         msgspec.MsgspecError: Its seal cannot be read.
     """
     try:
         data = (folder / SEAL_NAME).read_bytes()
     except FileNotFoundError:
         return None
+    check_version(data, _SEAL_VERSION, f"the seal of journal {folder.name}")
     seal = msgspec.json.decode(data, type=_SealFile)
     return known_key(seal.key_name, f"journal {folder.name}").cipher(seal.salt)
 

@@ -23,11 +23,11 @@ from config.errors import StorageError
 from config.prices import PricesSettings
 from sessions.build import BuiltCall, build_call
 from sessions.built_files import BuiltFiles, built_files
-from sessions.journal_seal import JournalKeyError
+from sessions.journal_seal import JournalKeyError, JournalVersionError
 from sessions.spool import JournalBusyError, ended_at, locked, remove, set_aside, unfinished
 from sessions.store_troubles import StoreTroubles, let_go
 from sessions.storing import CallStorer, StoredCall
-from sessions.waiting import Backoff, WaitingCalls
+from sessions.waiting import Backoff, Lock, WaitingCalls
 from storage.base import Storage
 
 __all__ = ["KeeperOptions", "KeeperStats", "RecordKeeper", "StoredCall"]
@@ -70,6 +70,8 @@ class KeeperStats:
             earlier process left it.
         unknown_keys: Names of keys that are not known here, and how many calls are sealed with
             each.
+        unknown_versions: Forms of journals of newer servers, and how many calls have each.
+        set_aside: Journals that nothing could be made of.
     """
 
     waiting: int
@@ -78,6 +80,8 @@ class KeeperStats:
     stored: int
     failures: int
     unknown_keys: dict[str, int]
+    unknown_versions: dict[str, int]
+    set_aside: int
 
 
 class RecordKeeper:
@@ -120,6 +124,7 @@ class RecordKeeper:
         self._loop_task: asyncio.Task[None] | None = None
         self._stored = 0
         self._failures = 0
+        self._set_aside = 0
         self._troubles = StoreTroubles()
 
     async def start(self) -> None:
@@ -160,6 +165,8 @@ class RecordKeeper:
             stored=self._stored,
             failures=self._failures,
             unknown_keys=self._waiting.unknown_keys,
+            unknown_versions=self._waiting.unknown_versions,
+            set_aside=self._set_aside,
         )
 
     async def close(self, deadline_seconds: float = 10.0) -> None:
@@ -202,7 +209,10 @@ class RecordKeeper:
             self._waiting.gone(folder)
         elif isinstance(error, JournalKeyError):
             self._failures += 1
-            self._waiting.locked(folder, error, error.key_name)
+            self._waiting.locked(folder, error, Lock("key", error.key_name))
+        elif isinstance(error, JournalVersionError):
+            self._failures += 1
+            self._waiting.locked(folder, error, Lock("version", str(error.version)))
         else:
             self._failures += 1
             store = isinstance(error, StorageError) and not error.code.startswith("journal_")
@@ -284,7 +294,8 @@ class RecordKeeper:
         try:
             return await self._in_thread(build_call, folder, self._prices, files)
         except (FileNotFoundError, msgspec.MsgspecError) as error:
-            await self._in_thread(set_aside, folder)
+            await self._in_thread(set_aside, folder, error)
+            self._set_aside += 1
             raise StorageError("journal_gone", f"unreadable journal: {error}") from error
         except OSError as error:
             raise StorageError("storage_unavailable", f"building: {error}") from error

@@ -40,6 +40,26 @@ QUEUE_DROPPED = Counter(
 LIVE_EVENTS_DROPPED = Counter("live_events_dropped_total", "Events a slow listener missed")
 SPOOL_FILES = Gauge("spool_files", "Calls that wait on disk to be stored")
 SPOOL_OLDEST_SECONDS = Gauge("spool_oldest_seconds", "How long the first of them has waited")
+JOURNALS_LOCKED = Gauge(
+    "journals_locked",
+    "Calls on disk that this process cannot read: their key is unknown, or they are too new",
+    ["reason"],
+)
+JOURNALS_SET_ASIDE = Gauge(
+    "journals_set_aside", "Journals that nothing could be made of, since this process began"
+)
+JOURNAL_FAILING_CALLS = Gauge(
+    "journal_failing_calls", "Calls whose sound and events the disk does not take now"
+)
+JOURNAL_FLUSH_SECONDS = Gauge(
+    "journal_flush_seconds", "Worst time to write what all calls had waiting, since the last look"
+)
+JOURNAL_DROPPED_PACKETS = Counter(
+    "journal_dropped_packets_total", "Pieces of sound lost because the disk did not keep up"
+)
+JOURNAL_DROPPED_EVENTS = Counter(
+    "journal_dropped_events_total", "Events of calls that found no way to the disk"
+)
 TTS_UNDERRUNS = Counter("tts_underruns_total", "Utterances in which a voice was too slow")
 PROVIDER_TROUBLED = Gauge(
     "provider_troubled", "Vendors that are left alone for a while", ["stage", "provider"]

@@ -88,11 +88,11 @@ def remove(folder: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def set_aside(folder: Path) -> None:
+def set_aside(folder: Path, why: object = "no recording could be made of it") -> None:
     """Keep a journal that cannot be used out of the way, for a person to look at."""
     aside = folder.with_name(BROKEN_PREFIX + folder.name)
     folder.rename(aside)
-    logger.error("journal kept aside as {}", aside)
+    logger.error("ALERT: a journal is kept aside as {} for a person to look at: {}", aside, why)
 
 
 def _clear_abandoned(entry: Path) -> None:

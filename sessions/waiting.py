@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 from loguru import logger
 
@@ -40,6 +41,19 @@ class Backoff:
         return pause * random.uniform(0.5, 1.5)
 
 
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Why a call cannot be read by this process.
+
+    Attributes:
+        kind: Sealed with a key that is not known, or written by a newer version of the server.
+        name: Of the key, or the number of the form.
+    """
+
+    kind: Literal["key", "version"]
+    name: str
+
+
 @dataclass(slots=True)
 class _Waiting:
     """One call.
@@ -56,7 +70,7 @@ class _Waiting:
     stamp: int = 0
     tries: int = 0
     failed_at: float = 0.0
-    key_name: str | None = None
+    lock: Lock | None = None
 
 
 class _Queue:
@@ -108,7 +122,7 @@ class WaitingCalls:
         self._later = _Queue(self._calls)
         self._alone = _Queue(self._calls)
         self._ages: list[tuple[float, Path]] = []
-        self._keys: Counter[str] = Counter()
+        self._locks: Counter[Lock] = Counter()
         self._failures = 0
         self._gate = float("-inf")
         self._stored_at = float("-inf")
@@ -128,7 +142,12 @@ class WaitingCalls:
     @property
     def unknown_keys(self) -> dict[str, int]:
         """Names of keys that nobody has here, and how many calls are sealed with each."""
-        return dict(self._keys)
+        return self._locked("key")
+
+    @property
+    def unknown_versions(self) -> dict[str, int]:
+        """Forms of journals that are too new to be read here, and how many calls have them."""
+        return self._locked("version")
 
     def found(self, folder: Path, ended_at: float) -> None:
         """A journal that nobody finishes: it is due at once.
@@ -171,7 +190,7 @@ class WaitingCalls:
         """
         now = time.monotonic()
         item = self._item(folder, now)
-        self._forget_key(item, folder)
+        self._unlock(item, folder)
         # Stored while it failed, or between two failures of its own: that others are is no
         # news to it.
         others = self._stored_at > began or (
@@ -193,14 +212,14 @@ class WaitingCalls:
                 self._gate = now + self._backoff.pause(self._failures - OUTAGE_FAILURES)
         logger.log(level, "call {} waits to be stored: {}", folder.name, error)
 
-    def locked(self, folder: Path, error: object, key_name: str) -> None:
-        """It is sealed with a key that this process does not have: it waits for another start."""
+    def locked(self, folder: Path, error: object, lock: Lock) -> None:
+        """This process cannot read it: it waits for another start."""
         now = time.monotonic()
         item = self._item(folder, now)
-        self._forget_key(item, folder)
-        item.stamp, item.key_name = 0, key_name
-        self._keys[key_name] += 1
-        logger.warning("call {} waits for its key: {}", folder.name, error)
+        self._unlock(item, folder)
+        item.stamp, item.lock = 0, lock
+        self._locks[lock] += 1
+        logger.warning("call {} waits for its {}: {}", folder.name, lock.kind, error)
 
     def stored(self, folder: Path) -> None:
         """It is safe: the store works, so that those who waited for it are due."""
@@ -215,7 +234,7 @@ class WaitingCalls:
     def gone(self, folder: Path) -> None:
         """There is nothing of it to be stored."""
         if (item := self._calls.pop(folder, None)) is not None:
-            self._forget_key(item, folder)
+            self._unlock(item, folder)
 
     def next_due(self) -> float | None:
         """When the next is due that is not being worked on (monotonic)."""
@@ -226,11 +245,11 @@ class WaitingCalls:
         return max(min(firsts)[0], self._gate) if firsts else None
 
     def oldest_seconds(self) -> float:
-        """How long the first has waited; 0 where nobody waits whose key is known."""
+        """How long the first has waited; 0 where nobody waits who can be read."""
         while self._ages:
             since, folder = self._ages[0]
             item = self._calls.get(folder)
-            if item is not None and item.since == since and item.key_name is None:
+            if item is not None and item.since == since and item.lock is None:
                 return time.monotonic() - since
             heappop(self._ages)
         return 0.0
@@ -256,7 +275,7 @@ class WaitingCalls:
     def _age(self, item: _Waiting, folder: Path) -> None:
         heappush(self._ages, (item.since, folder))
         if len(self._ages) > _SLACK + 2 * len(self._calls):
-            self._ages = [(it.since, at) for at, it in self._calls.items() if it.key_name is None]
+            self._ages = [(it.since, at) for at, it in self._calls.items() if it.lock is None]
             heapify(self._ages)
 
     def _put(self, queue: _Queue, at: float, folder: Path, item: _Waiting) -> None:
@@ -274,12 +293,15 @@ class WaitingCalls:
             while (first := queue.first()) is not None and first[0] <= now:
                 self._put_ripe(first[1], self._calls[first[1]])
 
-    def _forget_key(self, item: _Waiting, folder: Path) -> None:
-        """Its key is known by now, or no longer asked for."""
-        if (name := item.key_name) is None:
+    def _locked(self, kind: str) -> dict[str, int]:
+        return {lock.name: number for lock, number in self._locks.items() if lock.kind == kind}
+
+    def _unlock(self, item: _Waiting, folder: Path) -> None:
+        """It can be read by now, or is no longer asked for."""
+        if (lock := item.lock) is None:
             return
-        item.key_name = None
-        self._keys[name] -= 1
-        if not self._keys[name]:
-            del self._keys[name]
+        item.lock = None
+        self._locks[lock] -= 1
+        if not self._locks[lock]:
+            del self._locks[lock]
         self._age(item, folder)

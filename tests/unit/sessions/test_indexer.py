@@ -262,6 +262,18 @@ async def test_rebuilding_minds_nothing_that_it_finds(bench: Bench) -> None:
     assert list(await bench.rows()) == [call.record.session_id]
 
 
+async def test_rebuilding_keeps_the_row_of_a_call_that_cannot_be_read_now(bench: Bench) -> None:
+    """Of a newer server, or sealed with another key: it is there, and will be read."""
+    bench.indexer.ended(folder := await bench.journal())
+    await bench.indexer.start()
+    await bench.until(folder.name, "ended")
+    (folder / "header.json").write_text('{"version":2}')
+    me = server_id(bench.data)
+    found = await rebuild_index(bench.index, bench.storage, bench.data / "journal", me)
+    assert (found.removed, found.unreadable) == (0, 1)
+    assert list(await bench.rows()) == [folder.name]
+
+
 async def test_a_call_that_is_changed_or_deleted_later(bench: Bench) -> None:
     await bench.indexer.start()
     call = await bench.keep(await bench.journal(from_number="+919812345678"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from bot.events import (
     CallEnded,
@@ -22,7 +23,6 @@ from sessions.journal_format import (
     AGENT,
     CALLER,
     CUT,
-    EVENTS_NAME,
     FRAME,
     MEDIA_NAME,
     decode_events,
@@ -65,7 +65,7 @@ async def test_it_is_written_while_the_call_goes_on(tmp_path: Path) -> None:
         call = writer.open(header())
         call.caller_audio(0.0, bytes(320))
         call.event(DtmfReceived(at_ms=1.0, digit="1"))
-        await until(lambda: call.folder.exists() and (call.folder / EVENTS_NAME).stat().st_size)
+        await until(lambda: read_events(call.folder))
         assert [kind for kind, *_ in read_frames(call.folder)] == [CALLER]
         assert writer.stats().open_calls == 1
 
@@ -171,7 +171,12 @@ async def test_a_disk_that_comes_back(tmp_path: Path) -> None:
     assert payloads(call.folder) == [(CALLER, 0.0, b"kept"), (CALLER, 20.0, b"too!")]
 
 
+def counted(name: str) -> float:
+    return REGISTRY.get_sample_value(name) or 0.0
+
+
 async def test_losses_are_written_into_the_events(tmp_path: Path) -> None:
+    before = counted("journal_dropped_packets_total")
     async with writing(tmp_path, limit_bytes=500, flush_ms=60_000) as writer:
         call = writer.open(header())
         await until(call.folder.exists)
@@ -179,6 +184,7 @@ async def test_losses_are_written_into_the_events(tmp_path: Path) -> None:
         for step in range(10):
             call.caller_audio(step * 20.0, bytes(160))
         assert call.dropped_packets == 7
+        assert counted("journal_dropped_packets_total") == before + 7
         assert not (await call.close()).complete
         assert writer.stats().dropped_packets == 7
     degraded = read_events(call.folder)[-1]
@@ -281,9 +287,11 @@ def test_reading_a_journal_without_files(tmp_path: Path) -> None:
 async def test_too_many_events_are_counted(tmp_path: Path) -> None:
     writer = JournalWriter(tmp_path)  # Never started: nothing is taken away.
     call: CallJournal = writer.open(header())
+    before = counted("journal_dropped_events_total")
     for number in range(10_005):
         call.event(DtmfReceived(at_ms=float(number), digit="1"))
     assert call.dropped_events == 5
+    assert counted("journal_dropped_events_total") == before + 5
 
 
 async def test_half_a_character_stays_with_its_line(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from prometheus_client import REGISTRY
 
 from bot.events import AgentSpeech, CallEnded, CallerTranscript, CallStarted
 from config.errors import StorageError
-from sessions.journal_format import HEADER_NAME, MEDIA_NAME, JournalHeader
+from sessions.journal_format import EVENTS_NAME, HEADER_NAME, MEDIA_NAME, JournalHeader
 from sessions.journal_frames import read_frames
+from sessions.journal_seal import SEAL_NAME
 from sessions.journal_writer import JournalWriter
 from sessions.keeper import KeeperOptions, RecordKeeper, StoredCall
 from sessions.record import CallRecord
@@ -400,13 +401,53 @@ async def test_a_live_call_is_left_alone(storage: ShakyStorage, root: Path) -> N
 async def test_an_unreadable_journal_is_put_aside(storage: ShakyStorage, root: Path) -> None:
     folder = await write_call(root)
     (folder / HEADER_NAME).write_bytes(b"{")
+    (folder / EVENTS_NAME).write_bytes(b"{")
     good = await write_call(root, cause="silence")
     told: list[StoredCall] = []
     async with keeping(storage, root, told) as keeper:
         await until(lambda: told and not folder.exists())
         await until(lambda: not keeper.stats().waiting)
+        assert keeper.stats().set_aside == 1
     assert told[0].record.session_id == good.name
     assert (root / f".broken-{folder.name}" / MEDIA_NAME).exists()
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"\xff" * 300, None])
+async def test_a_damaged_header_is_read_from_its_copy(
+    storage: ShakyStorage, root: Path, damaged: bytes | None
+) -> None:
+    head = header(labels={"team": "seven"})
+    folder = await write_call(root, head, cause="silence")
+    if damaged is None:
+        (folder / HEADER_NAME).unlink()
+    else:
+        (folder / HEADER_NAME).write_bytes(damaged)
+    async with keeping(storage, root) as keeper:
+        call = await keeper.finish(folder)
+    assert (call.record.labels, call.record.end_cause) == (head.labels, "silence")
+    assert call.record.recording.complete and call.record.degraded == []
+
+
+@pytest.mark.parametrize("name", [HEADER_NAME, SEAL_NAME])
+async def test_a_journal_of_a_newer_server_waits_for_one(
+    storage: ShakyStorage, root: Path, log: list[str], name: str
+) -> None:
+    """Whatever its words mean: it is not set aside, and keeps no other back."""
+    folder = await write_call(root)
+    (folder / name).write_bytes(b'{"version":2,"session":{"id":"in another form"}}')
+    (folder / EVENTS_NAME).write_bytes(b"")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    good = await write_call(root, cause="silence")
+    told: list[StoredCall] = []
+    async with keeping(storage, root, told) as keeper:
+        await until(lambda: told and keeper.stats().unknown_versions)
+        stats = keeper.stats()
+        assert stats.unknown_versions == {"2": 1} and stats.unknown_keys == {}
+        assert (stats.waiting, stats.set_aside, stats.oldest_seconds) == (1, 0, 0.0)
+    assert [call.record.session_id for call in told] == [good.name]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (line,) = [line for line in log if folder.name in line]
+    assert "newer version" in line
 
 
 async def test_a_half_removed_journal_makes_no_second_record(

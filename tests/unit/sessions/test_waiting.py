@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from sessions.waiting import OUTAGE_FAILURES, Backoff, WaitingCalls, _Queue
+from sessions.waiting import OUTAGE_FAILURES, Backoff, Lock, WaitingCalls, _Queue
 
 A, B, C = Path("a"), Path("b"), Path("c")
 
@@ -177,7 +177,7 @@ def test_calls_whose_key_nobody_has_wait_apart(clock: Clock, errors: list[str]) 
     calls.found(A, clock.time() - 5000)
     calls.found(B, clock.time() - 10)
     assert turns(calls) == [A, B]
-    calls.locked(A, "sealed with the key k", "k")
+    calls.locked(A, "sealed with the key k", Lock("key", "k"))
     calls.failed(B, "away", clock.now)
     assert len(calls) == 2 and calls.unknown_keys == {"k": 1}
     assert calls.oldest_seconds() == 10
