@@ -6,8 +6,8 @@ from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
 
+from bot.marks import Mark
 from bot.phrases import PhraseCache
-from bot.playout import Mark
 from bot.processors.output import SpokenFrame
 from bot.reporter import CallReporter
 from bot.speaker import Speaker

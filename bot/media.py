@@ -34,3 +34,18 @@ class MediaSink(Protocol):
         Returns:
             True when the line will answer (it may still fail to).
         """
+
+
+class NoLine:
+    """Stands for the line while the phone rings."""
+
+    async def send_audio(self, payload: bytes, due_at: float) -> None:
+        """Drop it."""
+
+    async def clear(self, heard_until: float) -> bool:
+        """Nothing to clear."""
+        return False
+
+    async def checkpoint(self, name: str) -> bool:
+        """Nobody will answer."""
+        return False

@@ -6,16 +6,12 @@ the audible gaps from 26 to 0. The lead is also what a barge-in has to flush, so
 """
 
 import asyncio
-import heapq
-import itertools
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 from loguru import logger
 
-from bot.media import Lateness, MediaSink, nobody_minds
-
-Mark = Callable[[], Awaitable[None]]
+from bot.checkpoints import Checkpoints
+from bot.marks import Mark, Marks
+from bot.media import Lateness, MediaSink, NoLine, nobody_minds
 
 FRAME_MS = 20
 #: How close to a mark's position counts as there; timers are no better than a millisecond.
@@ -25,33 +21,6 @@ TOLERANCE_MS = 0.5
 MAX_QUEUED_SECONDS = 300.0
 #: How long to hold new audio for a line's answer to ``clear`` (vobiz.md section 4.2: at most 1 s).
 CLEAR_BACKSTOP_SECONDS = 1.0
-#: How long after the last sample was due to wait for a line's answer to a checkpoint.
-CHECKPOINT_MARGIN_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Waiting:
-    """A mark that has not been reached."""
-
-    position_ms: float
-    number: int
-    callback: Mark = field(compare=False)
-    keep: bool = field(compare=False)
-
-
-class _NoLine:
-    """Stands for the line while the phone rings."""
-
-    async def send_audio(self, payload: bytes, due_at: float) -> None:
-        """Drop it."""
-
-    async def clear(self, heard_until: float) -> bool:
-        """Nothing to clear."""
-        return False
-
-    async def checkpoint(self, name: str) -> bool:
-        """Nobody will answer."""
-        return False
 
 
 class Playout:
@@ -80,7 +49,7 @@ class Playout:
         packet_ms: int = 60,
         on_sent: Lateness = nobody_minds,
     ) -> None:
-        self.sink: MediaSink = sink or _NoLine()
+        self.sink: MediaSink = sink or NoLine()
         self.first_packet = asyncio.Event()
         self._bytes_per_ms = bytes_per_ms
         self._silence = silence
@@ -91,16 +60,12 @@ class Playout:
         self._buffer = bytearray()
         self._sent_ms = 0.0
         self._play_end = 0.0
-        self._marks: list[_Waiting] = []
-        self._furthest_mark_ms = 0.0
-        self._mark_numbers = itertools.count()
+        self._marks = Marks()
+        self._checkpoints = Checkpoints()
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._held_until: float | None = None
         self._paused = False
-        self._checkpoints = 0
-        self._unacked: str | None = None
-        self._acked = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
@@ -175,10 +140,8 @@ class Playout:
         if self._closed:
             return
         if position_ms is None:
-            position_ms = max(self.queued_ms, self._furthest_mark_ms)
-        self._furthest_mark_ms = max(position_ms, self._furthest_mark_ms)
-        mark = _Waiting(position_ms, next(self._mark_numbers), callback, keep)
-        heapq.heappush(self._marks, mark)
+            position_ms = self._marks.behind(self.queued_ms)
+        self._marks.add(callback, position_ms, keep=keep)
         self._idle.clear()
         self._wake.set()
 
@@ -193,11 +156,10 @@ class Playout:
         on_the_line = self._play_end > now
         self._buffer.clear()
         self._due_at = None
-        self._keep_marks(heard_ms)
+        self._marks.cut(heard_ms)
         self._sent_ms = heard_ms
         self._play_end = min(self._play_end, now)
-        self._unacked = None
-        self._acked.set()
+        self._checkpoints.forget()
         if on_the_line and not self._closed:
             # From before the message is sent: nothing new may overtake it.
             self._held_until = now + CLEAR_BACKSTOP_SECONDS
@@ -207,14 +169,6 @@ class Playout:
                 self._held_until = self._now() + CLEAR_BACKSTOP_SECONDS
         self._wake.set()
         return heard_ms
-
-    def _keep_marks(self, position_ms: float) -> None:
-        """Forget the marks but for those that must be called, which are due now."""
-        kept = sorted(mark for mark in self._marks if mark.keep)
-        self._marks = [
-            _Waiting(position_ms, next(self._mark_numbers), mark.callback, True) for mark in kept
-        ]
-        self._furthest_mark_ms = position_ms
 
     async def _clear_line(self, heard_until: float) -> bool:
         try:
@@ -234,16 +188,11 @@ class Playout:
 
     async def checkpoint(self) -> None:
         """Ask the line to tell when all that was sent has been heard."""
-        self._checkpoints += 1
-        name = f"cp-{self._checkpoints}"
-        self._acked.clear()
-        self._unacked = name if await self.sink.checkpoint(name) else None
+        await self._checkpoints.ask(self.sink)
 
     def played(self, name: str) -> None:
         """The line says that it has played up to the checkpoint ``name``."""
-        if name == self._unacked:
-            self._unacked = None
-            self._acked.set()
+        self._checkpoints.reached(name)
 
     async def drained(self, within_seconds: float) -> bool:
         """Wait until everything queued has been heard, by the line's word where it gives one.
@@ -254,8 +203,8 @@ class Playout:
         try:
             async with asyncio.timeout(within_seconds):
                 await self._idle.wait()
-                if self._unacked is not None:
-                    await self._await_ack()
+                if self._checkpoints.awaited:
+                    await self._checkpoints.wait(max(0.0, self._play_end - self._now()))
         except TimeoutError:
             return False
         return True
@@ -277,16 +226,7 @@ class Playout:
             if self._timer is not None:
                 self._timer.cancel()
             self._idle.set()
-            self._acked.set()
-
-    async def _await_ack(self) -> None:
-        """Wait for the line's answer, at most a margin past the end of playing."""
-        wait = max(0.0, self._play_end - self._now()) + CHECKPOINT_MARGIN_SECONDS
-        try:
-            async with asyncio.timeout(wait):
-                await self._acked.wait()
-        except TimeoutError:
-            self._unacked = None
+            self._checkpoints.forget()
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -321,19 +261,10 @@ class Playout:
         )
 
     async def _fire_due_marks(self) -> None:
-        while self._marks and (
-            self._marks[0].position_ms <= self.heard_ms() + TOLERANCE_MS or self._silent()
+        while (position_ms := self._marks.next_ms) is not None and (
+            position_ms <= self.heard_ms() + TOLERANCE_MS or self._silent()
         ):
-            await self._fire(heapq.heappop(self._marks).callback)
-
-    async def _fire(self, callback: Mark) -> None:
-        try:
-            await callback()
-        except (OSError, TimeoutError):
-            raise
-        except Exception:
-            # Whatever goes wrong in one mark, the caller must go on hearing.
-            logger.exception("a mark in the agent's speech failed")
+            await self._marks.fire()
 
     def _silent(self) -> bool:
         return not self._buffer and self._play_end <= self._now()
@@ -359,8 +290,8 @@ class Playout:
         if len(self._buffer) >= self._frame_bytes and not self._paused:
             self._due_at = self._held_until or self._play_end - self._lead_seconds + 0.001
             times.append(self._due_at)
-        if self._marks:
-            behind_ms = self._sent_ms - self._marks[0].position_ms
+        if (position_ms := self._marks.next_ms) is not None:
+            behind_ms = self._sent_ms - position_ms
             if behind_ms >= 0 or not self._buffer:
                 times.append(self._play_end - max(0.0, behind_ms) / 1000)
         elif not self._buffer and not self._idle.is_set():

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bot.playout import MAX_QUEUED_SECONDS, Mark, Playout
+from bot.marks import Mark
+from bot.playout import MAX_QUEUED_SECONDS, Playout
 from bot.reporter import CallReporter
 from bot.speech import Remember, Utterance
 
