@@ -8,8 +8,14 @@ from pydantic import Field, SecretStr, model_validator
 
 from config.sections import HttpUrl, SettingsSection
 
-#: IPv4 behind an IPv6-only network (RFC 6052).
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+#: Where the last 32 bits are an address of IPv4: behind an IPv6-only network (NAT64, RFC 6052),
+#: translated (RFC 7915, section 2), and "compatible", which some systems still connect to
+#: (RFC 4291, section 2.5.5.1).
+_ENDING_IN_IPV4 = tuple(
+    ipaddress.IPv6Network(net) for net in ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")
+)
+#: NAT64 within one network, which decides where the address of IPv4 stands (RFC 8215).
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 
 WebhookEvent = Literal["call.started", "call.ended", "transcript.ready", "recording.ready"]
 WEBHOOK_EVENTS: tuple[WebhookEvent, ...] = get_args(WebhookEvent)
@@ -46,10 +52,12 @@ def is_public(address: str) -> bool:
     """Whether an IP address is anybody's on the internet, also as IPv6 wraps one of IPv4."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
+        if ip in _LOCAL_NAT64 or ip.is_site_local:
+            return False
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1])
-        if inner is None and ip in _NAT64:
+        if inner is None and any(ip in net for net in _ENDING_IN_IPV4):
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner:
+        if inner is not None:
             return is_public(str(inner))
     return ip.is_global and not ip.is_multicast
 

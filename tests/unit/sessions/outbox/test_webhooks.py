@@ -175,8 +175,22 @@ async def test_the_connection_itself_is_refused(monkeypatch: pytest.MonkeyPatch)
         "fe80::1",
         "fc00::1",
         "::ffff:10.0.0.1",
+        "::ffff:0:10.0.0.1",
+        "::",
+        "::7f00:1",
+        "::10.0.0.1",
+        "::192.168.1.1",
+        "::169.254.169.254",
         "64:ff9b::a00:1",
+        "64:ff9b::127.0.0.1",
+        "64:ff9b::192.168.1.1",
+        "64:ff9b:1::8.8.8.8",
         "2002:a00:1::",
+        "2002:7f00:1::1",
+        "2002:c0a8:101::1",
+        "2001:0:4136:e378:8000:63bf:f5ff:fffe",  # Teredo of 10.0.0.1
+        "2001:0:4136:e378:8000:63bf:3f57:fefe",  # Teredo of 192.168.1.1
+        "fec0::1",
         "ff02::1",
     ],
 )
@@ -184,7 +198,19 @@ def test_private_addresses(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700::1111", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.216.34",
+        "2606:4700::1111",
+        "::ffff:8.8.8.8",
+        "::ffff:0:8.8.8.8",
+        "::8.8.8.8",
+        "64:ff9b::8.8.8.8",
+        "2002:808:808::1",
+        "2001:0:4136:e378:8000:63bf:f7f7:f7f7",  # Teredo of 8.8.8.8
+    ],
+)
 def test_public_addresses(address: str) -> None:
     assert is_public(address)
 
