@@ -23,7 +23,7 @@ from config.errors import StorageError, VoiceServerError
 from sessions.journal_seal import JournalKeyError
 from sessions.outbox.folder import ReportFolder
 from sessions.outbox.known import KnownReports
-from sessions.outbox.report import Report
+from sessions.outbox.report import Report, session_of
 
 T = TypeVar("T")
 
@@ -224,7 +224,10 @@ class Courier:
         except JournalKeyError as error:
             # Keys are read at the start: until another, it waits and holds nobody up.
             self._known.lock(key, name, error.key_name)
-            logger.warning("a report for {} waits for its key: {}", self.receiver, error.message)
+            logger.warning(
+                "call {}: a report for {} waits for its key: {}",
+                *(session_of(name), self.receiver, error.message),
+            )
             return
         except (msgspec.MsgspecError, StorageError) as error:
             await self._reject(key, name, f"not readable: {type(error).__name__}")
@@ -249,7 +252,10 @@ class Courier:
     async def _reject(self, key: str, name: str, reason: str) -> None:
         await self._in_thread(self.folder.reject, name, reason)
         self._on_attempt("rejected")
-        logger.warning("{} refuses a report for good, put aside: {}", self.receiver, reason)
+        logger.warning(
+            "call {}: {} refuses a report for good, put aside: {}",
+            *(session_of(name), self.receiver, reason),
+        )
         self._known.forget(key, name)
         self._taken(key)
 
@@ -268,12 +274,15 @@ class Courier:
         self._on_attempt(code)
         # The first failure is news, the hundredth is not.
         level = "DEBUG" if self._failures else "WARNING"
-        logger.log(level, "a report waits for {}: {}: {}", self.receiver, code, message)
+        lane = self._known.lanes.get(key)
+        call = session_of(lane.names[0]) if lane is not None else "unknown"
+        logger.log(
+            level, "call {}: a report waits for {}: {}: {}", call, self.receiver, code, message
+        )
         now = self._now()
         self._last_error = code
         self._due = now + self._pause_after(self._failures, after_seconds)
         self._failures += 1
-        lane = self._known.lanes.get(key)
         if lane is not None:
             lane.due = now + self._pause_after(lane.tries, after_seconds)
             lane.tries += 1

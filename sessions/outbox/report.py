@@ -48,3 +48,9 @@ def lane_of(name: str) -> str | None:
     """Whose order a file keeps; None where it is no report of ours."""
     match = NAME.fullmatch(name)
     return match[2] if match else None
+
+
+def session_of(name: str) -> str:
+    """Our id of the call that a file tells of; the name itself where it is no report of ours."""
+    match = NAME.fullmatch(name)
+    return match[3] if match else name

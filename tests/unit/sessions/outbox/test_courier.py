@@ -196,6 +196,23 @@ def test_a_report_that_nobody_can_take_holds_up_its_own_call_only(tmp_path: Path
 
 
 @virtual_time
+async def check_named(path: Path) -> None:
+    post = Post(path)
+    post.receiver.fails = away
+    post.put("1", call=7)
+    with logged("WARNING") as lines:
+        await post.courier.start()
+        await asyncio.sleep(5)
+    assert [line for line in lines if str(UUID(int=7)) in line and "unreachable" in line] == lines
+    assert len(lines) == 1
+    await post.close()
+
+
+def test_the_warning_of_a_failure_names_the_call(tmp_path: Path) -> None:
+    check_named(tmp_path)
+
+
+@virtual_time
 async def check_final(path: Path) -> None:
     post = Post(path)
     gone = DeliveryError("refused", "answered 422", final=True)
@@ -208,7 +225,7 @@ async def check_final(path: Path) -> None:
         await post.courier.start()
         await post.until_empty()
     assert post.outcomes == ["rejected", "delivered", "rejected"]
-    assert "422" in "".join(lines)
+    assert "422" in "".join(lines) and all(str(UUID(int=1)) in line for line in lines)
     assert post.folder.rejected() == 2
     assert "422" in (path / "rejected" / name).with_suffix(".txt").read_text()
     # Put back by hand, it is found at the next look.
