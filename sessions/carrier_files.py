@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -93,7 +94,7 @@ class CarrierFiles:
         folder: Path,
         client: CarrierClient | None,
         storage: Storage,
-        amending: asyncio.Lock,
+        amending: AbstractAsyncContextManager[None],
         *,
         on_changed: OnChanged | None,
         options: CarrierOptions,

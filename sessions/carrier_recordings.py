@@ -7,6 +7,7 @@ that a restart loses none.
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class CarrierRecordings:
         folder: Path,
         client: CarrierClient | None,
         storage: Storage,
-        amending: asyncio.Lock,
+        amending: AbstractAsyncContextManager[None],
         *,
         on_changed: OnChanged | None = None,
         options: CarrierOptions | None = None,

@@ -33,6 +33,7 @@ from sessions.erasure_disk import (
     same_number,
 )
 from sessions.record import CallRecord, CarrierRecording, DegradedRecord, NoticeRecord
+from sessions.record_lock import RecordLock
 from sessions.retention import OnChanged
 from storage.base import ObjectInfo, Storage
 
@@ -93,6 +94,8 @@ class NumberEraser:
         storage: Where calls are.
         data: The data folder: of journals and of reports to others.
         on_changed: Awaited after each record's change, to keep an index right.
+
+    A server that uses the same data folder may run: each record is changed under its lock.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class NumberEraser:
         self._storage = storage
         self._data = data
         self._on_changed = on_changed
+        self._changing = RecordLock(data)
 
     async def find(self, number: str) -> list[str]:
         """What would be erased: keys of records, journals, and reports on this server's disk.
@@ -177,6 +181,14 @@ class NumberEraser:
         return self._storage.list_objects("transcripts", RECORDS)
 
     async def _erase_call(self, key: str, wanted: str) -> ErasedCall | None:
+        record = await read_record(self._storage, key)
+        if record is None or not _sides(record, wanted):
+            return None
+        async with self._changing:
+            return await self._erase_locked(key, wanted)
+
+    async def _erase_locked(self, key: str, wanted: str) -> ErasedCall | None:
+        # Read anew: others may have changed it since.
         record = await read_record(self._storage, key)
         if record is None or not _sides(record, wanted):
             return None

@@ -24,6 +24,7 @@ from config.prices import PricesSettings
 from sessions.build import BuiltCall, build_call
 from sessions.built_files import BuiltFiles, built_files
 from sessions.journal_seal import JournalKeyError, JournalVersionError
+from sessions.record_lock import RecordLock
 from sessions.spool import JournalBusyError, ended_at, locked, remove, set_aside, unfinished
 from sessions.store_troubles import StoreTroubles, let_go
 from sessions.storing import CallStorer, StoredCall
@@ -118,8 +119,8 @@ class RecordKeeper:
         self._working: dict[Path, asyncio.Task[StoredCall]] = {}
         self._waiting = WaitingCalls(self._options.backoff, self._options.alert_seconds)
         self._looked = time.monotonic()
-        #: Held while a stored record is changed, by whoever does it in this process.
-        self.amending = asyncio.Lock()
+        #: Held while a stored record is changed, by whoever does it on this data folder.
+        self.amending = RecordLock(self._root.parent)
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._stored = 0

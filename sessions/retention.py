@@ -7,6 +7,7 @@ cannot be deleted now is tried again in an hour; its note stays until it is gone
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -57,7 +58,7 @@ class RetentionSweeper:
     def __init__(
         self,
         storage: Storage,
-        amending: asyncio.Lock,
+        amending: AbstractAsyncContextManager[None],
         *,
         today: Callable[[], date] = _today,
         on_changed: OnChanged | None = None,

@@ -125,14 +125,15 @@ class CallStorer:
         raise StorageError("storage_corrupt", f"{file.kind}/{file.key} came back changed")
 
     async def add_notice(self, call: StoredCall, name: str, detail: str) -> StoredCall:
-        """Add a carrier's late notice to a stored record, once.
+        """Add a carrier's late notice to a stored record, once; to none that was erased.
 
         Raises:
             StorageError: The record stands as it was.
         """
         stored = await self._storage.read("transcripts", call.record_key)
         record = msgspec.json.decode(stored, type=CallRecord)
-        if not any(n.name == name and n.detail == detail for n in record.notices):
+        is_known = any(n.name == name and n.detail == detail for n in record.notices)
+        if record.erased_at is None and not is_known:
             at_ms = record.duration_seconds * 1000
             notice = NoticeRecord(at_ms=at_ms, name=name, detail=detail)
             record = msgspec.structs.replace(record, notices=[*record.notices, notice])

@@ -174,7 +174,8 @@ async def test_a_live_call_is_not_touched_and_is_said_to_be_left(
 
 async def test_what_cannot_be_read_is_said_to_be_left(storage: Stubborn, tmp_path: Path) -> None:
     folder = await write_call(tmp_path / "journal", header(from_number=THEIRS), "silence")
-    (folder / "header.json").write_bytes(b"{")
+    for name in ("header.json", "events.jsonl"):  # With the header's copy.
+        (folder / name).write_bytes(b"{")
     bad = "records/2026/11/01/x.json"
     await storage.put_bytes("transcripts", bad, b"{", "application/json")
     proof, _ = await NumberEraser(storage, tmp_path).erase(THEIRS)
