@@ -20,7 +20,7 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from bot.chains.frames import HearingBehindFrame, HearingCaughtUpFrame
 from bot.vad import VadParams
-from config.agent import TurnsConfig
+from config.agent_call import TurnsConfig
 from services.offline.frames import UnrecognizedSpeechFrame
 
 #: Silence after which voice activity says that speech has ended. Pipecat's table of STT

@@ -3,12 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from config.agent import PROVIDER_KINDS, AgentConfig
+from config.agent import AgentConfig
 from config.check import provider_place
 from config.errors import ConfigError
 from config.languages import resolve_language
 from config.problems import KeyPath, Problem
-from config.providers import ProviderCatalog, ProviderKind, ProviderSpec, option_spellings
+from config.providers import (
+    PROVIDER_KINDS,
+    ProviderCatalog,
+    ProviderKind,
+    ProviderSpec,
+    option_spellings,
+)
 from config.settings import Settings
 
 

@@ -8,13 +8,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.accounts import filled, missing_options, with_stand_ins
-from config.agent import PROVIDER_KINDS, STAGE_KEYS, AgentConfig
+from config.agent import AgentConfig
+from config.agent_stages import STAGE_KEYS
 from config.check import installation_problems, language_problems
 from config.documents import Document, read_document
 from config.languages import is_language, resolve_language
 from config.layers import lay_over, merge_options
 from config.problems import ConfigFileError, KeyPath, Problem, from_validation, placed, unknown
-from config.providers import ProviderCatalog, ProviderKind, ProviderOptions
+from config.providers import PROVIDER_KINDS, ProviderCatalog, ProviderKind, ProviderOptions
 from config.secrets import hide_secrets
 from config.settings import Settings
 from config.templates import BUILTIN_VARIABLES, template_error

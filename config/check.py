@@ -6,12 +6,19 @@ than its file says would be found out by a caller, on the day the first choice f
 
 from collections.abc import Iterator
 
-from config.agent import PROVIDER_KINDS, AgentConfig, StageLanguage
+from config.agent import AgentConfig
+from config.agent_stages import StageLanguage
 from config.errors import ConfigError
 from config.languages import LANGUAGES, is_language, resolve_language
 from config.packages import missing_packages
 from config.problems import KeyPath, Problem
-from config.providers import ProviderCatalog, ProviderKind, ProviderOptions, ProviderSpec
+from config.providers import (
+    PROVIDER_KINDS,
+    ProviderCatalog,
+    ProviderKind,
+    ProviderOptions,
+    ProviderSpec,
+)
 from config.resolve import (
     backend_config_id,
     chain_in,

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from config.agent import PROVIDER_KINDS, STAGE_KEYS
+from config.agent_stages import STAGE_KEYS
 from config.errors import ConfigError
 from config.problems import ConfigFileError, KeyPath, Problem, from_validation, unknown
-from config.providers import ProviderCatalog, ProviderKind, ProviderSpec
+from config.providers import PROVIDER_KINDS, ProviderCatalog, ProviderKind, ProviderSpec
 from config.resolve import provider_language
 from config.settings import DEFAULT_CONFIG_FILE, Settings
 

@@ -2,8 +2,13 @@
 
 from typing import Any
 
-from config.agent import PROVIDER_KINDS
-from config.providers import ProviderCatalog, ProviderKind, ProviderSpec, option_spellings
+from config.providers import (
+    PROVIDER_KINDS,
+    ProviderCatalog,
+    ProviderKind,
+    ProviderSpec,
+    option_spellings,
+)
 from config.settings import Settings
 
 _DEFAULT_LANGUAGE = "en-IN"

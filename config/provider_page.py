@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from config.agent import PROVIDER_KINDS
 from config.documents import read_document
 from config.folder import is_agent_file
 from config.languages import LANGUAGES
@@ -17,7 +16,7 @@ from config.provider_report import (
     is_remote,
     needs_address,
 )
-from config.providers import ProviderCatalog, ProviderKind, ProviderSpec
+from config.providers import PROVIDER_KINDS, ProviderCatalog, ProviderKind, ProviderSpec
 
 PROVIDER_PAGE_FILE = Path("docs/providers.md")
 

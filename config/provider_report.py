@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from config.accounts import filled
-from config.agent import PROVIDER_KINDS
 from config.packages import missing_packages
 from config.problems import MISSING, from_validation
 from config.providers import (
+    PROVIDER_KINDS,
     ProviderCatalog,
     ProviderKind,
     ProviderOptions,

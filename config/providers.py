@@ -14,6 +14,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 from config.errors import ConfigError
 
 ProviderKind = Literal["stt", "llm", "tts"]
+PROVIDER_KINDS: tuple[ProviderKind, ...] = ("stt", "llm", "tts")
 WireEncoding = Literal["pcm", "mulaw"]
 
 

@@ -11,10 +11,16 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from config.agent import PROVIDER_KINDS, AgentConfig
+from config.agent import AgentConfig
 from config.languages import LANGUAGES
 from config.provider_page import PROVIDER_PAGE_FILE, provider_page
-from config.providers import ProviderCatalog, ProviderKind, ProviderSpec, option_spellings
+from config.providers import (
+    PROVIDER_KINDS,
+    ProviderCatalog,
+    ProviderKind,
+    ProviderSpec,
+    option_spellings,
+)
 from config.settings import environment_fields, settings_field
 
 AGENT_SCHEMA_FILE = Path("agent_configs/agent.schema.json")

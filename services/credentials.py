@@ -19,9 +19,15 @@ from typing import Final, Literal
 from loguru import logger
 from pydantic import SecretStr
 
-from config.agent import PROVIDER_KINDS, AgentConfig
+from config.agent import AgentConfig
 from config.errors import BackendError, ProviderError
-from config.providers import ProviderCatalog, ProviderKind, ProviderOptions, ProviderSpec
+from config.providers import (
+    PROVIDER_KINDS,
+    ProviderCatalog,
+    ProviderKind,
+    ProviderOptions,
+    ProviderSpec,
+)
 from config.resolve import backend_config_id, comes_from_backend
 from config.settings import Settings
 from services.backend import BackendClient

@@ -7,9 +7,15 @@ from typing import Any
 
 import aiohttp
 
-from config.agent import PROVIDER_KINDS, AgentConfig
+from config.agent import AgentConfig
 from config.errors import ConfigError
-from config.providers import ProviderCatalog, ProviderKind, ProviderOptions, ProviderSpec
+from config.providers import (
+    PROVIDER_KINDS,
+    ProviderCatalog,
+    ProviderKind,
+    ProviderOptions,
+    ProviderSpec,
+)
 from config.resolve import chain_in, provider_base_url, provider_language, provider_secret
 from config.settings import Settings
 from services.candidates import Candidate

@@ -4,7 +4,8 @@ import hashlib
 import math
 from typing import Protocol
 
-from config.agent import PROVIDER_KINDS, AgentConfig
+from config.agent import AgentConfig
+from config.providers import PROVIDER_KINDS
 from serializer.codecs import AudioFormat
 from sessions.facts import CallFacts
 from sessions.journal_format import JournalHeader, Part

@@ -40,7 +40,7 @@ from bot.chains.member import Member
 from bot.chains.speech_ledger import SpeechLedger, heard_until_seconds
 from bot.chains.succession import Succession
 from bot.reporter import CallReporter
-from config.agent import SttDeadlines
+from config.agent_stages import SttDeadlines
 from services.candidates import Candidate
 from services.offline.frames import UnrecognizedSpeechFrame
 

@@ -37,7 +37,7 @@ from bot.chains.speech_queue import SpeechQueue
 from bot.chains.utterance import UtteranceMaker
 from bot.chains.voice import SLOW_SECONDS
 from bot.reporter import CallReporter
-from config.agent import TtsDeadlines
+from config.agent_stages import TtsDeadlines
 from services.candidates import Candidate
 
 #: Sentences that a vendor has at a time: the one it speaks and the next.

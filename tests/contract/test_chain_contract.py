@@ -20,7 +20,7 @@ from pipecat.frames.frames import (
 
 from bot.chains.failures import FailureKind, failure_of
 from bot.chains.member import Connects
-from config.agent import SttDeadlines
+from config.agent_stages import SttDeadlines
 from config.providers import ProviderSpec
 from config.settings import load_settings
 from services.offline.frames import UnrecognizedSpeechFrame

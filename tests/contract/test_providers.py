@@ -14,10 +14,9 @@ from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from pydantic import ValidationError
 
-from config.agent import PROVIDER_KINDS
 from config.errors import ConfigError
 from config.languages import LANGUAGES
-from config.providers import ProviderSpec, option_spellings
+from config.providers import PROVIDER_KINDS, ProviderSpec, option_spellings
 from config.resolve import provider_language
 from config.settings import Settings, load_settings
 from services.registry import VENDORS, catalog

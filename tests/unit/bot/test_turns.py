@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.events import Interrupted, TurnMetrics
-from config.agent import TurnsConfig
+from config.agent_call import TurnsConfig
 from services.script.options import ScriptOptions
 from tests.unit.bot.agents import Call, make_agent, make_call
 from tests.virtual_time import virtual_time

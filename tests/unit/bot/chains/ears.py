@@ -33,7 +33,7 @@ from bot.chains.stt import SttChain
 from bot.events import CallEvent, Degraded
 from bot.pipeline_run import PipelineRun
 from bot.reporter import CallReporter
-from config.agent import SttDeadlines
+from config.agent_stages import SttDeadlines
 from config.providers import ProviderKind
 from services.breakers import BreakerBoard
 from services.candidates import Candidate

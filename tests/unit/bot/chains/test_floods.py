@@ -40,7 +40,7 @@ from bot.chains.speech_queue import MAX_WAITING_LETTERS, MAX_WAITING_SENTENCES
 from bot.chains.tts import MAX_AHEAD_MS, TtsChain
 from bot.events import Degraded
 from bot.reporter import CallReporter
-from config.agent import LlmDeadlines, TtsDeadlines
+from config.agent_stages import LlmDeadlines, TtsDeadlines
 from tests.unit.bot.chains.ears import PIECE_SECONDS, RATE_HZ, Ear, scene
 from tests.unit.bot.chains.rig import Do, Rig, Vendor, rig
 from tests.virtual_time import virtual_time

@@ -24,7 +24,7 @@ from bot.chains.llm import LlmChain
 from bot.chains.turn import TURN_END_SECONDS
 from bot.events import ModelUsage
 from bot.reporter import CallReporter
-from config.agent import LlmDeadlines
+from config.agent_stages import LlmDeadlines
 from tests.unit.bot.chains.rig import Do, Rig, Vendor, rig
 from tests.virtual_time import virtual_time
 

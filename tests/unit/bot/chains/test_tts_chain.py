@@ -27,7 +27,7 @@ from bot.chains.chain import Vendors
 from bot.chains.frames import PieceCutFrame
 from bot.chains.tts import TtsChain
 from bot.reporter import CallReporter
-from config.agent import TtsDeadlines
+from config.agent_stages import TtsDeadlines
 from tests.unit.bot.chains.rig import RATE_HZ, Do, Rig, Vendor, rig
 from tests.virtual_time import virtual_time
 

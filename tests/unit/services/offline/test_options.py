@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 from pydantic import ValidationError
 
-from config.agent import AgentConfig, LlmSection, SttSection, TtsSection
+from config.agent import AgentConfig
+from config.agent_stages import LlmSection, SttSection, TtsSection
 from config.errors import ConfigError
 from services.context import ServiceContext
 from services.offline import LANGUAGES, SPECS, OfflineSTTOptions
