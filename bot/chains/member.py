@@ -20,6 +20,7 @@ from pipecat.processors.frame_processor import (
 )
 
 from bot.chains.failures import Failure, MemberFailed, failure_of
+from bot.text.whole import WholeFrames
 from services.candidates import Candidate
 
 Deliver = Callable[["Member", Frame, FrameDirection], Awaitable[None]]
@@ -71,6 +72,7 @@ class Member:
         self._open = False
         self._closed = False
         self._untaken_seconds = 0.0
+        self._whole = WholeFrames()
 
     @property
     def open(self) -> bool:
@@ -170,6 +172,7 @@ class Member:
         elif isinstance(frame, ErrorFrame):
             await self._take_error(frame, direction)
         else:
+            self._whole.clean(frame)
             await self._deliver(self, frame, direction)
 
     async def _take_error(self, frame: ErrorFrame, direction: FrameDirection) -> None:
