@@ -7,6 +7,7 @@ any other failure, and the next vendor goes on.
 from typing import Final
 
 from pipecat.frames.frames import Frame, InterimTranscriptionFrame, TranscriptionFrame
+from pipecat.processors.aggregators.llm_context import LLMContext
 
 from bot.allowance import Allowance
 from services.offline.frames import UnrecognizedSpeechFrame
@@ -52,3 +53,24 @@ class HeardAllowance:
         if letters > TEXT_AT_ONCE or (is_final and not self._letters.take(now, letters)):
             return f"over {TEXT_PER_SECOND:.0f} letters a second"
         return None
+
+
+class ToolRounds:
+    """Counts how often in a row a model calls tools and does not answer the caller."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def too_many(self, context: LLMContext) -> str | None:
+        """Why the question of ``context`` is one too many; counting begins anew then.
+
+        Returns:
+            None where it is not.
+        """
+        roles = (m.get("role") for m in reversed(context.messages) if isinstance(m, dict))
+        last = next((role for role in roles if role in ("user", "assistant", "tool")), None)
+        self._count = self._count + 1 if last == "tool" else 0
+        if self._count <= MAX_TOOL_ROUNDS:
+            return None
+        self._count = 0
+        return f"tools were called {MAX_TOOL_ROUNDS} times in a row, without an answer"

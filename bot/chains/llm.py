@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from pipecat.frames.frames import (
     Frame,
@@ -25,15 +25,10 @@ from pipecat.frames.frames import (
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
+from bot.chains.asking import Asking
 from bot.chains.chain import Chain, OnExhausted, Vendors
-from bot.chains.deadline import Deadline
-from bot.chains.failures import Failure, MemberFailed
-from bot.chains.floods import (
-    MAX_ANSWER_LETTERS,
-    MAX_THOUGHT_LETTERS,
-    MAX_TOOL_ROUNDS,
-    ToolRounds,
-)
+from bot.chains.failures import Failure
+from bot.chains.floods import MAX_ANSWER_LETTERS, MAX_THOUGHT_LETTERS, ToolRounds
 from bot.chains.language import LanguageSwitchFrame
 from bot.chains.member import Member
 from bot.chains.seat import Seat
@@ -45,14 +40,6 @@ from services.candidates import Candidate
 
 #: How long a question waits for the vendors of another language to be there.
 SETTLING_SECONDS: Final = 1.0
-
-
-@runtime_checkable
-class SpeaksLanguages(Protocol):
-    """A model of this process that has its texts in several languages."""
-
-    def change_language(self, language: str) -> None:
-        """Answer in ``language``, a code of ours, from now on."""
 
 
 class LlmChain(Chain):
@@ -76,10 +63,8 @@ class LlmChain(Chain):
         deadlines: LlmDeadlines,
     ) -> None:
         super().__init__(vendors, language=language, reporter=reporter, on_exhausted=on_exhausted)
-        self._deadlines = deadlines
-        self._seat = Seat(self, self._seated)
-        self._turn: Turn | None = None
-        self._deadline = Deadline(self._time_is_up)
+        self._seat = Seat(self, language, on_seated=self.serves)
+        self._asking = Asking(self, self._seat, deadlines, fail=self._fail, on_nobody=self._nobody)
         self._tool_rounds = ToolRounds()
         #: Called with every question, those after a tool's result too.
         self.on_asked: Callable[[], None] = lambda: None
@@ -116,11 +101,12 @@ class LlmChain(Chain):
             await self._begin_turn(frame.context)
             return
         if isinstance(frame, LanguageSwitchFrame):
-            await self._take_switch(frame)
+            # An answer under way is finished in the old one.
+            self._switch = frame
+            await self._switch_if_due()
             return
         if isinstance(frame, InterruptionFrame):
-            self._turn = None
-            self._deadline.stop()
+            self._asking.drop()
         await self._seat.show(frame, direction)
         await self.push_frame(frame, direction)
         await self._switch_if_due()
@@ -134,15 +120,15 @@ class LlmChain(Chain):
             return
         if not self._seat.says(member, frame):
             return
-        if direction is FrameDirection.UPSTREAM or self._turn is None or self._turn.over:
+        turn = self._asking.open
+        if direction is FrameDirection.UPSTREAM or turn is None:
             # A model may speak of itself: a script answers keys.
             await self.push_frame(frame, direction)
         elif isinstance(frame, InterruptionFrame):
-            self._turn = None
-            self._deadline.stop()
+            self._asking.drop()
             await self.push_frame(frame)
         else:
-            await self._take(self._turn, member, frame)
+            await self._take(turn, member, frame)
 
     def member_setup(self) -> FrameProcessorSetup:
         """A model tells how many tokens it took; no other stage's service makes such frames."""
@@ -153,22 +139,17 @@ class LlmChain(Chain):
         if member is not self._seat.member:
             return
         self._seat.leave()
-        turn = self._turn
-        if turn is None or turn.over:
+        turn = self._asking.open
+        if turn is None:
             self.spawn(self._open_first())
         else:
             self.spawn(self._ask_again(turn, member.candidate, failure))
 
     # -- the language -------------------------------------------------------------------------
 
-    async def _take_switch(self, frame: LanguageSwitchFrame) -> None:
-        """The language is to change; an answer under way is finished in the old one."""
-        self._switch = frame
-        await self._switch_if_due()
-
     async def _switch_if_due(self) -> None:
-        turn, frame = self._turn, self._switch
-        if frame is None or (turn is not None and turn.asked and not turn.over):
+        frame = self._switch
+        if frame is None or self._asking.under_way is not None:
             return
         self._switch = None
         self.change_language(frame)
@@ -178,8 +159,7 @@ class LlmChain(Chain):
     def change_language(self, frame: LanguageSwitchFrame) -> None:
         """The next answer is in another language."""
         self.language = frame.language
-        if isinstance(self.service, SpeaksLanguages):
-            self.service.change_language(frame.language)
+        self._seat.change_language(frame.language)
         self.on_language(frame)
         self.settled.set()
 
@@ -201,21 +181,18 @@ class LlmChain(Chain):
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLING_SECONDS):
                 await self.settled.wait()
-        if turn is self._turn and not turn.asked:
-            turn.begin(self._now())
-            await self._find_and_ask(turn)
+        await self._asking.ask_late(turn)
 
     # -- a turn -------------------------------------------------------------------------------
 
     async def _begin_turn(self, context: LLMContext) -> None:
-        old = self._turn
-        self._turn = turn = Turn(context, self._now())
+        old = self._asking.under_way
+        turn = self._asking.begin(context)
         self.on_asked()
-        if old is not None and old.asked and not old.over:
+        if old is not None:
             await self._break_off(old)
-        if self._tool_rounds.are_over(context):
-            detail = f"tools were called {MAX_TOOL_ROUNDS} times in a row, without an answer"
-            self.reporter.degraded("llm", "flood", detail, self.provider)
+        if (excess := self._tool_rounds.too_many(context)) is not None:
+            self.reporter.degraded("llm", "flood", excess, self.provider)
             await self._give_up(turn)
             return
         if not self.settled.is_set():
@@ -223,11 +200,7 @@ class LlmChain(Chain):
             return
         if self.language in self._spares:
             await self._change_member()
-        member = self._seat.member
-        if member is not None and self.lineup.better_than(member.candidate) is None:
-            await self._ask(turn, member)
-        else:
-            self.spawn(self._find_and_ask(turn))
+        await self._asking.ask(turn)
 
     async def _break_off(self, turn: Turn) -> None:
         """Another question has come without an interruption: the old answer goes no further.
@@ -235,7 +208,7 @@ class LlmChain(Chain):
         What came of it is spoken. The model would else finish it first, and nobody could tell
         its words from those of the next.
         """
-        self._deadline.stop()
+        self._asking.stop_waiting()
         await self._pass_on(turn.answer.break_off())
         await self._seat.interrupt()
 
@@ -248,33 +221,6 @@ class LlmChain(Chain):
         await self._break_off(turn)
         await self._switch_if_due()
 
-    async def _find_and_ask(self, turn: Turn) -> None:
-        """Ask whoever is best now."""
-        tried = turn.used_up
-        while (candidate := self.lineup.pick(tried)) is not None:
-            try:
-                member = await self._seat.member_of(candidate, lambda: turn is self._turn)
-            except MemberFailed:
-                tried.add(candidate)
-                continue
-            if member is not None:
-                await self._ask(turn, member)
-            return
-        if await self.renewed():
-            await self._find_and_ask(turn)
-        else:
-            await self._give_up(turn)
-
-    async def _ask(self, turn: Turn, member: Member) -> None:
-        candidate = member.candidate
-        takes_history = getattr(member.service, "takes_history", True)
-        context = turn.ask(candidate, takes_history=takes_history)
-        self.lineup.begin(candidate)
-        if candidate.remote:
-            deadline = self._deadlines.first_token_seconds
-            self._deadline.set(turn.first_token_seconds(deadline, self._now()))
-        await member.send(LLMContextFrame(context))
-
     async def _take(self, turn: Turn, member: Member, frame: Frame) -> None:
         match frame:
             case LLMFullResponseStartFrame():
@@ -283,7 +229,7 @@ class LlmChain(Chain):
                 await self._end_of_answer(turn, member, frame)
                 return
             case LLMTextFrame():
-                self._progress(turn)
+                self._asking.progress(turn)
                 fitting = turn.answer.room(frame.text, MAX_ANSWER_LETTERS)
                 if fitting is None:
                     await self._pass_on(turn.answer.text(frame))
@@ -291,7 +237,7 @@ class LlmChain(Chain):
                     await self._cut_short(turn, LLMTextFrame(fitting))
                 return
             case LLMThoughtTextFrame():
-                self._progress(turn)
+                self._asking.progress(turn)
                 turn.thought += max(1, len(frame.text))
                 if turn.thought > MAX_THOUGHT_LETTERS:
                     detail = f"over {MAX_THOUGHT_LETTERS} letters of thoughts"
@@ -299,8 +245,8 @@ class LlmChain(Chain):
                     return
             case FunctionCallsStartedFrame() | FunctionCallInProgressFrame():
                 # From here on it is our tools that take time.
-                self._progress(turn)
-                self._deadline.stop()
+                self._asking.progress(turn)
+                self._asking.stop_waiting()
             case _:
                 pass
         await self.push_frame(frame)
@@ -310,7 +256,7 @@ class LlmChain(Chain):
             await self.push_frame(frame)
 
     async def _end_of_answer(self, turn: Turn, member: Member, frame: Frame) -> None:
-        self._deadline.stop()
+        self._asking.stop_waiting()
         if not turn.progress and member.candidate.remote:
             await self._fail(member, Failure("no_result", "an answer without a word"))
             return
@@ -322,32 +268,19 @@ class LlmChain(Chain):
 
     async def _ask_again(self, turn: Turn, candidate: Candidate, failure: Failure) -> None:
         """An attempt failed: what came of it is spoken, and somebody goes on."""
-        self._deadline.stop()
+        self._asking.stop_waiting()
         await self._pass_on(turn.answer.break_off())
-        others = self.lineup.has_other({*turn.used_up, candidate})
-        patience = turn.patience(candidate, failure, others=others)
-        if patience is None:
-            turn.use_up(candidate)
-        else:
-            await asyncio.sleep(patience)
-        if turn is not self._turn:
-            return
-        if patience is None or not await self._asked_same(turn, candidate):
-            await self._find_and_ask(turn)
+        await self._asking.ask_again(turn, candidate, failure)
 
-    async def _asked_same(self, turn: Turn, candidate: Candidate) -> bool:
-        try:
-            member = await self._seat.member_of(candidate, lambda: turn is self._turn)
-        except MemberFailed:
-            turn.use_up(candidate)
-            return False
-        if member is not None:
-            await self._ask(turn, member)
-        return True
+    async def _nobody(self, turn: Turn) -> None:
+        if await self.renewed():
+            await self._asking.find_and_ask(turn)
+        else:
+            await self._give_up(turn)
 
     async def _give_up(self, turn: Turn) -> None:
-        if turn is self._turn:
-            self._turn = None
+        if turn is self._asking.turn:
+            self._asking.drop()
             await self.exhausted()
             await self._switch_if_due()
 
@@ -361,27 +294,6 @@ class LlmChain(Chain):
         elif self.lineup.hopeless:
             await self.exhausted()
 
-    def _seated(self, member: Member) -> None:
-        self.serves(member.candidate)
-        if isinstance(member.service, SpeaksLanguages):
-            member.service.change_language(self.language)
-
-    # -- time ---------------------------------------------------------------------------------
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def _progress(self, turn: Turn) -> None:
-        turn.progress = True
-        if self._deadline.running:
-            self._deadline.set(self._deadlines.stall_seconds)
-
-    def _time_is_up(self, seconds: float) -> None:
-        turn, member = self._turn, self._seat.member
-        if turn is None or turn.over or member is None or self._ended:
-            return
-        if turn.progress:
-            failure = Failure("stalled", f"no more of its answer for {seconds:g} s")
-        else:
-            failure = Failure("no_result", f"no word of an answer for {seconds:g} s")
-        self.spawn(self._fail(member, failure))
+    async def _end(self) -> None:
+        self._asking.stop_waiting()
+        await super()._end()

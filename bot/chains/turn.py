@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from pipecat.processors.aggregators.llm_context import LLMContext
 
-from bot.chains.continuation import GO_ON, PrefixSkipper
+from bot.chains.answer import Answer
+from bot.chains.continuation import GO_ON
 from bot.chains.failures import Failure
 from services.candidates import Candidate
 
@@ -30,12 +31,9 @@ class Turn:
         began_at: Loop time.
 
     Attributes:
-        said: What was passed on of the answer, by all attempts.
-        open: Whether an answer's beginning was passed on and its end was not.
-        skipper: Holds back what was said before; None in a first attempt.
+        answer: What was passed on of the answer, by all attempts.
         progress: Whether the present attempt gave anything.
         over: Whether nothing more is waited for.
-        given: Letters that the present attempt has given, to be said or not; thoughts apart.
         thought: Letters of its thoughts.
     """
 
@@ -43,12 +41,9 @@ class Turn:
         self._context = context
         self._began_at = began_at
         self._asks: dict[Candidate, int] = {}
-        self.said = ""
-        self.open = False
-        self.skipper: PrefixSkipper | None = None
+        self.answer = Answer()
         self.progress = False
         self.over = False
-        self.given = 0
         self.thought = 0
 
     @property
@@ -80,30 +75,10 @@ class Turn:
         """
         self._asks[candidate] = self._asks.get(candidate, 0) + 1
         self.progress = False
-        self.given = self.thought = 0
-        if not self.said:
-            return self._context
-        if not self.said[-1].isspace():
-            # What goes on there begins with a word of its own.
-            self.said += " "
-        self.skipper = PrefixSkipper(self.said)
-        return _going_on(self._context, self.said) if takes_history else self._context
-
-    def room(self, text: str, most_letters: int) -> str | None:
-        """Count a piece of the answer.
-
-        Args:
-            most_letters: How long the answer may be.
-
-        Returns:
-            What of it is still within that, cut at a word; None where all of it is.
-        """
-        # A piece without a letter counts too: an answer of nothing else would have no end.
-        before, self.given = self.given, self.given + max(1, len(text))
-        if self.given <= most_letters:
-            return None
-        fitting = text[: max(0, most_letters - before)]
-        return fitting[: max(fitting.rfind(" "), fitting.rfind("\n")) + 1]
+        self.thought = 0
+        self.answer.begin_attempt()
+        said = self.answer.said
+        return _going_on(self._context, said) if said and takes_history else self._context
 
     def first_token_seconds(self, deadline_seconds: float, now: float) -> float:
         """How long the present attempt may take to begin.
@@ -111,7 +86,7 @@ class Turn:
         The wait for the first vendor, and twice as long for all, are from the caller's last
         word.
         """
-        if self.said:
+        if self.answer.said:
             return deadline_seconds
         waited = now - self._began_at + TURN_END_SECONDS
         of_all = deadline_seconds * (1 if sum(self._asks.values()) == 1 else 2)
