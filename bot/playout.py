@@ -17,7 +17,7 @@ FRAME_MS = 20
 #: How close to a mark's position counts as there; timers are no better than a millisecond.
 TOLERANCE_MS = 0.5
 #: The most that may wait to be heard. The chain of voices asks for no more once 20 s wait
-#: (``bot.chains.tts``), so there is room for whatever phrases are put behind an answer.
+#: (``bot.chains.backlog``), so there is room for whatever phrases are put behind an answer.
 MAX_QUEUED_SECONDS = 300.0
 #: How long to hold new audio for a line's answer to ``clear`` (vobiz.md section 4.2: at most 1 s).
 CLEAR_BACKSTOP_SECONDS = 1.0

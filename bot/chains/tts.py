@@ -7,7 +7,6 @@ to the next one: sentences whole, the one under way from the word that it had re
 """
 
 import asyncio
-import uuid
 from collections.abc import Callable
 from itertools import islice
 
@@ -16,7 +15,6 @@ from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
     LLMAssistantPushAggregationFrame,
-    LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     OutputAudioRawFrame,
     SystemFrame,
@@ -27,8 +25,10 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection
 
+from bot.chains.backlog import Backlog
+from bot.chains.casting import Casting
 from bot.chains.chain import Chain, OnExhausted, Vendors
-from bot.chains.failures import Failure, MemberFailed
+from bot.chains.failures import Failure
 from bot.chains.language import LanguageSwitchFrame
 from bot.chains.member import Member
 from bot.chains.patience import Patience
@@ -42,18 +42,6 @@ from services.candidates import Candidate
 
 #: Sentences that a vendor has at a time: the one it speaks and the next.
 UNDER_WAY = 2
-#: With so much to be heard, no further sentence is asked for: an answer of twenty minutes would
-#: else be in memory whole, and paid for, when the caller cuts it off in the first.
-MAX_AHEAD_MS = 20_000.0
-#: How soon and how late it is looked at again; a line that is paused hears nothing meanwhile.
-LEAST_WAIT_MS = 100.0
-MOST_WAIT_MS = 1000.0
-#: A vendor that has just spoken and hung up gets this long to be there again.
-REOPEN_SECONDS = 1.0
-#: Failures after which the same vendor, connected anew, may well go on.
-_MENDABLE = frozenset({"dropped", "error"})
-#: The same where nobody else is left.
-_MENDABLE_ALONE = frozenset({"server", "flood"})
 
 
 class TtsChain(Chain):
@@ -80,32 +68,30 @@ class TtsChain(Chain):
     ) -> None:
         super().__init__(vendors, language=language, reporter=reporter, on_exhausted=on_exhausted)
         self._deadlines = deadlines
-        self._ahead_ms = ahead_ms
-        self._later: asyncio.TimerHandle | None = None
+        self._backlog = Backlog(ahead_ms, self._feed_soon)
         self._queue = SpeechQueue()
         self._maker = UtteranceMaker(self._queue)
         self._patience = Patience(deadlines.audio_seconds, self._time_is_up)
         self._pumping = False
-        self._member: Member | None = None
-        #: A better one that waits for the end of the answer.
-        self._better: Member | None = None
-        self._opening: asyncio.Task[None] | None = None
-        self._recovering: asyncio.Task[None] | None = None
-        self._tried: set[Candidate] = set()
-        self._reopened = False
+        self._casting = Casting(
+            self,
+            deadlines.connect_seconds,
+            on_seated=self._seated,
+            feed=self._feed,
+            quiet=self._quiet,
+            on_nobody=self._nobody,
+        )
         #: Is to go, because it gives without end.
         self._flooding: Member | None = None
-        self._answer: str | None = None
-        self._given_up: str | None = None
 
     @property
     def in_use(self) -> Member | None:
         """See :class:`Chain`."""
-        return self._member
+        return self._casting.member
 
     async def begin(self) -> None:
         """Open the preferred vendor, beside the rest of the call's beginning."""
-        self._need_member()
+        self._casting.need()
 
     async def handle(self, frame: Frame, direction: FrameDirection) -> None:
         """Queue what is to be spoken and what must follow it; all else passes."""
@@ -116,48 +102,26 @@ class TtsChain(Chain):
         elif direction is FrameDirection.UPSTREAM or isinstance(frame, SystemFrame):
             await self.push_frame(frame, direction)
         else:
-            self._enqueue(frame)
+            if isinstance(frame, LLMFullResponseStartFrame):
+                self._casting.recover()
+            if not self._queue.take(frame):
+                detail = "more is to be said than anybody waits for"
+                self.reporter.dropped("sentences", "tts", detail)
             await self._pump()
             await self._feed()
 
     # -- what is to be spoken -----------------------------------------------------------------
 
-    def _enqueue(self, frame: Frame) -> None:
-        if isinstance(frame, AggregatedTextFrame) and not frame.skip_tts:
-            group = self._answer or str(uuid.uuid4())
-            self._add(Piece(frame.text, group, alone=self._answer is None))
-        elif isinstance(frame, TTSSpeakFrame):
-            remembered = bool(frame.append_to_context)
-            commit = remembered and self._answer is None
-            group = str(uuid.uuid4())
-            self._add(Piece(frame.text, group, in_context=remembered, alone=True, commit=commit))
-        else:
-            if isinstance(frame, LLMFullResponseStartFrame):
-                self._answer = str(uuid.uuid4())
-                self._recover()
-            elif isinstance(frame, LLMFullResponseEndFrame):
-                self._answer = None
-            self._queue.add(frame)
-
-    def _add(self, piece: Piece) -> None:
-        if piece.group == self._given_up or not any(char.isalnum() for char in piece.text):
-            return
-        if self._queue.has_room(piece):
-            self._queue.add(piece)
-        else:
-            self.reporter.dropped("sentences", "tts", "more is to be said than anybody waits for")
-
     async def _feed(self) -> None:
         """Give the vendor its next sentences, if it is there."""
-        member = self._member
+        member = self._casting.member
         if member is None or not member.open:
             if self._queue.first is not None:
-                self._need_member()
+                self._casting.need()
             return
         for index, piece in enumerate(list(islice(self._queue.in_present_language(), UNDER_WAY))):
             if not piece.sent:
-                if (ahead_ms := self._ahead_ms()) > MAX_AHEAD_MS:
-                    self._feed_later(ahead_ms - MAX_AHEAD_MS)
+                if self._backlog.too_much():
                     return
                 piece.sent = True
                 if index == 0:
@@ -166,14 +130,7 @@ class TtsChain(Chain):
                     self._patience.progress()
                 await member.send(TTSSpeakFrame(piece.text, append_to_context=piece.in_context))
 
-    def _feed_later(self, milliseconds: float) -> None:
-        """The caller has much to hear: what follows is asked for when some of that was heard."""
-        if self._later is None and not self._ended:
-            seconds = min(max(milliseconds, LEAST_WAIT_MS), MOST_WAIT_MS) / 1000
-            self._later = asyncio.get_running_loop().call_later(seconds, self._feed_now)
-
-    def _feed_now(self) -> None:
-        self._later = None
+    def _feed_soon(self) -> None:
         if not self._ended:
             self.spawn(self._feed())
 
@@ -181,10 +138,9 @@ class TtsChain(Chain):
         """The caller spoke over it: nothing that may be cut is spoken any more."""
         self._queue.interrupt()
         self._maker.interrupt()
-        self._answer = self._given_up = None
         self._patience.stop()
-        if self._member is not None:
-            await self._member.send(InterruptionFrame())
+        if self._casting.member is not None:
+            await self._casting.member.send(InterruptionFrame())
 
     # -- what has been spoken -----------------------------------------------------------------
 
@@ -194,7 +150,7 @@ class TtsChain(Chain):
             return  # The chain's own, passed through.
         if direction is FrameDirection.UPSTREAM or isinstance(frame, SystemFrame):
             await self.push_frame(frame, direction)
-        elif member is self._member:
+        elif member is self._casting.member:
             self._take(member, frame)
         await self._pump()
         await self._feed()
@@ -255,10 +211,7 @@ class TtsChain(Chain):
     def _finish(self, piece: Piece) -> None:
         """All of a sentence has come."""
         self._maker.finish(piece)
-        if self._member is not None:
-            self.lineup.succeeded(self._member.candidate)
-        self._tried.clear()
-        self._reopened = False
+        self._casting.proven()
         self._patience.progress()
 
     # -- the way out --------------------------------------------------------------------------
@@ -274,156 +227,51 @@ class TtsChain(Chain):
                     await self.push_frame(self._maker.out.popleft())
         finally:
             self._pumping = False
-        await self._change_over()
+        await self._casting.change_over()
 
     def _advance(self) -> bool:
         """Take the next item off the queue if it is ready."""
-        head = self._queue.head
-        if head is None:
+        item = self._maker.advance()
+        if isinstance(item, LanguageSwitchFrame):
+            # All that was to be spoken in the old language has been.
+            self.language = item.language
+            self._maker.pace = Pace()
+            self._casting.change_language(self.take_spare(item.language))
+        if item is None and self._queue.head is None:
             self._patience.stop()
-            return False
-        if isinstance(head, Piece):
-            if not head.done:
-                return False
-            if head.alone:
-                self._maker.close()
-                if head.commit:
-                    self._maker.out.append(LLMAssistantPushAggregationFrame())
-        else:
-            if isinstance(head, (LLMFullResponseEndFrame, LanguageSwitchFrame)):
-                self._maker.close()
-            if isinstance(head, LanguageSwitchFrame):
-                self._change_language(head.language)
-            self._maker.out.append(head)
-        self._queue.pop()
-        return True
+        return item is not None
 
     # -- who speaks ---------------------------------------------------------------------------
 
-    def _need_member(self, again: Candidate | None = None) -> None:
-        if self._opening is None or self._opening.done():
-            self._opening = self.spawn(self._open(again))
-
-    async def _open(self, again: Candidate | None) -> None:
-        """Find somebody who speaks; the same ``again`` first where that may help."""
-        if self._better is not None and self._better.open:
-            await self._take_over(self._better)
-            return
-        if again is not None:
-            try:
-                await self._take_over(await self.open_member(again, REOPEN_SECONDS))
-                return
-            except MemberFailed:
-                self._tried.add(again)
-        while (candidate := self.lineup.pick(self._tried)) is not None:
-            try:
-                member = await self.open_member(candidate, self._deadlines.connect_seconds)
-            except MemberFailed:
-                self._tried.add(candidate)
-            else:
-                await self._take_over(member)
-                return
-        self._tried.clear()
-        if await self.renewed():
-            await self._open(None)
-        elif self._queue.first is not None or self.lineup.hopeless:
-            await self._give_up()
-
-    async def _take_over(self, member: Member) -> None:
-        if self._member is not None and self._member is not member:
-            self.retire(self._member)
-        if self._better is not None and self._better is not member:
-            self.retire(self._better)
-        self._member = member
-        self._better = None
+    def _seated(self, candidate: Candidate) -> None:
         self._maker.another_voice()
-        self._opening = None
-        self.serves(member.candidate)
-        await self._feed()
+        self.serves(candidate)
+
+    def _quiet(self) -> bool:
+        """Whether no answer is being spoken."""
+        return self._maker.voice.group is None and self._queue.first is None
 
     async def failed(self, member: Member, failure: Failure) -> None:
         """The vendor in use failed: what it has not spoken is for the next."""
-        if member is self._better:
-            self._better = None
-        if member is not self._member:
+        if not self._casting.lost(member):
             return
-        self._member = None
         idle = not any(piece.sent for piece in self._queue.pieces())
         had_spoken = self._maker.take_back()
         await self._pump()
-        same = member.candidate
-        alone = not self._has_other(same)
-        mendable = (failure.kind in _MENDABLE and (idle or had_spoken or alone)) or (
-            alone and (failure.kind in _MENDABLE_ALONE or _was_busy_a_moment(failure))
+        wanted = self._queue.first is not None
+        self._casting.replace(
+            member.candidate, failure, idle=idle, had_spoken=had_spoken, wanted=wanted
         )
-        if mendable and not self._reopened:
-            self._reopened = not idle
-            self._need_member(again=same)
-        else:
-            self._tried.add(same)
-            if self._queue.first is not None:
-                self._need_member()
 
-    def _has_other(self, candidate: Candidate) -> bool:
-        return self.lineup.has_other({*self._tried, candidate})
-
-    async def _give_up(self) -> None:
+    async def _nobody(self) -> None:
         """Nobody speaks: the answer is dropped, but for what must follow it."""
-        self._given_up = self._answer
-        self._queue.drop_speech()
-        self._maker.close()
-        await self._pump()
-        await self.exhausted()
-
-    def _recover(self) -> None:
-        """A new answer: somebody better may be fit again. It is opened beside the present one."""
-        recovering = self._recovering is not None and not self._recovering.done()
-        if self._member is None or self._better is not None or recovering:
-            return
-        better = self.lineup.better_than(self._member.candidate)
-        if better is not None:
-            self._recovering = self.spawn(self._return_to(better))
-
-    async def _return_to(self, candidate: Candidate) -> None:
-        try:
-            member = await self.open_member(candidate, self._deadlines.connect_seconds)
-        except MemberFailed:
-            return
-        self._better = member
-        await self._change_over()
-
-    async def _change_over(self) -> None:
-        """The better vendor takes over, but not in the middle of an answer."""
-        busy = self._maker.voice.group is not None or self._queue.first is not None
-        member = self._better
-        if member is not None and not busy:
-            self._better = None
-            await self._take_over(member)
-
-    def _change_language(self, language: str) -> None:
-        """All that was to be spoken in the old language has been: another voice goes on."""
-        self.language = language
-        self._maker.pace = Pace()
-        self._tried.clear()
-        self._reopened = False
-        for job in (self._opening, self._recovering):
-            if job is not None and job is not asyncio.current_task():
-                job.cancel()
-        self._opening = self._recovering = None
-        old, spare = self._member, self.take_spare(language)
-        for unwanted in (self._better, old if spare or not self._still_fit(old) else None):
-            if unwanted is not None:
-                self.retire(unwanted)
-        self._better = None
-        if spare is not None:
-            self._member = spare
-            self._maker.another_voice()
-            self.serves(spare.candidate)
-        elif not self._still_fit(old):
-            self._member = None
-
-    def _still_fit(self, member: Member | None) -> bool:
-        return member is not None and member.candidate in self.lineup
+        if await self.renewed():
+            await self._casting.search()
+        elif self._queue.first is not None or self.lineup.hopeless:
+            self._queue.give_up()
+            self._maker.close()
+            await self._pump()
+            await self.exhausted()
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -431,9 +279,9 @@ class TtsChain(Chain):
         return asyncio.get_running_loop().time()
 
     def _time_is_up(self) -> None:
-        head = self._queue.first
-        if head is not None and head.sent and self._member is not None and not self._ended:
-            self.spawn(self._stalled(self._member, head))
+        head, member = self._queue.first, self._casting.member
+        if head is not None and head.sent and member is not None and not self._ended:
+            self.spawn(self._stalled(member, head))
 
     async def _stalled(self, member: Member, piece: Piece) -> None:
         """No audio for too long."""
@@ -449,15 +297,10 @@ class TtsChain(Chain):
 
     def _check_pace(self, piece: Piece) -> None:
         """Leave a vendor that is slower than it is heard, if somebody else is there."""
-        member = self._member
+        member = self._casting.member
         if member is None or not self._maker.voice.too_slow(self._now()) or piece.done:
             return
-        if self._has_other(member.candidate):
+        if self._casting.has_other(member.candidate):
             self._maker.voice.piece_begins(self._now())
             detail = f"slower than real time for {SLOW_SECONDS:g} s"
             self.spawn(self._fail(member, Failure("slow", detail)))
-
-
-def _was_busy_a_moment(failure: Failure) -> bool:
-    """Whether it was overloaded, and did not ask to be left alone for long."""
-    return failure.kind == "rate_limit" and failure.retry_after_seconds <= REOPEN_SECONDS

@@ -5,6 +5,8 @@ from collections import deque
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     Frame,
+    LLMAssistantPushAggregationFrame,
+    LLMFullResponseEndFrame,
     OutputAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
@@ -131,6 +133,27 @@ class UtteranceMaker:
         self._unvoiced.clear()
         self.voice.excuse()
         return had_spoken
+
+    def advance(self) -> Piece | Frame | None:
+        """Take the next item off the queue if it is ready, and have it follow what was spoken.
+
+        Returns:
+            The item; None where there is none, or it is still being spoken.
+        """
+        head = self._queue.head
+        if head is None or (isinstance(head, Piece) and not head.done):
+            return None
+        if isinstance(head, Piece):
+            if head.alone:
+                self.close()
+                if head.commit:
+                    self.out.append(LLMAssistantPushAggregationFrame())
+        else:
+            if isinstance(head, (LLMFullResponseEndFrame, LanguageSwitchFrame)):
+                self.close()
+            self.out.append(head)
+        self._queue.pop()
+        return head
 
     def close(self, unless: str | None = None) -> None:
         """The utterance is complete, unless it is the one of that name."""

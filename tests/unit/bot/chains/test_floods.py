@@ -23,6 +23,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.text.base_text_aggregator import TextType
 
+from bot.chains.backlog import MAX_AHEAD_MS
 from bot.chains.chain import Vendors
 from bot.chains.floods import (
     MAX_ANSWER_LETTERS,
@@ -37,7 +38,7 @@ from bot.chains.member import MAX_UNTAKEN_SECONDS
 from bot.chains.pieces import Piece
 from bot.chains.speech_ledger import MAX_SAID_LETTERS, MAX_STRETCHES, SpeechLedger
 from bot.chains.speech_queue import MAX_WAITING_LETTERS, MAX_WAITING_SENTENCES
-from bot.chains.tts import MAX_AHEAD_MS, TtsChain
+from bot.chains.tts import TtsChain
 from bot.events import Degraded
 from bot.reporter import CallReporter
 from config.agent_stages import LlmDeadlines, TtsDeadlines
