@@ -31,11 +31,13 @@ from services.telephony.vobiz import VobizRecordings
 from services.telephony.vobiz_files import VobizAccount
 from sessions import metrics
 from sessions.admission import Admission, Lines, RefusalReason
+from sessions.answered import AnsweredCalls
+from sessions.answered_notes import FOLDER as ANSWERED_FOLDER
 from sessions.carrier_notes import FOLDER as CARRIER_FOLDER
 from sessions.carrier_recordings import CarrierRecordings
 from sessions.dev_secret import jwt_secret
 from sessions.disk import DiskWatch
-from sessions.expected import ExpectedCall, ExpectedCalls
+from sessions.expected import ExpectedCall, ExpectedCalls, seconds_left
 from sessions.index_changes import indexer_changes
 from sessions.indexer import CallIndexer
 from sessions.journal_seal import use_journal_keys
@@ -86,6 +88,8 @@ class ServerParts:
         secret = settings.storage.journal_key
         self._key = use_journal_keys(secret) if secret is not None else None
         self.journals = JournalWriter(settings.data_dir / "journal", key=self._key)
+        data = settings.data_dir.absolute()
+        self.answered = AnsweredCalls(data / ANSWERED_FOLDER, data / "journal", self._key)
         self.credentials: Credentials
         self.directory: AgentDirectory
         self.backend_agents: BackendAgents | None = None
@@ -135,6 +139,8 @@ class ServerParts:
         await self._vad.start()
         await self.disk.start()
         self.journals.start()
+        # Before the keeper: a note whose journal is still there is told from one that has none.
+        taken_over = await self.answered.start()
         self._start_backend(backend, data)
         self._start_sessions(data)
         await self.indexer.start()
@@ -159,6 +165,9 @@ class ServerParts:
         agents = [self.agents.get(agent_id) for agent_id in self.agents.ids()]
         await get_ready(agents, self.factory, self.phrases, self.providers)
         self._loop_watch.start()
+        for header in taken_over:
+            call = ExpectedCall(header=header, cause="crash")
+            self.expected.announce(call, within_seconds=seconds_left(header))
 
     async def drain(self) -> None:
         """Take no new calls and let the live ones end."""
@@ -175,6 +184,7 @@ class ServerParts:
         await self.retention.close()
         await self.carrier.close()
         await self.keeper.close()
+        await self.answered.close()
         await self.journals.close()
         await self.reports.close()
         if self.backend_agents is not None:
@@ -226,7 +236,7 @@ class ServerParts:
             self.storage,
             data / "journal",
             on_stored=self._stored,
-            report=self.reports.call_stored,
+            report=self._report,
             prices=settings.prices,
             options=KeeperOptions(
                 parallel=settings.storage.uploads_at_once,
@@ -259,6 +269,7 @@ class ServerParts:
             self.keeper,
             Admission(lines, self._trouble),
             promised=lambda: self.expected.waiting,
+            answered=self.answered,
         )
         self.manager.index_with(self.indexer)
         self.reception = Reception(
@@ -295,8 +306,13 @@ class ServerParts:
         self.manager.ended.stored(call)
         self.reports.call_safe(call)
 
+    async def _report(self, call: StoredCall) -> None:
+        """What has to be before a stored call's journal goes."""
+        await self.answered.removed(call.record.session_id)
+        await self.reports.call_stored(call)
+
     def _no_start(self, call: ExpectedCall) -> None:
-        self.manager.record_no_start(call.agent, call.facts(), self.vobiz.expected_formats())
+        self.manager.record_no_start(call.header, call.cause)
 
     def _backend_agent_changed(self, agent_id: str, agent: AgentConfig | None) -> None:
         if self.agents.find(agent_id) is None:  # Files win.

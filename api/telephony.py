@@ -17,6 +17,8 @@ from serializer.codecs import PCM_8K
 from sessions import metrics
 from sessions.admission import RefusalReason, count_refusal
 from sessions.expected import ExpectedCall
+from sessions.facts import CallFacts
+from sessions.no_start import never_begun_header
 from sessions.recording import wav_header
 
 router = APIRouter(tags=["telephony"])
@@ -56,7 +58,7 @@ async def answer(request: Request, parts: Parts, agent_id: str | None = None) ->
     if reason is not None:
         metrics.SESSIONS_REFUSED.labels("busy_at_answer").inc()
         count_refusal(reason)
-        parts.reports.busy(agent, _expected(agent, fields).facts(), time.time())
+        parts.reports.busy(agent, _facts(fields), time.time())
         return _xml(_busy(request, parts, agent))
     _announce(parts, agent, fields)
     return _xml(_stream(request, parts, agent))
@@ -139,20 +141,23 @@ def _refusal(parts: ServerParts, fields: dict[str, str]) -> RefusalReason | None
 
 
 def _announce(parts: ServerParts, agent: AgentConfig, fields: dict[str, str]) -> None:
-    call = _expected(agent, fields)
-    if call.call_id:
-        parts.expected.announce(call)
-        formats = parts.vobiz.expected_formats()
-        parts.manager.ringing.ring(call.call_id, agent, call.facts(), formats)
+    facts = _facts(fields)
+    if not (call_id := facts.carrier_call_id):
+        return
+    formats = parts.vobiz.expected_formats()
+    header = never_begun_header(agent, facts, formats)
+    header = parts.expected.announce(ExpectedCall(header=header)).header
+    if parts.expected.awaits(call_id):
+        parts.answered.put(header)
+    parts.manager.ringing.ring(call_id, agent, facts, formats, header.session_id)
 
 
-def _expected(agent: AgentConfig, fields: dict[str, str]) -> ExpectedCall:
-    return ExpectedCall(
-        call_id=fields.get("CallUUID", ""),
-        agent=agent,
+def _facts(fields: dict[str, str]) -> CallFacts:
+    return CallFacts(
+        direction="outbound" if fields.get("Direction") == "outbound" else "inbound",
+        carrier_call_id=fields.get("CallUUID", ""),
         from_number=_number(fields.get("From")),
         to_number=_number(fields.get("To")),
-        direction="outbound" if fields.get("Direction") == "outbound" else "inbound",
     )
 
 

@@ -26,6 +26,7 @@ from sessions.erasure_disk import (
     ErasedJournal,
     LocalFile,
     Pending,
+    answered_of,
     erase_journals,
     erase_reports,
     journals_of,
@@ -71,8 +72,9 @@ class ErasureProof(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         complete: Nothing of the number is left that this server knows of.
-        reports: Files of reports to others that were not delivered yet, and notes of recordings
-            that were still to be fetched from the carrier.
+        reports: Files of reports to others that were not delivered yet, notes of recordings
+            that were still to be fetched from the carrier, and notes of calls that a dead
+            process had answered.
     """
 
     erasure_id: str
@@ -129,6 +131,8 @@ class NumberEraser:
             found.append(f"journal/{folder.name}" + (f" ({reason})" if reason else ""))
             ids.add(folder.name)
         reports, unread = await asyncio.to_thread(reports_of, data, wanted, ids, frozenset[str]())
+        notes, rings = await asyncio.to_thread(answered_of, data, wanted)
+        reports, unread = reports + notes, unread + rings
         found += [str(path.relative_to(data)) for path in reports]
         return found + [f"{each.what} ({each.reason})" for each in unread]
 
@@ -144,7 +148,11 @@ class NumberEraser:
         """
         wanted = normalise_number(number)
         begun_at, pending = now_text(), list[Pending]()
-        # Journals first: one that is stored meanwhile is found among the records.
+        # What becomes a journal first, then journals: one that is stored meanwhile is found
+        # among the records.
+        notes, rings = await asyncio.to_thread(answered_of, self._data, wanted)
+        answered = await asyncio.to_thread(erase_reports, self._data, notes)
+        pending += rings
         journals, left = await asyncio.to_thread(erase_journals, self._data / "journal", wanted)
         pending += left
         if self._on_changed is not None:
@@ -169,7 +177,7 @@ class NumberEraser:
             complete=not pending,
             calls=calls,
             journals=journals,
-            reports=reports,
+            reports=answered + reports,
             pending=pending,
         )
         key = f"erasures/{begun_at[:10].replace('-', '/')}/{proof.erasure_id}.json"

@@ -14,6 +14,8 @@ import msgspec
 from bot.events import CallStarted
 from config.errors import ConfigError, StorageError
 from config.phone import normalise_number
+from sessions.answered_notes import FOLDER as ANSWERED
+from sessions.answered_notes import is_owned, read_note
 from sessions.carrier_notes import FOLDER as CARRIER_NOTES
 from sessions.journal_format import read_events, read_header
 from sessions.outbox.folder import read_report
@@ -136,6 +138,33 @@ def reports_of(
     reasons = [path.with_suffix(".txt") for path in found if path.suffix == ".json"]
     found += [path for path in reasons if path not in found and path.exists()]
     return found, unread
+
+
+def answered_of(data: Path, wanted: str) -> tuple[list[Path], list[Pending]]:
+    """Notes of a number's calls that a dead process had answered.
+
+    Returns:
+        Their paths; and those that cannot be erased now: a server that runs has them, or they
+        cannot be read.
+    """
+    found, left = list[Path](), list[Pending]()
+    for path in sorted((data / ANSWERED).glob("[!.]*/[!.]*.json")):
+        why = ""
+        try:
+            header = read_note(path)
+            if not any(same_number(n, wanted) for n in (header.from_number, header.to_number)):
+                continue
+            if is_owned(path.parent):
+                why = "the call has been answered and is about to begin"
+        except FileNotFoundError:
+            continue  # Its journal is there by now.
+        except (OSError, StorageError, msgspec.MsgspecError) as error:
+            why = f"it cannot be read: {type(error).__name__}"
+        if why:
+            left.append(Pending(what=str(path.relative_to(data)), reason=why))
+        else:
+            found.append(path)
+    return found, left
 
 
 def erase_reports(data: Path, paths: list[Path]) -> list[LocalFile]:

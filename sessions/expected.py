@@ -1,18 +1,23 @@
 """Calls that a carrier has announced by webhook and whose media stream is still to come."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from config.agent import AgentConfig
+import msgspec
+
 from sessions.facts import CallFacts
+from sessions.journal_format import JournalHeader
 
 MAX_EXPECTED = 10_000
 EXPIRES_SECONDS = 600.0
 #: A stream that has not begun by then never will; the call is recorded as one that did not start.
 NO_START_SECONDS = 30.0
+#: A call that a dead process answered may come to the new one, however long that took to start.
+LEAST_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,26 +25,40 @@ class ExpectedCall:
     """What the answer webhook told; the stream itself carries no numbers (vobiz.md 4.1).
 
     Attributes:
-        agent: Whom the webhook chose.
-        from_number: E.164, None where hidden.
-        to_number: E.164.
+        header: Of its journal, should it never begin; its session id is the call's either way.
+        cause: Of its end then: ``crash`` where the process that answered it is dead.
     """
 
-    call_id: str
-    agent: AgentConfig
-    from_number: str | None
-    to_number: str | None
-    direction: Literal["inbound", "outbound"]
+    header: JournalHeader
+    cause: Literal["no_start", "crash"] = "no_start"
+
+    @property
+    def call_id(self) -> str:
+        """The carrier's."""
+        return self.header.carrier_call_id or ""
+
+    @property
+    def agent_id(self) -> str:
+        """Whom the webhook chose."""
+        return self.header.agent_id
 
     def facts(self, stream_id: str | None = None) -> CallFacts:
         """The same, as a session wants it."""
         return CallFacts(
-            direction=self.direction,
+            direction=self.header.direction,
             carrier_call_id=self.call_id,
             carrier_stream_id=stream_id,
-            from_number=self.from_number,
-            to_number=self.to_number,
+            from_number=self.header.from_number,
+            to_number=self.header.to_number,
         )
+
+    def known_as(self, earlier: "ExpectedCall") -> "ExpectedCall":
+        """The same under the id, and with the beginning, that it was given earlier."""
+        known = earlier.header
+        header = msgspec.structs.replace(
+            self.header, session_id=known.session_id, started_at=known.started_at
+        )
+        return replace(self, header=header)
 
 
 @dataclass(slots=True)
@@ -50,11 +69,18 @@ class _Announced:
     started: bool = False
 
 
+def seconds_left(header: JournalHeader) -> float:
+    """How long the stream of a call may still take that a dead process answered."""
+    gone = time.time() - header.started_at
+    return min(max(NO_START_SECONDS - gone, LEAST_SECONDS), NO_START_SECONDS)
+
+
 class ExpectedCalls:
     """Remembers announced calls for a while, a bounded number of them.
 
     Args:
         on_no_start: Told, once, of a call that was answered and whose stream never began.
+            It is also told of one that more than ``MAX_EXPECTED`` calls have pushed out.
         no_start_seconds: How long a stream may take.
     """
 
@@ -69,20 +95,31 @@ class ExpectedCalls:
         self._calls: OrderedDict[str, _Announced] = OrderedDict()
         self._waiting: set[str] = set()
 
-    def announce(self, call: ExpectedCall) -> None:
-        """Remember a call; a second announcement replaces the first."""
+    def announce(self, call: ExpectedCall, *, within_seconds: float | None = None) -> ExpectedCall:
+        """Remember a call; a second announcement replaces the first, and keeps its session id.
+
+        Args:
+            within_seconds: How long this one's stream may take, where that differs.
+
+        Returns:
+            The call as it is remembered.
+        """
         loop = asyncio.get_running_loop()
         before = self._calls.get(call.call_id)
+        if before is not None and before.timer is not None:
+            call = call.known_as(before.call)
         announced = _Announced(call, loop.time())
         if before is not None:
             self._cancel(before)
             announced.started = before.started
         if not announced.started:
-            announced.timer = loop.call_later(self._no_start_seconds, self._missed, call.call_id)
+            seconds = self._no_start_seconds if within_seconds is None else within_seconds
+            announced.timer = loop.call_later(seconds, self._missed, call.call_id)
             self._waiting.add(call.call_id)
         self._calls[call.call_id] = announced
         self._calls.move_to_end(call.call_id)
         self._forget_old(loop.time())
+        return call
 
     @property
     def waiting(self) -> int:
@@ -98,19 +135,23 @@ class ExpectedCalls:
         found = self._calls.get(call_id) if call_id is not None else None
         return found.call if found is not None else None
 
-    def started(self, call_id: str | None) -> None:
-        """The call's stream has begun."""
+    def started(self, call_id: str | None) -> str | None:
+        """The call's stream has begun.
+
+        Returns:
+            The session id of the call where this is its first stream and comes in time.
+        """
         found = self._calls.get(call_id) if call_id is not None else None
-        if found is not None:
-            found.started = True
-            self._cancel(found)
+        if found is None:
+            return None
+        in_time = found.timer is not None
+        found.started = True
+        self._cancel(found)
+        return found.call.header.session_id if in_time else None
 
     def hung_up(self, call_id: str) -> None:
         """The call is over; one that has not begun is missed now."""
-        found = self._calls.get(call_id)
-        if found is not None and found.timer is not None:
-            self._cancel(found)
-            self._missed(call_id)
+        self._missed(call_id)
 
     def close(self) -> None:
         """Wait for no stream any more: a call that was answered and has none is missed now."""
@@ -122,17 +163,16 @@ class ExpectedCalls:
 
     def _missed(self, call_id: str) -> None:
         announced = self._calls.get(call_id)
-        if announced is not None:
+        if announced is not None and announced.timer is not None:
             self._cancel(announced)
-            if not announced.started:
-                self._on_no_start(announced.call)
+            self._on_no_start(announced.call)
 
     def _forget_old(self, now: float) -> None:
         while self._calls:
             oldest_id, oldest = next(iter(self._calls.items()))
             if len(self._calls) <= MAX_EXPECTED and now - oldest.since < EXPIRES_SECONDS:
                 break
-            self._cancel(oldest)
+            self._missed(oldest_id)
             del self._calls[oldest_id]
 
     def _cancel(self, announced: _Announced) -> None:

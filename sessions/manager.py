@@ -10,17 +10,18 @@ from loguru import logger
 from config.agent import AgentConfig
 from config.errors import StorageError
 from serializer.base import Dialect
-from serializer.codecs import AudioFormat
 from serializer.messages import Message
 from sessions import metrics
 from sessions.admission import Admission, Occupancy, RefusalReason, refused
+from sessions.answered import AnsweredCalls
 from sessions.channel import Channel
 from sessions.ended import EndedCalls
 from sessions.facts import CallFacts, Direction
 from sessions.indexer import CallIndexer
 from sessions.journal import JournalStatus
+from sessions.journal_format import JournalHeader
 from sessions.keeper import RecordKeeper, StoredCall
-from sessions.no_start import NeverBegun, journal_no_start
+from sessions.no_start import journal_no_start
 from sessions.ringing import RingingCalls
 from sessions.session import CallSession, SessionParts
 
@@ -42,6 +43,7 @@ class SessionManager:
         keeper: Finishes journals.
         admission: Who is let in.
         promised: How many calls were answered whose stream is still to come.
+        answered: Notes of calls that were answered; a journal takes the place of each.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class SessionManager:
         keeper: RecordKeeper,
         admission: Admission,
         promised: Callable[[], int],
+        answered: AnsweredCalls,
     ) -> None:
         self._parts = parts
         self._keeper = keeper
@@ -57,6 +60,7 @@ class SessionManager:
         self.ended = EndedCalls(keeper.amend)
         self._admission = admission
         self._promised = promised
+        self._answered = answered
         self._indexer: CallIndexer | None = None
         self._live: dict[str, CallSession] = {}
         self._finishing: set[asyncio.Task[None]] = set()
@@ -137,6 +141,7 @@ class SessionManager:
         dialect: Dialect,
         held: Sequence[Message] = (),
         *,
+        session_id: str | None = None,
         began_at: float | None = None,
     ) -> str:
         """Serve one call to its end.
@@ -146,6 +151,7 @@ class SessionManager:
         record of its own.
 
         Args:
+            session_id: The call's, where it has one since it was answered.
             began_at: Loop time of the peer's first message, None for now.
 
         Returns:
@@ -159,7 +165,9 @@ class SessionManager:
         formats = (dialect.input_format, dialect.output_format)
         prepared = self.ringing.take(facts.carrier_call_id, agent, formats)
         session = CallSession(
-            agent, facts, channel, dialect, self._parts, prepared, began_at=began_at
+            *(agent, facts, channel, dialect, self._parts, prepared),
+            session_id=session_id,
+            began_at=began_at,
         )
         self._live[session.session_id] = session
         self.ended.expect(session.session_id, facts.carrier_call_id)
@@ -180,19 +188,12 @@ class SessionManager:
                 self._idle.set()
         return cause
 
-    def record_no_start(
-        self,
-        agent: AgentConfig,
-        facts: CallFacts,
-        formats: tuple[AudioFormat, AudioFormat],
-        dialect: str = "vobiz",
-    ) -> None:
+    def record_no_start(self, header: JournalHeader, cause: str = "no_start") -> None:
         """Keep a record of a call that was answered and never began to stream."""
-        call = NeverBegun(agent=agent, facts=facts)
-        metrics.SESSIONS_ENDED.labels("no_start").inc()
-        self.ended.expect(call.session_id, facts.carrier_call_id)
-        journal = journal_no_start(call, self._parts.journals, dialect, formats)
-        self._begin(self._store(call.session_id, journal))
+        metrics.SESSIONS_ENDED.labels(cause).inc()
+        self.ended.expect(header.session_id, header.carrier_call_id)
+        journal = journal_no_start(header, self._parts.journals, cause)
+        self._begin(self._store(header.session_id, journal))
 
     def carrier_notice(self, call_id: str, name: str, detail: str) -> None:
         """Keep what a carrier told of a call over a webhook, live or ended."""
@@ -285,6 +286,8 @@ class SessionManager:
     def _check_all(self, now: float) -> None:
         for session in self:
             try:
+                if self._answered.holds(session.session_id) and session.journal.file.made:
+                    self._answered.remove_soon(session.session_id)
                 session.check(now)
             # One call's mistake must not leave all others without deadlines.
             except Exception:

@@ -9,6 +9,7 @@ from config.agent import AgentConfig
 from serializer.codecs import AudioFormat
 from sessions.facts import CallFacts
 from sessions.journal import JournalStatus
+from sessions.journal_format import JournalHeader
 from sessions.journal_header import journal_header
 from sessions.journal_writer import JournalWriter
 
@@ -23,13 +24,24 @@ class NeverBegun:
     started_wall: float = field(default_factory=time.time)
 
 
-async def journal_no_start(
-    call: NeverBegun,
-    journals: JournalWriter,
-    dialect: str,
+def never_begun_header(
+    agent: AgentConfig,
+    facts: CallFacts,
     formats: tuple[AudioFormat, AudioFormat],
+    dialect: str = "vobiz",
+) -> JournalHeader:
+    """The header of a call that is answered now, should it come to nothing.
+
+    Args:
+        formats: What its line would carry, in and out.
+    """
+    return journal_header(NeverBegun(agent=agent, facts=facts), dialect, *formats)
+
+
+async def journal_no_start(
+    header: JournalHeader, journals: JournalWriter, cause: str = "no_start"
 ) -> JournalStatus:
     """Put down that the call came to nothing, with what is known of it."""
-    journal = journals.open(journal_header(call, dialect, *formats))
-    journal.event(CallEnded(at_ms=0.0, cause="no_start"))
+    journal = journals.open(header)
+    journal.event(CallEnded(at_ms=0.0, cause=cause))
     return await journal.close()

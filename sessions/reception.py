@@ -95,10 +95,12 @@ class Reception:
         except VoiceServerError as error:
             await self._refuse(channel, greeting.dialect, error)
             return
-        self._expected.started(facts.carrier_call_id)
+        session_id = self._expected.started(facts.carrier_call_id)
         held = tuple(greeting.held)
         await self._manager.serve(
-            agent, facts, channel, greeting.dialect, held, began_at=greeting.began_at
+            *(agent, facts, channel, greeting.dialect, held),
+            session_id=session_id,
+            began_at=greeting.began_at,
         )
 
     async def _opening(
@@ -163,7 +165,7 @@ class Reception:
             return agent, CallFacts(direction="client", subject=client.subject)
         announced = self._expected.find(opening.call_id)
         if announced is not None:
-            wanted = agent_id or announced.agent.agent_id
+            wanted = agent_id or announced.agent_id
             return await self._agent(wanted), announced.facts(opening.stream_id)
         return await self._agent(agent_id or self._default_agent), CallFacts(
             direction="inbound",

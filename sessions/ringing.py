@@ -69,16 +69,18 @@ class RingingCalls:
         agent: AgentConfig,
         facts: CallFacts,
         formats: tuple[AudioFormat, AudioFormat],
+        session_id: str | None = None,
     ) -> None:
         """Begin to connect for a call that has been announced; never raises.
 
         Args:
             call_id: The carrier's id.
             formats: What the line will carry, in and out, as far as can be told.
+            session_id: Of the session that it will have, where that is settled.
         """
         if call_id in self._bots or len(self._bots) >= self._most:
             return
-        session_id, (heard, spoken) = str(uuid4()), formats
+        session_id, (heard, spoken) = session_id or str(uuid4()), formats
         bot = CallBot(
             agent,
             self._parts,

@@ -92,7 +92,8 @@ class CallSession:
         channel: The open socket.
         dialect: Negotiated: both its formats are known.
         parts: What all sessions share.
-        prepared: A bot that was made for this call while the phone rang.
+        prepared: A bot that was made for this call while the phone rang; it has the call's id.
+        session_id: The call's id where it has one already.
         began_at: Loop time of the call's zero: of the peer's first message, whose sound would
             else be laid behind the agent's by as long as its agent was looked for.
     """
@@ -106,9 +107,10 @@ class CallSession:
         parts: SessionParts,
         prepared: PreparedBot | None = None,
         *,
+        session_id: str | None = None,
         began_at: float | None = None,
     ) -> None:
-        self.session_id = prepared.session_id if prepared else str(uuid4())
+        self.session_id = prepared.session_id if prepared else session_id or str(uuid4())
         self.agent = agent
         self.facts = facts
         self.state: State = "admitted"

@@ -4,21 +4,19 @@ import asyncio
 
 import pytest
 
+from serializer.codecs import PCM_8K
 from sessions import expected as module
 from sessions.expected import ExpectedCall, ExpectedCalls
+from sessions.facts import CallFacts
+from sessions.no_start import never_begun_header
 from tests.unit.bot.agents import make_agent
 
 AGENT = make_agent()
 
 
 def a_call(call_id: str, from_number: str | None = "+911234567890") -> ExpectedCall:
-    return ExpectedCall(
-        call_id=call_id,
-        agent=AGENT,
-        from_number=from_number,
-        to_number=None,
-        direction="inbound",
-    )
+    facts = CallFacts(direction="inbound", carrier_call_id=call_id, from_number=from_number)
+    return ExpectedCall(header=never_begun_header(AGENT, facts, (PCM_8K, PCM_8K)))
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ async def test_a_call_is_found_by_its_id(missed: list[str]) -> None:
     known.announce(a_call("a"))
     known.announce(a_call("a", from_number=None))
     found = known.find("a")
-    assert found is not None and found.from_number is None
+    assert found is not None and found.header.from_number is None
     assert found.facts("stream").carrier_stream_id == "stream"
     assert known.find("b") is None and known.find(None) is None
     assert known.awaits("a") and not known.awaits("b")
@@ -80,6 +78,35 @@ async def test_only_so_many_are_remembered(
     for number in range(5):
         known.announce(a_call(str(number)))
     assert [known.find(str(i)) is not None for i in range(5)] == [False, False, True, True, True]
+    assert missed == ["0", "1"]
+    known.close()
+
+
+async def test_the_first_stream_has_the_id_that_the_call_was_given_at_its_answer(
+    missed: list[str],
+) -> None:
+    known = calls(missed)
+    first = known.announce(a_call("a")).header
+    again = known.announce(a_call("a", from_number=None)).header
+    assert (again.session_id, again.started_at) == (first.session_id, first.started_at)
+    assert again.from_number is None
+    assert known.started("a") == first.session_id
+    assert known.started("a") is None
+    third = known.announce(a_call("a")).header  # It has its line: another stream is another call.
+    assert third.session_id != first.session_id and not known.awaits("a")
+    assert known.started("a") is None
+    known.close()
+    assert missed == []
+
+
+async def test_a_stream_that_comes_after_its_record_was_made_gets_another_id(
+    missed: list[str],
+) -> None:
+    known = calls(missed)
+    first = known.announce(a_call("late")).header
+    known.hung_up("late")
+    assert missed == ["late"] and known.started("late") is None
+    assert known.announce(a_call("late")).header.session_id != first.session_id
     known.close()
 
 
