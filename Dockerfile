@@ -23,6 +23,7 @@ WORKDIR /app
 COPY LICENSE main.py ./
 COPY api api
 COPY bot bot
+COPY commands commands
 COPY config config
 COPY serializer serializer
 COPY services services

@@ -34,6 +34,7 @@ FOLDERS = [
     "api",
     "bench",
     "bot",
+    "commands",
     "config",
     "docs",
     "examples",

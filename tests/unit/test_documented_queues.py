@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 SECTION = PAGE.split("## Queues and their bounds")[1].split("\n## ")[0]
 #: A bound in words and the constant that it is.
 REFERENCE = re.compile(r"`([a-z_/]+)\.py:([A-Z_]+)`")
-PRODUCTION = ("api", "bot", "serializer", "services", "sessions", "storage", "main.py")
+PRODUCTION = ("api", "bot", "commands", "serializer", "services", "sessions", "storage", "main.py")
 QUEUES = {"deque": "maxlen", "Queue": "maxsize", "PriorityQueue": "maxsize", "LifoQueue": "maxsize"}
 
 

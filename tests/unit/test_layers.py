@@ -17,6 +17,16 @@ ALLOWED: dict[str, set[str]] = {
     "sessions": {"bot", "storage", "services", "serializer", "config"},
     "api": {"sessions", "bot", "storage", "services", "serializer", "config"},
     "simulators": set(),
+    "commands": {
+        "api",
+        "sessions",
+        "bot",
+        "storage",
+        "services",
+        "serializer",
+        "config",
+        "simulators",
+    },
 }
 PACKAGES = {*ALLOWED, "bench", "tests"}
 

@@ -13,7 +13,7 @@ from config.settings import load_settings
 from sessions.dev_secret import jwt_secret
 from sessions.tokens import OPERATOR_AUDIENCE, verify_token
 
-AGENTS = Path(main.THIS_FILE).parent / "agent_configs"
+AGENTS = Path(main.__file__).parent / "agent_configs"
 
 
 @pytest.fixture(autouse=True)
