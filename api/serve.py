@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from loguru import logger
 
 from api.app import create_app
+from api.http_protocol import CallHttpProtocol
 from api.parts import ServerParts
 from api.websocket_protocol import CallWebSocketProtocol
 from config.errors import ConfigError
@@ -127,7 +128,7 @@ def server_config(
     loop: Literal["uvloop", "none"] = "uvloop",
     ping_seconds: float = PING_SECONDS,
 ) -> uvicorn.Config:
-    """How uvicorn serves: small messages, no compression, peers that are gone noticed.
+    """How uvicorn serves: small messages, no compression, silent peers and gone ones noticed.
 
     Args:
         ping_seconds: Between pings, and how long an answer may take: a peer that is gone is
@@ -138,7 +139,7 @@ def server_config(
         host=settings.server.host,
         port=settings.server.port,
         loop=loop,
-        http="httptools",
+        http=CallHttpProtocol,
         ws=CallWebSocketProtocol,
         ws_per_message_deflate=False,
         ws_max_size=MAX_MESSAGE_BYTES,

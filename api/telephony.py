@@ -6,8 +6,9 @@ import time
 from urllib.parse import parse_qsl, urlsplit
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from loguru import logger
+from starlette.requests import ClientDisconnect
 
 from api.parts import Parts, ServerParts
 from config.agent import AgentConfig
@@ -96,10 +97,14 @@ async def _fields(request: Request) -> dict[str, str]:
     """Form fields and query parameters as one; longer or odd ones are cut, none is trusted."""
     body = bytearray()
     if request.method == "POST":
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                break
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    break
+        except ClientDisconnect:
+            # Half a form says nothing of a call, and nobody waits for the answer.
+            raise HTTPException(400, "the request broke off") from None
     text = body[:MAX_BODY_BYTES].decode("utf-8", "replace")
     pairs = [*request.query_params.multi_items(), *parse_qsl(_first_fields(text))]
     return {name[:64]: value[:MAX_FIELD_CHARS] for name, value in pairs}

@@ -10,6 +10,9 @@ SESSIONS_REFUSED = Counter("sessions_refused_total", "Calls refused before they 
 ADMISSION_REFUSED = Counter(
     "admission_refused_total", "Calls turned away at any door for lack of capacity", ["reason"]
 )
+CONNECTIONS_CUT = Counter(
+    "connections_cut_total", "Connections closed whose request had not arrived", ["reason"]
+)
 EVENT_LOOP_LAG_SECONDS = Histogram(
     "event_loop_lag_seconds",
     "How late the event loop turns, measured ten times a second",
