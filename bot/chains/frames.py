@@ -1,8 +1,37 @@
-"""What a chain tells the processors behind it."""
+"""What a chain tells the processors behind it, and lets its recognisers know."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
-from pipecat.frames.frames import ControlFrame, SystemFrame
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    ControlFrame,
+    InterruptionFrame,
+    LLMContextAssistantTurnFrame,
+    STTMuteFrame,
+    STTUpdateSettingsFrame,
+    SystemFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+
+#: What a recogniser may have use for, besides audio. The rest only passes by: an error of
+#: another stage, for one, would be taken for its own.
+FOR_RECOGNISERS: Final = (
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    InterruptionFrame,
+    LLMContextAssistantTurnFrame,
+    STTMuteFrame,
+    STTUpdateSettingsFrame,
+)
 
 
 @dataclass

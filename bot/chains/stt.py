@@ -12,56 +12,30 @@ from typing import Final
 
 from loguru import logger
 from pipecat.frames.frames import (
-    BotStartedSpeakingFrame,
-    BotStoppedSpeakingFrame,
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
-    InterruptionFrame,
-    LLMContextAssistantTurnFrame,
     STTMetadataFrame,
-    STTMuteFrame,
-    STTUpdateSettingsFrame,
     TranscriptionFrame,
-    UserStartedSpeakingFrame,
-    UserStoppedSpeakingFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
 
-from bot.chains.audio_ring import MAX_SECONDS, AudioRing, Mark
+from bot.chains.audio_ring import MAX_SECONDS
+from bot.chains.caller_speech import CallerSpeech
 from bot.chains.chain import Chain, OnExhausted, Vendors
 from bot.chains.failures import Failure
 from bot.chains.floods import HeardAllowance
-from bot.chains.frames import HearingBehindFrame, HearingCaughtUpFrame
-from bot.chains.heard_twice import HeardTwice
+from bot.chains.frames import FOR_RECOGNISERS, HearingBehindFrame, HearingCaughtUpFrame
 from bot.chains.member import Member
-from bot.chains.speech_ledger import SpeechLedger, heard_until_seconds
 from bot.chains.succession import Succession
+from bot.chains.text_wait import TextWait
 from bot.reporter import CallReporter
 from config.agent_stages import SttDeadlines
 from services.candidates import Candidate
 from services.offline.frames import UnrecognizedSpeechFrame
 
-#: What a recogniser may have use for, besides audio. The rest only passes by: an error of
-#: another stage, for one, would be taken for its own.
-FOR_SERVICES: Final = (
-    VADUserStartedSpeakingFrame,
-    VADUserStoppedSpeakingFrame,
-    UserStartedSpeakingFrame,
-    UserStoppedSpeakingFrame,
-    BotStartedSpeakingFrame,
-    BotStoppedSpeakingFrame,
-    InterruptionFrame,
-    LLMContextAssistantTurnFrame,
-    STTMuteFrame,
-    STTUpdateSettingsFrame,
-)
-#: A new vendor hears so much of what went before: speech may just have begun.
-LEAD_IN_SECONDS: Final = 0.5
-#: A vendor's longest usual time from the end of speech to its text, where it does not say.
-USUAL_SECONDS: Final = 1.0
 REMEMBERED_FRAMES: Final = 128
 KEPT: Final = f"of which the last {MAX_SECONDS:g} s are kept"
 #: What the caller does before the call's pipeline runs, besides speaking.
@@ -95,24 +69,20 @@ class SttChain(Chain):
         super().__init__(vendors, language=language, reporter=reporter, on_exhausted=on_exhausted)
         self._deadlines = deadlines
         self._on_unheard = on_unheard
-        self._ring = AudioRing(rate_hz)
-        self._ledger = SpeechLedger(rate_hz)
+        self._speech = CallerSpeech(rate_hz)
+        self._wait = TextWait(deadlines.result_seconds, lambda: self.spawn(self._time_is_up()))
         self._succession = Succession(
             self,
             deadlines.connect_seconds,
             take_over=self._take_over,
-            quiet=lambda: not self._ledger.open,
+            quiet=lambda: not self._speech.open,
             on_nobody=self._nobody,
         )
-        self._origin = 0
-        self._timer: asyncio.TimerHandle | None = None
         self._given: deque[int] = deque(maxlen=REMEMBERED_FRAMES)
-        self._metadata: dict[Member, STTMetadataFrame] = {}
         self._early: deque[tuple[Frame, FrameDirection]] | None = deque(maxlen=MAX_EARLY_FRAMES)
         self._behind = False
         self._suspect: Candidate | None = None
         self._asked_again = False
-        self._twice: HeardTwice | None = None
         self._turning_to: str | None = None
         self._allowance = HeardAllowance()
 
@@ -128,10 +98,11 @@ class SttChain(Chain):
 
     def _turn_if_quiet(self) -> None:
         language = self._turning_to
-        if language is None or self._ledger.open or self._behind:
+        if language is None or self._speech.open or self._behind:
             return
         self._turning_to, self.language = None, language
-        self._twice = self._suspect = None
+        self._suspect = None
+        self._speech.forget_repeats()
         self._succession.change_language(self.take_spare(language))
 
     async def begin(self) -> None:
@@ -155,7 +126,7 @@ class SttChain(Chain):
         May be called directly, at any time: a way through the pipeline costs as much again.
         """
         if not self._ended:
-            self._ring.add(frame.audio)
+            self._speech.add(frame.audio)
             member = self._succession.member
             if member is not None:
                 await member.hear(frame)
@@ -173,7 +144,7 @@ class SttChain(Chain):
             self._early.append((frame, direction))
             return
         member = self._succession.member
-        if member is not None and isinstance(frame, FOR_SERVICES):
+        if member is not None and isinstance(frame, FOR_RECOGNISERS):
             await self._give(member, frame, direction)
         await self.push_frame(frame, direction)
 
@@ -185,17 +156,14 @@ class SttChain(Chain):
         await member.send(frame, direction)
 
     async def _speech_started(self, frame: VADUserStartedSpeakingFrame) -> None:
-        self._stop_timer()
-        self._ledger.started(self._ring.end, frame.start_secs)
-        self._ring.mark(frame)
-        self._ring.want(self._ledger.replay_from)
+        self._wait.stop()
+        self._speech.started(frame)
         if self._succession.member is None:
             await self._fall_behind()
 
     async def _speech_stopped(self, frame: VADUserStoppedSpeakingFrame) -> None:
-        self._ledger.stopped(self._ring.end, frame.stop_secs)
-        self._ring.mark(frame)
-        if self._ledger.open:
+        self._speech.stopped(frame)
+        if self._speech.open:
             self._expect_text()
         else:
             await self._all_heard(at_once=False)
@@ -206,7 +174,7 @@ class SttChain(Chain):
         """Take what the vendor in use says; what it was only given, or another says, is dropped."""
         if isinstance(frame, STTMetadataFrame):
             if direction is FrameDirection.DOWNSTREAM:
-                self._metadata[member] = frame
+                self._wait.learn(member, frame)
                 if member is self._succession.member:
                     await self.push_frame(frame)
         elif member is not self._succession.member or isinstance(frame, InputAudioRawFrame):
@@ -216,14 +184,14 @@ class SttChain(Chain):
         elif isinstance(frame, TranscriptionFrame):
             await self._take_text(member, frame)
         elif isinstance(frame, UnrecognizedSpeechFrame):
-            if frame.answered or not self._ledger.owes_text():
+            if frame.answered or not self._speech.owes_text:
                 self._suspect = None
                 self._succession.proven()
                 await self._nothing_understood(frame)
         elif frame.id not in self._given:
             if isinstance(frame, InterimTranscriptionFrame):
                 self._succession.proven()
-                self._ledger.interim()
+                self._speech.interim()
             await self.push_frame(frame, direction)
 
     async def failed(self, member: Member, failure: Failure) -> None:
@@ -235,49 +203,38 @@ class SttChain(Chain):
 
     def retire(self, member: Member) -> None:
         """Let a member go."""
-        self._metadata.pop(member, None)
+        self._wait.forget(member)
         super().retire(member)
 
     async def _take_text(self, member: Member, frame: TranscriptionFrame) -> None:
         self._succession.proven()
         self._note_suspect()
         self.lineup.succeeded(member.candidate)
-        heard_until = heard_until_seconds(frame)
-        until = None
-        if heard_until is not None:
-            until = self._origin + round(heard_until * self._ring.rate_hz)
-        if self._twice is not None:
-            frame.text = self._twice.rest(frame.text)
-        self._ledger.final(frame.text, until, finalized=frame.finalized)
+        self._speech.take_text(frame)
         if frame.text:
             await self.push_frame(frame)
-        if self._ledger.open:
-            self._ring.want(self._ledger.replay_from)
-            if not self._ledger.speaking:
-                self._expect_text()
+        if self._speech.open:
+            self._expect_text()
         else:
             await self._all_heard(at_once=frame.finalized)
 
     async def _nothing_understood(self, frame: UnrecognizedSpeechFrame) -> None:
         """Speech that has no text is over and done with."""
-        self._ledger.dismiss()
+        self._speech.dismiss()
         await self.push_frame(frame)
-        if not self._ledger.open:
+        if not self._speech.open:
             await self._all_heard(at_once=True)
-        else:
-            self._ring.want(self._ledger.replay_from)
 
     async def _all_heard(self, *, at_once: bool) -> None:
         """Nothing that the caller said is without its text."""
-        self._stop_timer()
-        self._ring.want(None)
+        self._wait.stop()
         self._asked_again = False
         if not self._behind:
             self._between_utterances()
         elif at_once:
             await self._catch_up()
         else:
-            self._start_timer(self._usual_seconds())
+            self._wait.expect_more(self._succession.member)
 
     async def _fall_behind(self) -> None:
         if not self._behind:
@@ -288,54 +245,41 @@ class SttChain(Chain):
                 await self.push_frame(HearingBehindFrame())
 
     async def _catch_up(self) -> None:
-        self._behind, self._twice = False, None
+        self._behind = False
+        self._speech.forget_repeats()
         await self.push_frame(HearingCaughtUpFrame())
         self._between_utterances()
 
     def _between_utterances(self) -> None:
         if self._turning_to is not None:
             self._turn_if_quiet()
-        elif not self._ledger.open:
+        elif not self._speech.open:
             self._succession.pause()
 
     # -- texts that do not come -----------------------------------------------------------------
 
     def _expect_text(self) -> None:
         """The caller is silent, and the vendor has to say what it heard."""
-        if self._succession.member is not None and self._ledger.open and not self._ledger.speaking:
-            self._start_timer(max(self._deadlines.result_seconds, self._usual_seconds()))
-
-    def _usual_seconds(self) -> float:
         member = self._succession.member
-        metadata = self._metadata.get(member) if member is not None else None
-        return metadata.ttfs_p99_latency if metadata is not None else USUAL_SECONDS
+        if member is not None and self._speech.open and not self._speech.speaking:
+            self._wait.expect(member)
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
 
-    def _start_timer(self, seconds: float) -> None:
-        self._stop_timer()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(seconds, lambda: self.spawn(self._time_is_up()))
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     async def _time_is_up(self) -> None:
-        member, ledger = self._succession.member, self._ledger
-        if member is None or ledger.speaking:
+        member, speech = self._succession.member, self._speech
+        if member is None or speech.speaking:
             return
-        if ledger.open and ledger.owes_text() and not self._asked_again:
+        if speech.open and speech.owes_text and not self._asked_again:
             self._asked_again = True
             self._suspect = member.candidate
             seconds = self._deadlines.result_seconds
             logger.info(f"stt {member.candidate.provider} gave no text within {seconds:g} s")
             self.retire(member)
             await self._replace(Failure("no_result", f"no text within {seconds:g} s"))
-        elif ledger.open and (self._asked_again or self._behind):
+        elif speech.open and (self._asked_again or self._behind):
             twice = self._asked_again
             if twice:
                 self.reporter.degraded("stt", "no_result", "nobody understood the caller", None)
@@ -344,7 +288,7 @@ class SttChain(Chain):
             if twice and self._on_unheard is not None:
                 await self._on_unheard()
         else:
-            ledger.dismiss()
+            speech.dismiss()
             await self._all_heard(at_once=True)
 
     def _note_suspect(self) -> None:
@@ -357,9 +301,9 @@ class SttChain(Chain):
 
     async def _replace(self, failure: Failure) -> None:
         """The vendor in use is of no more use."""
-        self._stop_timer()
-        self._succession.lost(failure, owing=self._ledger.open)
-        if self._ledger.open:
+        self._wait.stop()
+        self._succession.lost(failure, owing=self._speech.open)
+        if self._speech.open:
             await self._fall_behind()
 
     async def _take_over(self, member: Member) -> bool:
@@ -368,48 +312,30 @@ class SttChain(Chain):
         Returns:
             Whether it is still there.
         """
-        ledger, ring = self._ledger, self._ring
-        replay_from = ledger.replay_from
-        lead_in = max(ring.end - int(LEAD_IN_SECONDS * ring.rate_hz), ledger.heard_to)
-        origin = max(ring.start, lead_in if replay_from is None else replay_from)
-        if replay_from is not None and origin > replay_from:
-            seconds = (origin - replay_from) / ring.rate_hz
-            detail = f"nobody had heard {seconds:.1f} s of what the caller said, {KEPT}"
+        replay = self._speech.replay()
+        if replay.lost_seconds:
+            detail = f"nobody had heard {replay.lost_seconds:.1f} s of what the caller said, {KEPT}"
             self.reporter.degraded("stt", "audio_lost", detail, member.candidate.provider)
-        self._twice = HeardTwice(ledger.said) if ledger.vague else None
-        count, pieces = ring.count, ring.since(origin)
-        marks = [piece for piece in pieces if not isinstance(piece, bytes)]
-        if isinstance(marks[0], VADUserStoppedSpeakingFrame) if marks else ledger.speaking:
-            await self._give(member, VADUserStartedSpeakingFrame())
-        while pieces:
-            for piece in pieces:
-                if isinstance(piece, bytes):
-                    await member.send(InputAudioRawFrame(piece, ring.rate_hz, 1))
-                else:
-                    await self._give(member, _anew(piece))
-            pieces, count = ring.newer(count), ring.count
+        for frame in replay.frames:
+            if isinstance(frame, InputAudioRawFrame):
+                await member.send(frame)
+            else:
+                await self._give(member, frame)
         if not member.open:
             return False
         self._succession.seat(member)
         self._allowance = HeardAllowance()
-        self._origin = origin
+        self._speech.follow(replay)
         self.serves(member.candidate)
-        if (metadata := self._metadata.get(member)) is not None:
+        if (metadata := self._wait.said_by(member)) is not None:
             await self.push_frame(metadata)
-        if self._behind and not self._ledger.open:
+        if self._behind and not self._speech.open:
             # All had been heard, and the wait for a later text went with who served before.
-            self._start_timer(self._usual_seconds())
+            self._wait.expect_more(self._succession.member)
         else:
             self._expect_text()
         return True
 
     async def _end(self) -> None:
-        self._stop_timer()
+        self._wait.stop()
         await super()._end()
-
-
-def _anew(mark: Mark) -> Frame:
-    """What voice activity said, for another service."""
-    if isinstance(mark, VADUserStoppedSpeakingFrame):
-        return VADUserStoppedSpeakingFrame(stop_secs=mark.stop_secs)
-    return VADUserStartedSpeakingFrame(start_secs=mark.start_secs)
