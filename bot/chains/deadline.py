@@ -11,7 +11,7 @@ class Deadline:
         on_time_up: Told how many seconds it was set to.
     """
 
-    def __init__(self, on_time_up: Callable[[float], None]) -> None:
+    def __init__(self, on_time_up: Callable[[float], object]) -> None:
         self._on_time_up = on_time_up
         self._timer: asyncio.TimerHandle | None = None
 
