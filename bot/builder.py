@@ -1,6 +1,6 @@
 """The list of a call's processors, top to bottom."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +12,6 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMUserAggregatorParams,
 )
 
-from bot.chains.chain import OnExhausted, Vendors
 from bot.chains.llm import LlmChain
 from bot.chains.stt import SttChain
 from bot.chains.tts import TtsChain
@@ -23,13 +22,11 @@ from bot.processors.caller_tap import CallerTap
 from bot.processors.output import CallOutput, OnAction
 from bot.reporter import CallReporter
 from bot.speaker import Speaker
+from bot.stages import Stages
 from bot.tools import agent_tools
 from bot.turns import mute_strategies, noise_counts, turn_strategies
 from config.agent import AgentConfig
-from config.providers import ProviderKind
 from serializer.codecs import AudioFormat
-from services.breakers import BreakerBoard
-from services.factory import ServiceFactory
 
 #: A turn that nothing else ends, such as a cough that no vendor says anything of, ends after so
 #: much silence. A vendor that fails must be replaced, and the next be heard, before that.
@@ -60,69 +57,40 @@ class BuiltCall:
 
 
 def build_call(
-    agent: AgentConfig,
-    factory: ServiceFactory,
+    stages: Stages,
     *,
     rate_in_hz: int,
     wire: AudioFormat,
     speaker: Speaker,
-    reporter: CallReporter,
     hold: HoldKeeper,
     on_action: OnAction,
-    on_exhausted: OnExhausted,
     on_unheard: Callable[[], Awaitable[None]],
-    breakers: BreakerBoard,
-    session_id: str,
-    variables: Mapping[str, str],
 ) -> BuiltCall:
     """Wire one call.
 
     The caller's audio enters at the recogniser and stops there; voice activity has been found
     in front of it (``bot.vad``), so nothing behind needs the samples.
 
+    Args:
+        stages: Builds its chains; knows the agent and who is told.
+        rate_in_hz: Of the caller's audio.
+        wire: Codec of the line.
+        speaker: The agent's mouth.
+        hold: Asks for patience when an answer is late.
+        on_action: Awaited when the agent has decided something, and its words were heard.
+        on_unheard: Awaited when the caller spoke, and nobody gave a text of it.
+
     Raises:
         ConfigError: A provider cannot be built.
     """
-    vendors = partial(
-        _vendors, agent, factory, breakers, session_id=session_id, variables=variables
-    )
-    stt = SttChain(
-        vendors("stt", rate_hz=rate_in_hz),
-        language=agent.language,
-        reporter=reporter,
-        on_exhausted=on_exhausted,
-        deadlines=agent.stt.deadlines,
-        rate_hz=rate_in_hz,
-        on_unheard=on_unheard,
-    )
-    llm = LlmChain(
-        vendors("llm", rate_hz=rate_in_hz),
-        language=agent.language,
-        reporter=reporter,
-        on_exhausted=on_exhausted,
-        deadlines=agent.llm.deadlines,
-    )
+    agent, reporter = stages.agent, stages.reporter
+    stt = stages.stt(rate_in_hz, on_unheard)
+    llm = stages.llm(rate_in_hz)
     llm.on_asked = partial(_ask, llm, hold, reporter)
-    tts = TtsChain(
-        vendors("tts", rate_hz=wire.rate_hz),
-        language=agent.language,
-        reporter=reporter,
-        on_exhausted=on_exhausted,
-        deadlines=agent.tts.deadlines,
-        ahead_ms=lambda: speaker.playout.backlog_ms,
-    )
+    tts = stages.tts(wire.rate_hz, lambda: speaker.playout.backlog_ms)
     languages = LanguageSwitch(agent, reporter, stt=stt, llm=llm, tts=tts)
     context = LLMContext(tools=agent_tools(agent, languages))
-    aggregators = LLMContextAggregatorPair(
-        context,
-        user_params=LLMUserAggregatorParams(
-            user_turn_strategies=turn_strategies(agent.turns),
-            user_mute_strategies=mute_strategies(agent.turns),
-            user_idle_timeout=agent.turns.no_input_seconds,
-            user_turn_stop_timeout=MAX_TURN_WAIT_SECONDS,
-            empty_user_turn=None,
-        ),
-    )
+    aggregators = _aggregators(agent, context)
     languages.connect(aggregators.user(), context)
     pipeline = Pipeline(
         [
@@ -160,28 +128,15 @@ def _ask(llm: LlmChain, hold: HoldKeeper, reporter: CallReporter) -> None:
         hold.begin(reporter.caller_silent_since)
 
 
-def _vendors(
-    agent: AgentConfig,
-    factory: ServiceFactory,
-    breakers: BreakerBoard,
-    kind: ProviderKind,
-    *,
-    rate_hz: int,
-    session_id: str,
-    variables: Mapping[str, str],
-) -> Vendors:
-    """Who may serve a stage of this call."""
-    return Vendors(
-        kind=kind,
-        candidates=lambda language: factory.candidates(kind, agent, language),
-        build=lambda candidate: factory.build(
-            kind,
-            agent,
-            rate_hz=rate_hz,
-            candidate=candidate,
-            session_id=session_id,
-            variables=variables,
+def _aggregators(agent: AgentConfig, context: LLMContext) -> LLMContextAggregatorPair:
+    """Both sides' halves of the conversation."""
+    return LLMContextAggregatorPair(
+        context,
+        user_params=LLMUserAggregatorParams(
+            user_turn_strategies=turn_strategies(agent.turns),
+            user_mute_strategies=mute_strategies(agent.turns),
+            user_idle_timeout=agent.turns.no_input_seconds,
+            user_turn_stop_timeout=MAX_TURN_WAIT_SECONDS,
+            empty_user_turn=None,
         ),
-        breakers=breakers,
-        rejected=lambda candidate: factory.rejected(kind, candidate.provider, agent),
     )

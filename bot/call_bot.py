@@ -21,6 +21,7 @@ from bot.playout import Playout
 from bot.reporter import CallReporter, Emit, OnDropped
 from bot.rescue import Rescue
 from bot.speaker import Speaker
+from bot.stages import Stages
 from bot.tools import TOOL_REASON
 from bot.vad import VadEngine
 from config.agent import AgentConfig
@@ -99,10 +100,8 @@ class CallBot:
         self.agent = agent
         self.formats = (heard_format, spoken_format)
         self._factory = parts.factory
-        self._breakers = parts.breakers
         self._wire = spoken_format
-        self._session_id = session_id
-        self._variables = dict(variables)
+        variables = dict(variables)
         self.reporter = reporter = CallReporter(agent.language, session_id, parts.on_dropped)
         self.playout = Playout(
             bytes_per_ms=spoken_format.bytes_per_ms,
@@ -112,7 +111,7 @@ class CallBot:
         )
         self._speaker = speaker = Speaker(self.playout, reporter)
         self._announcer = Announcer(
-            agent, parts.phrases, speaker, reporter, wire=spoken_format, variables=self._variables
+            agent, parts.phrases, speaker, reporter, wire=spoken_format, variables=variables
         )
         self._hold = HoldKeeper(
             self.playout, agent.turns.hold_after_seconds, self._announcer.say_hold
@@ -134,6 +133,15 @@ class CallBot:
             last_words=self._last_words,
             end=self._end,
         )
+        self._stages = Stages(
+            agent=agent,
+            factory=parts.factory,
+            breakers=parts.breakers,
+            session_id=session_id,
+            variables=variables,
+            reporter=reporter,
+            on_exhausted=self._rescue.give_up,
+        )
 
     def connect(self) -> None:
         """Build the services and let them connect; a second call does nothing.
@@ -144,19 +152,13 @@ class CallBot:
         if self._built is not None:
             return
         built = build_call(
-            self.agent,
-            self._factory,
+            self._stages,
             rate_in_hz=self._hearing.rate_hz,
             wire=self._wire,
             speaker=self._speaker,
-            reporter=self.reporter,
             hold=self._hold,
             on_action=self._act,
-            on_exhausted=self._rescue.give_up,
             on_unheard=self._rescue.ask_for_words,
-            breakers=self._breakers,
-            session_id=self._session_id,
-            variables=self._variables,
         )
         built.user.add_event_handler("on_user_turn_idle", self._break_silence)
         built.user.add_event_handler("on_user_turn_started", self._forget_silences)
