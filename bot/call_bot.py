@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 from loguru import logger
-from pipecat.frames.frames import ErrorFrame, InterruptionFrame, LLMMessagesAppendFrame, LLMRunFrame
+from pipecat.frames.frames import ErrorFrame, InterruptionFrame, LLMMessagesAppendFrame
 
 from bot.announcer import Announcer
 from bot.builder import BuiltCall, build_call
+from bot.ending import Ending
 from bot.hearing import Hearing
 from bot.hold import HoldKeeper
+from bot.keypad import Keypad
 from bot.language import Outcome
 from bot.media import Lateness, MediaSink, nobody_minds
 from bot.phrases import PhraseCache
@@ -22,17 +23,13 @@ from bot.reporter import CallReporter, Emit, OnDropped
 from bot.rescue import Rescue
 from bot.speaker import Speaker
 from bot.stages import Stages
-from bot.tools import TOOL_REASON
 from bot.vad import VadEngine
 from config.agent import AgentConfig
 from config.languages import is_language, resolve_language
 from serializer.codecs import AudioFormat
-from services.actions import CallActionFrame
 from services.breakers import BreakerBoard
 from services.factory import ServiceFactory
 
-#: How long an answer or a farewell may still play when the call is to end.
-MAX_GOODBYE_SECONDS = 20.0
 #: How long to wait for an interruption to have gone through the pipeline.
 INTERRUPT_SECONDS = 0.5
 #: How long building the services waits for the greeting's first packet.
@@ -60,14 +57,6 @@ class BotParts:
     breakers: BreakerBoard = field(default_factory=BreakerBoard)
     on_sent: Lateness = nobody_minds
     on_dropped: OnDropped = lambda queue: None
-
-
-@runtime_checkable
-class ClaimsKeys(Protocol):
-    """A model that has its own use for keys."""
-
-    def claims_key(self, digit: str) -> bool:
-        """Whether the key means something to it now."""
 
 
 class CallBot:
@@ -121,16 +110,24 @@ class CallBot:
         self._run: PipelineRun | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._on_end: OnEnd | None = None
-        self._answered = asyncio.Event()
         self._paused = False
         self._stopped = False
+        self._keypad = Keypad(agent, self._hearing, reporter, interrupt=self.interrupt)
+        self._ending = Ending(
+            self._announcer,
+            self.playout,
+            reporter,
+            interrupt=self.interrupt,
+            speaks=lambda: self._run is not None and self._run.running,
+            end=self._end,
+        )
         self._rescue = Rescue(
             agent,
             self._announcer,
             reporter,
             self._hold,
             built=lambda: self._connected()[0],
-            last_words=self._last_words,
+            last_words=self._ending.last_words,
             end=self._end,
         )
         self._stages = Stages(
@@ -157,7 +154,7 @@ class CallBot:
             wire=self._wire,
             speaker=self._speaker,
             hold=self._hold,
-            on_action=self._act,
+            on_action=self._ending.act,
             on_unheard=self._rescue.ask_for_words,
         )
         built.user.add_event_handler("on_user_turn_idle", self._break_silence)
@@ -209,7 +206,7 @@ class CallBot:
         if greeting and not ready:
             await self._announcer.say_live(greeting)
         self._tasks.append(asyncio.create_task(self._watch_pipeline(), name="pipeline-watch"))
-        self._answered.set()
+        self._ending.answered()
 
     async def hear(self, payload: bytes) -> None:
         """Take the caller's audio, in ``heard_format``."""
@@ -219,26 +216,7 @@ class CallBot:
     async def press(self, digit: str) -> None:
         """The caller pressed a key: for the model, or else for another language."""
         self._rescue.heard_from_caller()
-        language = self.agent.language_switching.keys.get(digit)
-        if language is not None and self._built is not None and not self._claims_key(digit):
-            self.reporter.pressed(digit)
-            self._built.languages.spawn(self._turn_by_key(language))
-        else:
-            await self._hearing.press(digit)
-
-    def _claims_key(self, digit: str) -> bool:
-        model = self._connected()[0].llm.service
-        return isinstance(model, ClaimsKeys) and model.claims_key(digit)
-
-    async def _turn_by_key(self, language: str) -> None:
-        """Fall silent and go on in the language that the caller has chosen."""
-        built, _ = self._connected()
-        outcome = await built.languages.request(language, "key", before=self.interrupt)
-        if outcome == "already":
-            await self.interrupt()
-            built.languages.chosen_again()
-        if outcome in ("ready", "already"):
-            await built.user.queue_frame(LLMRunFrame())
+        await self._keypad.press(digit, self._built)
 
     async def switch_language(self, language: str) -> Outcome:
         """Go on in another language, after what is being said.
@@ -323,14 +301,7 @@ class CallBot:
         Returns:
             Whether it was heard to its end.
         """
-        text = self._announcer.text(phrase) if phrase else ""
-        try:
-            async with asyncio.timeout(MAX_GOODBYE_SECONDS):
-                if text and not self._announcer.say_ready(text):
-                    await self._say_live_and_wait(text)
-                return await self.playout.drained(MAX_GOODBYE_SECONDS)
-        except TimeoutError:
-            return False
+        return await self._ending.goodbye(phrase)
 
     async def stop(self) -> None:
         """End everything this bot runs; safe to call twice."""
@@ -349,19 +320,6 @@ class CallBot:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _say_live_and_wait(self, text: str) -> None:
-        """Speak by the synthesiser, if there is one that runs, and wait until it was heard."""
-        if self._run is None or not self._run.running:
-            return
-        heard = asyncio.Event()
-
-        async def reached() -> None:
-            heard.set()
-
-        await self._announcer.say_live(text)
-        await self._announcer.mark_live(reached)
-        await heard.wait()
-
     async def _watch_pipeline(self) -> None:
         """A pipeline that ends before its call ends the call, with an apology."""
         await self._connected()[1].finished()
@@ -369,28 +327,13 @@ class CallBot:
             return
         logger.error("a call's pipeline ended before the call")
         self.reporter.degraded("pipeline", "ended", "the pipeline ended before the call")
-        self._announcer.say_ready(self._announcer.text("apology"))
-        await self.playout.drained(MAX_GOODBYE_SECONDS)
-        self._end("provider_failed")
+        await self._ending.break_off()
 
     def _connected(self) -> tuple[BuiltCall, PipelineRun]:
         assert self._built is not None and self._run is not None, "start() comes first"
         return self._built, self._run
 
-    async def _act(self, frame: CallActionFrame) -> None:
-        """The agent decided something, and its words have been heard."""
-        if frame.action == "transfer":
-            self._end("transferred", frame.target)
-        elif frame.reason == TOOL_REASON and not self.reporter.answered:
-            # A model that hangs up without a word.
-            await self._announcer.say(self._announcer.text("farewell"), self._hang_up)
-        else:
-            await self._hang_up()
-
-    async def _hang_up(self) -> None:
-        self._end("agent_hangup")
-
-    def _end(self, cause: str, target: str | None = None) -> None:
+    def _end(self, cause: str, target: str | None) -> None:
         self._rescue.over = True
         if self._on_end is not None:
             self._on_end(cause, target)
@@ -400,13 +343,6 @@ class CallBot:
 
     async def _break_silence(self, _aggregator: object) -> None:
         await self._rescue.break_silence()
-
-    async def _last_words(self) -> None:
-        """The apology, in place of what is being said, once the call was answered."""
-        await self._answered.wait()
-        if self.playout.playing:
-            await self.interrupt()
-        await self.goodbye("apology")
 
     async def _note_error(self, frame: ErrorFrame) -> None:
         """Vendors' errors are their chain's affair; this one is of a processor of ours."""

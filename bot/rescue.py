@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from bot.announcer import Announcer
 from bot.builder import BuiltCall
+from bot.ending import End
 from bot.hold import HoldKeeper
 from bot.processors.output import SpokenFrame
 from bot.reporter import CallReporter
@@ -15,8 +16,6 @@ from config.providers import ProviderKind
 
 #: So many turns in a row without an answer, and the call is handed over or ended.
 LOST_TURNS = 3
-
-End = Callable[[str, str | None], None]
 
 
 @runtime_checkable
