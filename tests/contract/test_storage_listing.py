@@ -46,6 +46,17 @@ async def test_listing_by_pages(store: Storage) -> None:
         assert caught.value.code == "storage_invalid"
 
 
+@pytest.mark.parametrize("text", ["../", "/etc/", "a//", "a/../b", ".parts/", "a b", "x" * 513])
+async def test_prefixes_no_key_begins_with(store: Storage, text: str) -> None:
+    for listing in (
+        store.list_objects("transcripts", text),
+        store.list_objects("transcripts", after=text),
+    ):
+        with pytest.raises(StorageError) as caught:
+            await anext(listing)
+        assert caught.value.code == "storage_invalid"
+
+
 async def test_listing_more_than_a_page_of_s3(store: Storage) -> None:
     keys = [f"2026/11/{n % 28 + 1:02}/{n:04}" for n in range(1020)]
     for some in range(0, len(keys), 60):

@@ -8,6 +8,7 @@ import resource
 import shutil
 import stat
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -114,6 +115,56 @@ async def test_a_crash_between_two_steps_keeps_old_metadata_with_the_old_file(
     assert parts(tmp_path) == []
 
 
+async def test_writers_of_one_key_take_turns_from_metadata_to_object(
+    store: FilesystemStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Semaphore(0)
+
+    class Watched:
+        """Tells when somebody asks for it."""
+
+        def __init__(self) -> None:
+            self._lock = threading.Lock()
+
+        def __enter__(self) -> None:
+            asked.release()
+            self._lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self._lock.release()
+
+    lock = Watched()
+    monkeypatch.setattr(store, "_lock", lambda kind, key: lock)
+    real, placed = whole_files.place, 0
+
+    def place(part: Path, path: Path) -> None:
+        nonlocal placed
+        placed += 1
+        first = placed == 1
+        real(part, path)
+        if first:  # Between its metadata and its object, until the other one wants its turn too.
+            asked.acquire(timeout=5)
+            asked.acquire(timeout=5)
+
+    monkeypatch.setattr(filesystem, "place", place)
+    await asyncio.gather(
+        *(store.put_bytes("recordings", "k", bytes(n), f"audio/x-{n}") for n in (1, 2))
+    )
+    info = await store.stat("recordings", "k")
+    assert info.content_type == f"audio/x-{info.size_bytes}"
+
+
+async def test_metadata_of_what_is_written_often_does_not_grow(
+    store: FilesystemStorage, tmp_path: Path
+) -> None:
+    sizes = []
+    for _ in range(5):
+        await store.put_bytes("recordings", "a", b"1", "text/plain", {"version": "1"})
+        text = (tmp_path / "store/meta/recordings/a.json").read_text()
+        sizes.append(text.count("version"))
+    assert sizes == [1, 2, 2, 2, 2]
+
+
 async def test_a_restored_copy_keeps_its_metadata(store: FilesystemStorage, tmp_path: Path) -> None:
     await store.put_bytes("recordings", "a", b"old", "text/old", {"version": "1"})
     await store.put_bytes("recordings", "a", b"new", "text/new", {"version": "2"})
@@ -171,7 +222,9 @@ async def test_everything_is_synced_before_its_name_counts(
 
     def fsync(handle: int) -> None:
         real_fsync(handle)
-        kind = "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
+        facts = os.fstat(handle)
+        kind = "folder" if stat.S_ISDIR(facts.st_mode) else "file"
+        assert facts.st_size, "synced before it was written"
         steps.append(f"sync {kind} {name(Path(os.readlink(f'/proc/self/fd/{handle}')))}")
 
     def replace(old: Path, new: Path) -> None:

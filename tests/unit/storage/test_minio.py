@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from config.errors import StorageError
 from storage.minio import MinioStorage
 from tests.minio import S3Server, free_port, s3_server
-from tests.unit.storage.wires import serving
+from tests.unit.storage.wires import line_to, serving
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,13 @@ async def test_away_then_back(s3: S3Server) -> None:
         s3.start()
         await made.put_bytes("recordings", "after", b"2", "text/plain")
         assert await made.read("recordings", "after") == b"2"
+        await made.health()
+
+
+async def test_a_line_that_broke_once_is_no_refusal_that_health_tells_of(s3: S3Server) -> None:
+    async with line_to(s3, cut_after_bytes=0) as line, store(s3, endpoint=line.endpoint) as made:
+        assert await put_code(made) == "storage_unavailable"
+        line.mend()
         await made.health()
 
 

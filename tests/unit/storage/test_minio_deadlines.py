@@ -181,13 +181,15 @@ async def test_twenty_hanging_uploads_leave_readers_and_health_alone() -> None:
 
 
 async def test_a_slow_line_may_take_its_time_for_a_part(tmp_path: Path) -> None:
-    # Longer for one part than the limit for connecting, which urllib3 leaves on the socket.
+    # A part may take longer than any limit, and a piece of it longer than the limit for
+    # connecting, which urllib3 leaves on the socket.
     source = tmp_path / "call.wav"
     source.write_bytes(bytes(16 * 1024 * 1024))
     with s3_server() as server:
-        limits = {"connect_seconds": 0.3, "part_bytes": 20 * 1024 * 1024}
+        limits = {"connect_seconds": 0.3, "read_seconds": 3.0, "part_bytes": 20 * 1024 * 1024}
+        how = {"pause_seconds": 0.025, "stall_seconds": 1.0, "stall_after_bytes": 4 * 1024 * 1024}
         async with (
-            line_to(server, pause_seconds=0.01) as line,
+            line_to(server, **how) as line,
             opened(server, endpoint=line.endpoint, **limits) as made,
         ):
             info = await made.put_file("recordings", "a", source, "audio/wav")
@@ -204,17 +206,19 @@ async def test_a_service_that_stops_reading_is_silent_too(tmp_path: Path) -> Non
             opened(server, endpoint=line.endpoint, **limits) as made,
         ):
             await made.put_bytes("recordings", "first", b"1", "text/plain")
-            line.pause_seconds = 3600
+            line.pause_seconds, line.uploads = 3600, 0
             with pytest.raises(StorageError) as caught:
                 async with asyncio.timeout(20):
                     await made.put_file("recordings", "a", source, "audio/wav")
             assert caught.value.code == "storage_unavailable"
+            assert line.uploads == 1
             await idle(made)
 
 
-async def test_an_answer_of_500_is_asked_for_once_more_and_no_more() -> None:
-    reply = b"HTTP/1.1 503 Slow\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    service = Stubborn(reply, then="close")
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_an_answer_of_50x_is_asked_for_once_more_and_no_more(status: int) -> None:
+    reply = f"HTTP/1.1 {status} Slow\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    service = Stubborn(reply.encode(), then="close")
     async with serving(service.handle) as endpoint, opened(NOWHERE, endpoint=endpoint) as made:
         await failure(made, "stat")
         assert service.requests == 2

@@ -12,7 +12,7 @@ from config.errors import StorageError
 from storage.minio import MinioStorage
 from storage.minio_client import MinioClient
 from tests.minio import NO_MINIO, S3Server, find_minio, s3_server
-from tests.unit.storage.wires import line_to, opened
+from tests.unit.storage.wires import line_to, opened, serving
 
 MIB = 1024 * 1024
 
@@ -102,6 +102,31 @@ async def test_what_a_crash_left_behind_minio_removes_by_itself() -> None:
             async with asyncio.timeout(60):
                 while await uploads(server, made, "dead"):  # noqa: ASYNC110 - MinIO tells nobody
                     await asyncio.sleep(0.2)
+
+
+async def test_what_cannot_be_taken_back_now_is_remembered_and_what_is_gone_is_not(
+    minio: S3Server,
+) -> None:
+    busy = b"<Error><Code>OperationAborted</Code></Error>"
+    head = "HTTP/1.1 409 Busy\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n"
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head.format(len(busy)).encode() + busy)
+        await writer.drain()
+
+    async with serving(refuse) as endpoint, opened(minio, endpoint=endpoint) as made:
+        client = made._client
+        await asyncio.to_thread(client._abort_multipart_upload, "recordings", "a", "1")
+        assert client.left_behind() == 1
+    async with opened(minio) as made:
+        client = made._client
+        # No such bucket, then no such upload.
+        bucket = made._options.buckets["recordings"]
+        await asyncio.to_thread(client._abort_multipart_upload, bucket, "a", "1")
+        await made.put_bytes("recordings", "a", b"1", "text/plain")
+        await asyncio.to_thread(client._abort_multipart_upload, bucket, "a", "1")
+        assert client.left_behind() == 0
 
 
 def test_what_the_client_builds_on_is_still_there() -> None:

@@ -64,6 +64,8 @@ async def test_a_bucket_of_ours_forgets_broken_uploads_on_s3(moto: S3Server) -> 
         assert rules is not None
         abort = rules.rules[0].abort_incomplete_multipart_upload
         assert abort is not None and abort.days_after_initiation == 1
+        assert rules.rules[0].rule_filter is not None
+        assert rules.rules[0].rule_filter.prefix == ""
         assert rules.rules[0].expiration is None
 
 

@@ -35,6 +35,8 @@ class Line:
         cut_after_bytes: What the store may send over all connections; then they are cut, and
             new ones too, until :meth:`mend`.
         pause_seconds: Between pieces that the store sends.
+        stall_seconds: Once, in the middle of what is sent: after ``stall_after_bytes``.
+        uploads: How many have begun.
         holds: Requests that begin so never arrive, nor does anything behind them.
         held: Released once for each request that is held.
     """
@@ -42,6 +44,9 @@ class Line:
     target: int
     cut_after_bytes: int | None = None
     pause_seconds: float = 0.0
+    stall_seconds: float = 0.0
+    stall_after_bytes: int = 0
+    uploads: int = 0
     holds: bytes | None = None
     held: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     passed_bytes: int = 0
@@ -68,6 +73,7 @@ class Line:
     async def _up(self, reader: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
         while piece := await reader.read(_PIECE_BYTES):
             self.passed_bytes += len(piece)
+            self.uploads += piece.startswith(b"PUT /")
             if self.cut_after_bytes is not None and self.passed_bytes > self.cut_after_bytes:
                 return
             if self.holds is not None and piece.startswith(self.holds):
@@ -75,9 +81,15 @@ class Line:
                 while await reader.read(_PIECE_BYTES):
                     pass
                 return
-            await asyncio.sleep(self.pause_seconds)
+            await asyncio.sleep(self._pause())
             out.write(piece)
             await out.drain()
+
+    def _pause(self) -> float:
+        if self.passed_bytes <= self.stall_after_bytes:
+            return self.pause_seconds
+        stall, self.stall_seconds = self.stall_seconds, 0.0
+        return max(stall, self.pause_seconds)
 
     async def _down(self, back: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while piece := await back.read(_PIECE_BYTES):
