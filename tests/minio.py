@@ -145,9 +145,10 @@ class S3Server:
     def _wait(self) -> None:
         # Its health page answers before its objects do, so ask for what the tests will ask for.
         client = self.client()
-        probe = f"probe-{secrets.token_hex(4)}"
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
+            # Another name each time: on a busy machine a bucket is made after we have given up.
+            probe = f"probe-{secrets.token_hex(4)}"
             try:
                 client.make_bucket(probe)
                 client.remove_bucket(probe)
