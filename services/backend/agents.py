@@ -7,28 +7,25 @@ serving, also after a restart. Only its word that there is no such agent takes o
 """
 
 import asyncio
-import hashlib
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import msgspec
 from loguru import logger
 
 from config.agent import AGENT_ID_PATTERN, AgentConfig
 from config.agent_file import build_agent
 from config.documents import Document, parse_document
 from config.errors import BackendError, ConfigError
-from config.phone import mask_number, normalise_number
+from config.phone import normalise_number
 from config.problems import ConfigFileError, Problem
 from config.providers import ProviderCatalog
 from config.settings import Settings
+from services.backend.kept_agents import KeptAgents, Wanted
 from services.backend.routes import BackendClient
 
 #: How long "there is no such agent" holds.
@@ -45,27 +42,6 @@ MAX_ASKED: Final = 16
 OnFetch = Callable[[str], None]
 #: Told the id, and the agent that serves from now on or None where it is gone.
 OnChange = Callable[[str, AgentConfig | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    by: Literal["id", "number"]
-    value: str
-
-    def __str__(self) -> str:
-        return self.value if self.by == "id" else mask_number(self.value)
-
-    @property
-    def file_name(self) -> str:
-        """Names its copy on disk; neither an id nor a number is ever a path."""
-        return hashlib.sha256(f"{self.by}:{self.value}".encode()).hexdigest()[:32] + ".json"
-
-
-class _Names(msgspec.Struct):
-    """By what an agent can be asked for."""
-
-    agent_id: str
-    phone_number: str | None = None
 
 
 @dataclass(slots=True)
@@ -120,12 +96,12 @@ class BackendAgents:
         self._catalog = catalog
         self._settings = settings
         self._backend = backend
-        self._folder = folder
+        self._kept = KeptAgents(folder, MAX_ENTRIES)
         self._load_packages = load
         self._on_fetch = on_fetch
         self._on_change = on_change
         self._clock = clock
-        self._entries: OrderedDict[_Wanted, _Entry] = OrderedDict()
+        self._entries: OrderedDict[Wanted, _Entry] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked = 0
 
@@ -137,12 +113,12 @@ class BackendAgents:
         """The agent of an id; None where there is none, or none could be had in time."""
         if re.fullmatch(AGENT_ID_PATTERN, agent_id) is None:
             return None
-        return await self._find(_Wanted("id", agent_id))
+        return await self._find(Wanted("id", agent_id))
 
     async def by_number(self, number: str) -> AgentConfig | None:
         """The agent that answers a telephone number, written in any usual way."""
         try:
-            return await self._find(_Wanted("number", normalise_number(number)))
+            return await self._find(Wanted("number", normalise_number(number)))
         except ConfigError:
             return None
 
@@ -161,7 +137,7 @@ class BackendAgents:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _find(self, wanted: _Wanted) -> AgentConfig | None:
+    async def _find(self, wanted: Wanted) -> AgentConfig | None:
         entry = self._known(wanted)
         if entry.loading is not None:
             await asyncio.wait([entry.loading])
@@ -173,7 +149,7 @@ class BackendAgents:
             )
         return entry.agent
 
-    def _known(self, wanted: _Wanted) -> _Entry:
+    def _known(self, wanted: Wanted) -> _Entry:
         """What is known of an agent; the look at the disk begins with the first question."""
         entry = self._entries.get(wanted)
         if entry is None:
@@ -190,7 +166,7 @@ class BackendAgents:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _renew(self, wanted: _Wanted, entry: _Entry) -> "asyncio.Task[None] | None":
+    def _renew(self, wanted: Wanted, entry: _Entry) -> "asyncio.Task[None] | None":
         """The try that goes on, or one that begins because it is due."""
         if entry.task is None and self._clock() >= entry.due_at:
             if self._asked >= MAX_ASKED:
@@ -202,29 +178,15 @@ class BackendAgents:
     # -- what was kept ------------------------------------------------------------------
 
     async def _take_up(self) -> None:
-        for wanted in await asyncio.to_thread(self._kept):
+        for wanted in await self._kept.latest():
             loading = self._known(wanted).loading
             if loading is not None:
                 await asyncio.wait([loading])
 
-    def _kept(self) -> list[_Wanted]:
-        """Whose copies lie on disk, the latest ones; runs in a thread."""
-        found: list[tuple[float, _Wanted]] = []
-        for path in self._folder.glob("*.json"):
-            with suppress(OSError, msgspec.MsgspecError, ConfigError, UnicodeDecodeError):
-                names = msgspec.json.decode(path.read_bytes(), type=_Names)
-                wanted = [_Wanted("id", names.agent_id)]
-                if names.phone_number:
-                    wanted.append(_Wanted("number", normalise_number(names.phone_number)))
-                latest = path.stat().st_mtime
-                found += ((latest, each) for each in wanted if each.file_name == path.name)
-        found.sort(key=lambda each: each[0], reverse=True)
-        return [wanted for _, wanted in found[:MAX_ENTRIES]]
-
-    async def _load(self, wanted: _Wanted, entry: _Entry) -> None:
+    async def _load(self, wanted: Wanted, entry: _Entry) -> None:
         """Take the last good one of an earlier process, until the backend has said more."""
         try:
-            content = await asyncio.to_thread((self._folder / wanted.file_name).read_bytes)
+            content = await self._kept.read(wanted)
             agent = await asyncio.to_thread(self._read, wanted, content)
         except FileNotFoundError:
             return
@@ -236,30 +198,9 @@ class BackendAgents:
         entry.content = content
         self._serve(entry, agent)
 
-    def _write(self, wanted: _Wanted, content: bytes) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._folder / wanted.file_name
-        part = path.with_suffix(".part")
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-        os.replace(part, path)
-
-    async def _keep(self, wanted: _Wanted, content: bytes | None) -> None:
-        """Have the copy on disk be as the backend said; a disk that fails costs only that."""
-        with suppress(FileNotFoundError):
-            try:
-                if content is None:
-                    await asyncio.to_thread((self._folder / wanted.file_name).unlink)
-                else:
-                    await asyncio.to_thread(self._write, wanted, content)
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                logger.warning(f"the agent {wanted} cannot be kept on disk: {error}")
-
     # -- asking -------------------------------------------------------------------------
 
-    async def _fetch(self, wanted: _Wanted, entry: _Entry) -> None:
+    async def _fetch(self, wanted: Wanted, entry: _Entry) -> None:
         outcome = None
         try:
             outcome = await self._ask(wanted, entry)
@@ -277,7 +218,7 @@ class BackendAgents:
             if outcome is not None:
                 self._on_fetch(outcome)
 
-    async def _ask(self, wanted: _Wanted, entry: _Entry) -> str:
+    async def _ask(self, wanted: Wanted, entry: _Entry) -> str:
         if wanted.by == "id":
             content = await self._backend.agent_by_id(wanted.value)
         else:
@@ -287,7 +228,7 @@ class BackendAgents:
             entry.due_at = self._clock() + min(ABSENT_SECONDS, ttl_seconds)
             entry.failing, entry.error, entry.content = None, None, b""
             self._serve(entry, None)
-            await self._keep(wanted, None)
+            await self._kept.keep(wanted, None)
             return "absent"
         if content == entry.content and entry.agent is not None:
             self._well(wanted, entry)
@@ -301,10 +242,10 @@ class BackendAgents:
         entry.content = content
         self._serve(entry, agent)
         self._share(wanted, entry)
-        await self._keep(wanted, content)
+        await self._kept.keep(wanted, content)
         return "found"
 
-    def _read(self, wanted: _Wanted, content: bytes) -> AgentConfig:
+    def _read(self, wanted: Wanted, content: bytes) -> AgentConfig:
         """Runs in a thread. What came from the backend is checked like a file.
 
         Raises:
@@ -325,13 +266,13 @@ class BackendAgents:
 
     # -- what came of it ----------------------------------------------------------------
 
-    def _well(self, wanted: _Wanted, entry: _Entry) -> None:
+    def _well(self, wanted: Wanted, entry: _Entry) -> None:
         if entry.failing is not None:
             logger.info(f"the backend gives the agent {wanted} again")
         entry.failing, entry.error = None, None
         entry.due_at = self._clock() + self._settings.backend.agents_ttl_seconds
 
-    def _refused(self, wanted: _Wanted, entry: _Entry, error: ConfigError) -> None:
+    def _refused(self, wanted: Wanted, entry: _Entry, error: ConfigError) -> None:
         if entry.error is None or entry.error.message != error.message:
             rest = "its last good version serves" if entry.agent is not None else "it cannot serve"
             logger.warning("agent of the backend refused, {}: {}", rest, error.message)
@@ -340,7 +281,7 @@ class BackendAgents:
             ABSENT_SECONDS, self._settings.backend.agents_ttl_seconds
         )
 
-    def _failed(self, wanted: _Wanted, entry: _Entry, why: str) -> None:
+    def _failed(self, wanted: Wanted, entry: _Entry, why: str) -> None:
         if entry.failing is None:
             rest = "its last version serves" if entry.agent is not None else "there is none yet"
             logger.warning(f"the agent {wanted} could not be fetched: {why}; {rest}")
@@ -358,11 +299,11 @@ class BackendAgents:
             logger.info(f"agent of the backend {'loaded' if agent else 'gone'}: {told.agent_id}")
             self._on_change(told.agent_id, agent)
 
-    def _share(self, wanted: _Wanted, entry: _Entry) -> None:
+    def _share(self, wanted: Wanted, entry: _Entry) -> None:
         """A stream names the agent of a number by its id a moment later: it is known by then."""
         if wanted.by == "id" or entry.agent is None:
             return
-        own = self._entries.setdefault(_Wanted("id", entry.agent.agent_id), _Entry())
+        own = self._entries.setdefault(Wanted("id", entry.agent.agent_id), _Entry())
         if own.agent is None and own.task is None and own.loading is None:
             own.agent, own.content, own.due_at = entry.agent, entry.content, entry.due_at
             self._forget_oldest()
