@@ -30,6 +30,7 @@ from sessions.channel import Channel, Departure
 from sessions.journal import CallJournal
 from sessions.line import Line
 from sessions.pace import MediaPace, MessagePace
+from sessions.sender_clock import SenderClock
 
 #: Bad messages in a row after which a peer is taken to speak something else.
 MAX_BAD_MESSAGES = 20
@@ -92,6 +93,7 @@ class Intake:
         self._heard_format = heard_format
         self._started_at = started_at
         self._pace = MediaPace(started_at)
+        self._clock = SenderClock()
         self._messages = MessagePace(started_at)
         self._noted: set[str] = set()
         self._odd = 0
@@ -103,6 +105,7 @@ class Intake:
         """Have the next :meth:`read` read another stream."""
         self._channel = channel
         self._dialect = dialect
+        self._clock = SenderClock()
         self._odd = 0
         self._bad_in_a_row = 0
 
@@ -155,8 +158,8 @@ class Intake:
             self._note_too_many()
             return
         match message:
-            case Media(payload=payload):
-                await self._take_media(payload)
+            case Media(payload=payload, timestamp_ms=stamp_ms):
+                await self._take_media(payload, stamp_ms)
             case Dtmf(digit=digit):
                 await self._bot.press(digit)
             case PlaybackReached(name=name):
@@ -180,17 +183,19 @@ class Intake:
             case _:
                 pass
 
-    async def _take_media(self, payload: bytes) -> None:
+    async def _take_media(self, payload: bytes, stamp_ms: int | None) -> None:
         now = self.last_media_at = self._now()
         if (odd := self._dialect.ignored["odd_length"]) != self._odd:
             self._odd = odd
             self._note_ignored("odd_length")
-        verdict = self._pace.judge(now, self._heard_format.duration_ms(len(payload)))
+        length_ms = self._heard_format.duration_ms(len(payload))
+        due_ms = self._clock.due_ms((now - self._started_at) * 1000, stamp_ms, length_ms)
+        verdict = self._pace.judge(now, length_ms)
         if verdict != "keep":
             self._drop_media(flood=verdict == "flood")
         # What is said while the agent is told not to listen is not recorded either.
         elif not self.paused:
-            self._call.journal.caller_audio((now - self._started_at) * 1000, payload)
+            self._call.journal.caller_audio(max(0.0, due_ms), payload)
             await self._bot.hear(payload)
 
     def _drop_media(self, *, flood: bool) -> None:

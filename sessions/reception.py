@@ -21,6 +21,7 @@ from sessions.expected import ExpectedCalls
 from sessions.facts import CallFacts
 from sessions.intake import MAX_BAD_MESSAGES
 from sessions.manager import SessionManager
+from sessions.sender_clock import spoken_since
 from sessions.tokens import verify_token
 
 START_SECONDS = 5.0
@@ -33,14 +34,31 @@ class _Greeting:
     """What a peer has said so far.
 
     Attributes:
-        began_at: Loop time of the first message that belongs to the call.
+        first_at: Loop time of the first message that belongs to the call.
+        arrivals: Loop times at which those that are held came.
     """
 
     dialect: Dialect | None = None
     opening: StreamStarted | AuthRequest | None = None
     held: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_HELD))
+    arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_HELD))
     bad_in_a_row: int = 0
-    began_at: float | None = None
+    first_at: float | None = None
+
+    def began_at(self) -> float | None:
+        """Loop time of the call's zero: a burst of held sound was spoken before it came.
+
+        Else the caller's side of the recording would be late by as long as the burst is.
+        """
+        form = self.dialect.input_format if self.dialect is not None else None
+        if self.first_at is None or form is None:
+            return self.first_at
+        sound = [
+            (at, form.duration_ms(len(message.payload)) / 1000)
+            for at, message in zip(self.arrivals, self.held, strict=True)
+            if isinstance(message, Media)
+        ]
+        return spoken_since(sound, self.first_at)
 
 
 class Reception:
@@ -100,7 +118,7 @@ class Reception:
         await self._manager.serve(
             *(agent, facts, channel, greeting.dialect, held),
             session_id=session_id,
-            began_at=greeting.began_at,
+            began_at=greeting.began_at(),
         )
 
     async def _opening(
@@ -145,12 +163,14 @@ class Reception:
                 raise WireError("too_many_errors", error.message) from None
             return
         greeting.bad_in_a_row = 0
+        now = asyncio.get_running_loop().time()
         if isinstance(message, (StreamStarted, AuthRequest)):
             greeting.opening = message
         elif isinstance(message, (Media, Dtmf)):
             greeting.held.append(message)
-        if greeting.began_at is None:
-            greeting.began_at = asyncio.get_running_loop().time()
+            greeting.arrivals.append(now)
+        if greeting.first_at is None:
+            greeting.first_at = now
 
     async def _decide(
         self, opening: StreamStarted | AuthRequest, agent_id: str | None

@@ -123,6 +123,19 @@ async def test_media_before_start_is_not_lost(server: RunningServer, speech: Spe
     assert record["recording"]["caller_ms"] >= caller.packets_sent * 20 - 100
 
 
+async def test_a_burst_before_start_does_not_make_the_callers_side_late(
+    server: RunningServer, speech: Speech
+) -> None:
+    """What waited in the carrier was spoken before it came."""
+    caller = call(server, speech, line=VobizLine(media_before_start=90), wire_format=MULAW_8K)
+    async with caller:
+        await caller.listen_until_quiet(500, 10_000)
+    record = await server.one_record()
+    assert record["recording"]["caller_ms"] >= caller.packets_sent * 20 - 100
+    # A leg that is laid late is longer than the call was.
+    assert record["recording"]["duration_ms"] <= record["duration_seconds"] * 1000 + 200
+
+
 async def test_both_legs_keep_their_time_where_the_agent_is_found_late(
     server: RunningServer, speech: Speech, monkeypatch: pytest.MonkeyPatch
 ) -> None:
