@@ -33,6 +33,7 @@ from storage.base import (
     not_found,
     open_source,
 )
+from storage.filesystem_errors import FilesystemErrors
 from storage.metadata import check_metadata
 from storage.threads import StoreThreads
 from storage.whole_files import part_in, place, sweep
@@ -170,7 +171,7 @@ class FilesystemStorage(Storage):
     def _put(
         self, kind: StorageKind, key: str, write: Callable[[BinaryIO], object], meta: _Meta
     ) -> ObjectInfo:
-        with _StorageErrors(kind, key, writing=True):
+        with FilesystemErrors(kind, key, writing=True):
             path, beside = self._path(kind, key), self._meta_path(kind, key)
             with self._part(self._root / kind, write) as part, self._lock(kind, key):
                 encoded = msgspec.json.encode(self._replacing(kind, key, path, part, meta))
@@ -198,7 +199,7 @@ class FilesystemStorage(Storage):
         return msgspec.structs.replace(meta, inode=part.stat().st_ino, previous=previous)
 
     def _open(self, kind: StorageKind, key: str, start: int) -> BinaryIO:
-        with _StorageErrors(kind, key):
+        with FilesystemErrors(kind, key):
             file = self._path(kind, key).open("rb")
             size = os.fstat(file.fileno()).st_size
             if start and start >= size:
@@ -208,7 +209,7 @@ class FilesystemStorage(Storage):
             return file
 
     def _stat(self, kind: StorageKind, key: str) -> ObjectInfo:
-        with _StorageErrors(kind, key):
+        with FilesystemErrors(kind, key):
             path = self._path(kind, key)
             facts = path.stat()
             if not path.is_file():
@@ -225,11 +226,11 @@ class FilesystemStorage(Storage):
             )
 
     def _digest(self, kind: StorageKind, key: str) -> str:
-        with _StorageErrors(kind, key), self._path(kind, key).open("rb") as file:
+        with FilesystemErrors(kind, key), self._path(kind, key).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _delete(self, kind: StorageKind, key: str) -> None:
-        with _StorageErrors(kind, key), self._lock(kind, key):
+        with FilesystemErrors(kind, key), self._lock(kind, key):
             self._path(kind, key).unlink(missing_ok=True)
             self._meta_path(kind, key).unlink(missing_ok=True)
 
@@ -249,41 +250,20 @@ class FilesystemStorage(Storage):
             )
 
     def _probe(self) -> None:
-        with _StorageErrors("storage folder", str(self._root), writing=True):
+        with FilesystemErrors("storage folder", str(self._root), writing=True):
             for kind in STORAGE_KINDS:
                 for root in (self._root / kind, self._root / "meta" / kind):
                     with part_in(root, lambda file: file.write(b"probe")):
                         pass
 
 
-class _StorageErrors:
-    """Maps the errors of the operating system, once."""
-
-    def __init__(self, kind: str, key: str, *, writing: bool = False) -> None:
-        self._what = f"{kind}/{key}"
-        self._writing = writing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        if not isinstance(error, OSError):
-            return
-        missing = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
-        if missing and not self._writing:
-            raise not_found(self._what) from error
-        denied = isinstance(error, PermissionError)
-        code = "storage_denied" if denied else "storage_unavailable"
-        raise StorageError(code, f"{self._what}: {error.strerror or error}") from error
-
-
 def _read(file: BinaryIO, size: int) -> bytes:
-    with _StorageErrors("file", file.name):
+    with FilesystemErrors("file", file.name):
         return file.read(size)
 
 
 def _page(found: Iterator[ObjectInfo]) -> list[ObjectInfo]:
-    with _StorageErrors("listing", ""):
+    with FilesystemErrors("listing", ""):
         return list(islice(found, _PAGE_OBJECTS))
 
 
