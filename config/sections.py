@@ -1,61 +1,22 @@
 """The sections of the server-wide settings: what may stand in each, and its default.
 
-A field that has an environment variable of its own names it with :class:`Env`.
+A field that has an environment variable of its own names it with ``Env``, of
+``config.setting_fields``.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     AliasChoices,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     model_validator,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Env:
-    """Marks a field that an environment variable sets."""
-
-    name: str
-
-
-class SettingsSection(BaseModel):
-    """Base of all sections: frozen, without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address that begins with http:// or https://")
-    return value.rstrip("/")
-
-
-def _origin(value: str) -> str:
-    parts = urlsplit(_http_url(value))
-    if parts.path or parts.query or parts.username is not None or "*" in value:
-        raise ValueError("must be an origin such as https://app.example.in, without a path or *")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _listed(value: object) -> object:
-    """A list, or what an environment variable can hold of one: words between commas."""
-    if isinstance(value, str):
-        return [word.strip() for word in value.split(",") if word.strip()]
-    return value
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Origin = Annotated[str, AfterValidator(_origin)]
+from config.setting_fields import Env, HttpUrl, Origin, SettingsSection, listed
 
 
 class ServerSettings(SettingsSection):
@@ -113,7 +74,7 @@ class ServerSettings(SettingsSection):
         "without it the address of each request is used.",
     )
     allowed_origins: Annotated[
-        tuple[Origin, ...], BeforeValidator(_listed), Env("ALLOWED_ORIGINS")
+        tuple[Origin, ...], BeforeValidator(listed), Env("ALLOWED_ORIGINS")
     ] = Field(
         default=(),
         description="Web pages of other hosts that may open /voice, such as "

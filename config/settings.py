@@ -1,7 +1,7 @@
 """Server-wide settings: ``config/config.yaml``, over it the environment, under both the defaults.
 
 The only module that reads the environment. A field that has a variable of its own names it
-with ``config.sections.Env``; ``env.example`` is made from the same marks.
+with ``config.setting_fields.Env``; ``env.example`` is made from the same marks.
 """
 
 import ipaddress
@@ -30,13 +30,12 @@ from config.providers import ProviderKind, option_spellings
 from config.secrets import hide_secrets
 from config.sections import (
     BackendSettings,
-    Env,
     IndexSettings,
     ServerSettings,
-    SettingsSection,
     StorageSettings,
     VobizSettings,
 )
+from config.setting_fields import Env, SettingsSection
 from config.webhooks import WebhookSettings
 
 #: Where settings are looked for when nobody names a file.

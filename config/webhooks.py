@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from config.sections import HttpUrl, SettingsSection
+from config.setting_fields import HttpUrl, SettingsSection
 
 #: Where the last 32 bits are an address of IPv4: behind an IPv6-only network (NAT64, RFC 6052),
 #: translated (RFC 7915, section 2), and "compatible", which some systems still connect to
