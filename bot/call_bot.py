@@ -47,6 +47,7 @@ class BotParts:
         vad: The shared voice activity engine, running.
         phrases: Greetings and fallback phrases.
         breakers: Which vendors are in trouble.
+        building: Held while the services of a call are built.
         on_sent: Told how late each packet left for its caller.
         on_dropped: Told the name of a queue for each thing that did not fit in.
     """
@@ -55,6 +56,7 @@ class BotParts:
     vad: VadEngine
     phrases: PhraseCache
     breakers: BreakerBoard = field(default_factory=BreakerBoard)
+    building: asyncio.Lock = field(default_factory=asyncio.Lock)
     on_sent: Lateness = nobody_minds
     on_dropped: OnDropped = lambda queue: None
 
@@ -130,6 +132,7 @@ class CallBot:
             last_words=self._ending.last_words,
             end=self._end,
         )
+        self._building = parts.building
         self._stages = Stages(
             agent=agent,
             factory=parts.factory,
@@ -170,6 +173,20 @@ class CallBot:
         )
         self._run.start()
 
+    async def connect_in_turn(self) -> None:
+        """The same, one call after the other: that takes the loop for milliseconds.
+
+        Where many calls begin at once, those that live, and whoever asks at a door, have the
+        loop between two of them.
+
+        Raises:
+            ConfigError: A service cannot be built.
+        """
+        async with self._building:
+            await asyncio.sleep(0)
+            if not self._stopped:
+                self.connect()
+
     async def start(self, sink: MediaSink, *, emit: Emit, on_end: OnEnd, started_at: float) -> None:
         """Put the greeting on the line, then let the vendors connect if they have not.
 
@@ -200,9 +217,9 @@ class CallBot:
         if self._built is None:
             # Keys that the backend keeps, in time or not; the greeting plays meanwhile.
             await self._factory.ready(self.agent)
+        await self.connect_in_turn()
         if self._stopped:
             return
-        self.connect()
         if greeting and not ready:
             await self._announcer.say_live(greeting)
         self._tasks.append(asyncio.create_task(self._watch_pipeline(), name="pipeline-watch"))

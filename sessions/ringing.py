@@ -136,7 +136,7 @@ class RingingCalls:
             return
         try:
             with logger.contextualize(call=ringing.prepared.session_id):
-                bot.connect()
+                await bot.connect_in_turn()
         except VoiceServerError as error:
             logger.warning(f"a ringing call cannot be prepared: {error.message}")
         # It is tried again when the call starts, which can tell its caller.

@@ -124,6 +124,30 @@ async def test_a_caller_who_hangs_up_first(parts: BotParts) -> None:
     assert not Watched.made[0].connected.is_set()
 
 
+async def test_the_loop_has_its_turn_between_two_that_connect(
+    parts: BotParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, connected_at = 0, list[int]()
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(Watched, "connect", lambda self: connected_at.append(turns))
+    ringing = RingingCalls(parts, 120)
+    turning = asyncio.create_task(turn())
+    for number in range(6):
+        ringing.ring(str(number), AGENT, FACTS, FORMATS)
+    async with asyncio.timeout(10):
+        while len(connected_at) < 6:  # noqa: ASYNC110 - the bots connect by themselves
+            await asyncio.sleep(0.001)
+    turning.cancel()
+    assert len(set(connected_at)) == 6
+    await ringing.close()
+
+
 async def test_only_so_many_wait(parts: BotParts) -> None:
     ringing = RingingCalls(parts, 120, most=2)
     for name in "abc":
