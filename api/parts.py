@@ -24,7 +24,7 @@ from services.agent_directory import AgentDirectory
 from services.backend import BackendClient, connect_backend
 from services.backend.agents import BackendAgents
 from services.breakers import BreakerBoard
-from services.clients import close_shared_clients
+from services.connections.clients import close_shared_clients
 from services.credentials import Credentials
 from services.factory import ServiceFactory
 from services.telephony.vobiz import VobizRecordings

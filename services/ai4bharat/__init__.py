@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pydantic import AliasChoices, Field
 
 from config.providers import ProviderOptions, ProviderSpec, WireFormat
-from services.parler import speaker_for
+from services.parler.voices import speaker_for
 
 __all__ = ["SPECS", "AI4BharatSTTOptions", "AI4BharatTTSOptions", "speaker_for"]
 

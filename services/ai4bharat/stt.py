@@ -4,8 +4,8 @@ from services.ai4bharat import STT_LANGUAGES, AI4BharatSTTOptions
 from services.ai4bharat.failures import FAILURES
 from services.ai4bharat.transcription import Transcriber, server_address
 from services.context import ServiceContext
-from services.utterance_stt import UtteranceSTTService
-from services.utterances import Whole
+from services.hearing.utterance_stt import UtteranceSTTService
+from services.hearing.utterances import Whole
 
 #: From the end of speech to its text: 200 ms until the pause is noticed, 100 ms batch interval
 #: of the server, the rest for the model. An estimate.

@@ -15,7 +15,7 @@ import msgspec
 
 from config.errors import ConfigError
 from services.ai4bharat.failures import FAILURES, failure, refused
-from services.parler_speech import Sentence, printable
+from services.parler.speech import Sentence, printable
 
 #: One message may hold a whole sentence: 40 s of audio.
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024

@@ -10,7 +10,7 @@ import msgspec
 from config.errors import ConfigError, ProviderError
 from services.ai4bharat.audio import for_recogniser
 from services.ai4bharat.failures import failure, refused
-from services.bodies import MAX_TEXT_BYTES, whole_body
+from services.connections.bodies import MAX_TEXT_BYTES, whole_body
 
 #: Preparing a request for more speech than this takes longer than a millisecond, and is done
 #: off the event loop (measured: 0.5 ms for 5 s, 1.3 ms for 10 s).

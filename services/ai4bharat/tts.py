@@ -3,8 +3,8 @@
 from services.ai4bharat import TTS_LANGUAGES, AI4BharatTTSOptions, speaker_for
 from services.ai4bharat.synthesis import Synthesiser, websocket_address
 from services.context import ServiceContext
-from services.parler_speech import speak
-from services.parler_tts import ParlerTTSService, ParlerTTSSettings
+from services.parler.speech import speak
+from services.parler.tts import ParlerTTSService, ParlerTTSSettings
 
 AI4BharatTTSSettings = ParlerTTSSettings
 

@@ -18,8 +18,8 @@ from pipecat.utils.errors import ErrorCategory
 
 from config.errors import ConfigError, ProviderError
 from services.anthropic import AnthropicLLMOptions
-from services.bodies import BOUNDED
-from services.clients import SharedClients
+from services.connections.bodies import BOUNDED
+from services.connections.clients import SharedClients
 from services.context import ServiceContext
 
 #: Anthropic's own default is 600 s. ``read`` is the longest silence within an answer, in which

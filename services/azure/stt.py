@@ -14,7 +14,7 @@ from services.azure.addresses import place
 from services.azure.failures import cancelled, category, failure
 from services.azure.threads import let_go
 from services.context import ServiceContext
-from services.unheard import TellsUnheard
+from services.hearing.unheard import TellsUnheard
 
 
 class ReportingAzureSTTService(TellsUnheard, AzureSTTService):

@@ -9,7 +9,7 @@ from pipecat.services.azure.llm import DATED_API_VERSION, AzureLLMService
 
 from config.errors import ConfigError
 from services.azure_openai import V1_PATH, AzureOpenAILLMOptions
-from services.clients import SharedClients
+from services.connections.clients import SharedClients
 from services.context import ServiceContext
 from services.openai.clients import (
     MAX_RETRIES,

@@ -1,7 +1,7 @@
 """Where Bhashini's doors are, from what people write."""
 
 from config.providers import ProviderKind
-from services.addresses import http_root, socket_root
+from services.connections.addresses import http_root, socket_root
 
 _PIPELINE = "/services/inference/pipeline"
 _STREAM = "/ws/v1/asr/stream"

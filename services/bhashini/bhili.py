@@ -24,8 +24,8 @@ from services.bhashini.messages import (
 )
 from services.bhashini.nvcf import Function, failed, function
 from services.context import ServiceContext
-from services.utterance_stt import UtteranceSTTService
-from services.utterances import Interim, Utterance
+from services.hearing.utterance_stt import UtteranceSTTService
+from services.hearing.utterances import Interim, Utterance
 
 MODEL = "asr_streaming"
 VERSION = "1"

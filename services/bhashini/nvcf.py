@@ -9,7 +9,7 @@ import grpc
 
 from config.errors import ConfigError, ProviderError, ProviderStage
 from services.bhashini.failures import failure
-from services.clients import SharedClients
+from services.connections.clients import SharedClients
 from services.context import ServiceContext
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024

@@ -11,9 +11,9 @@ from services.bhashini.failures import FAILURES, failure
 from services.bhashini.messages import SYNTHESIZE, Speech, speech, synthesize_request
 from services.bhashini.nvcf import Function, failed, function
 from services.context import ServiceContext
-from services.parler import speaker_for
-from services.parler_speech import Sentence, speak
-from services.parler_tts import ParlerTTSService, ParlerTTSSettings
+from services.parler.speech import Sentence, speak
+from services.parler.tts import ParlerTTSService, ParlerTTSSettings
+from services.parler.voices import speaker_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from services.bhashini.failures import FAILURES
 from services.bhashini.pipeline import Pipeline
 from services.bhashini.utterances import Recognition, Recorded, Streamed, Streaming
 from services.context import ServiceContext
-from services.utterance_stt import Listen, UtteranceSTTService
+from services.hearing.utterance_stt import Listen, UtteranceSTTService
 
 #: From the end of speech to its text: 200 ms until the pause is noticed, and up to 700 ms for
 #: the final text. An estimate.

@@ -12,7 +12,7 @@ from config.errors import ProviderError
 from services.bhashini.audio import STREAM_RATE_HZ, ToStream
 from services.bhashini.failures import failure, refused
 from services.bhashini.pipeline import Pipeline
-from services.utterances import Interim, Utterance, Whole
+from services.hearing.utterances import Interim, Utterance, Whole
 
 CHUNK_MS = 200
 MAX_MESSAGE_BYTES = 256 * 1024

@@ -10,12 +10,12 @@ from cartesia import APIConnectionError, APIError, APIStatusError, AsyncCartesia
 from pipecat.services.cartesia.tts import CartesiaTTSService, GenerationConfig
 
 from config.errors import ProviderError
-from services.addresses import http_root, socket_root
 from services.cartesia import CartesiaTTSOptions
-from services.clients import SharedClients
+from services.connections.addresses import http_root, socket_root
+from services.connections.clients import SharedClients
+from services.connections.sockets import SpeakingSocketFailures, kind_of_status
 from services.context import ServiceContext
 from services.failures import Failures
-from services.sockets import SpeakingSocketFailures, kind_of_status
 
 RENDER_SECONDS = 15.0
 FAILURES = Failures("cartesia", "Cartesia")

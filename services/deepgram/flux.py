@@ -17,12 +17,12 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.errors import ErrorCategory
 
 from config.errors import ConfigError
-from services.addresses import socket_root
+from services.connections.addresses import socket_root
+from services.connections.sockets import CONNECT_SECONDS, SocketFailures
 from services.context import ServiceContext
 from services.deepgram import DeepgramFluxSTTOptions
 from services.deepgram.failures import FAILURES
-from services.sockets import CONNECT_SECONDS, SocketFailures
-from services.unheard import Unheard
+from services.hearing.unheard import Unheard
 
 _PROPOSALS = (ProposedUserStartedSpeakingFrame, ProposedUserStoppedSpeakingFrame)
 

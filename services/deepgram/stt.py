@@ -24,12 +24,12 @@ from pipecat.transcriptions.language import Language
 from pipecat.utils.errors import ErrorCategory
 from websockets.asyncio.client import ClientConnection, connect
 
-from services.addresses import socket_root
-from services.clients import SharedClients
+from services.connections.addresses import socket_root
+from services.connections.clients import SharedClients
+from services.connections.sockets import category_of, connect_options
 from services.context import ServiceContext
 from services.deepgram import DeepgramSTTOptions
-from services.sockets import category_of, connect_options
-from services.unheard import Unheard
+from services.hearing.unheard import Unheard
 
 #: Deepgram closes a connection on which nothing comes for ten seconds, and asks for this.
 KEEPALIVE_SECONDS: Final = 4.0

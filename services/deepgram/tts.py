@@ -11,11 +11,11 @@ from pipecat.services.deepgram.flux.tts import DeepgramFluxTTSService
 from pipecat.services.deepgram.tts import DeepgramTTSService
 from pipecat.services.tts_service import TextAggregationMode
 
-from services.addresses import socket_root
+from services.connections.addresses import socket_root
+from services.connections.sockets import SocketFailures
 from services.context import ServiceContext
 from services.deepgram import DeepgramTTSOptions
 from services.deepgram.failures import FAILURES, failure_in, words_of
-from services.sockets import SocketFailures
 
 RENDER_SECONDS: Final = 15.0
 #: Warnings that what was to be interrupted goes on.

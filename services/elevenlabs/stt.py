@@ -8,12 +8,12 @@ from pipecat.frames.frames import Frame, VADUserStartedSpeakingFrame, VADUserSto
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.elevenlabs.stt import CommitStrategy, ElevenLabsRealtimeSTTService
 
-from services.addresses import socket_root
+from services.connections.addresses import socket_root
+from services.connections.sockets import SocketFailures
 from services.context import ServiceContext
 from services.elevenlabs import ElevenLabsSTTOptions
 from services.elevenlabs.failures import FAILURES, kind_of
-from services.sockets import SocketFailures
-from services.unheard import Unheard
+from services.hearing.unheard import Unheard
 
 _TRANSCRIPTS: Final = {
     False: "committed_transcript",

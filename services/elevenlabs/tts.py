@@ -7,12 +7,12 @@ from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
 from pipecat.services.elevenlabs.tts_base import ELEVENLABS_MODEL_LANGUAGES
 
 from config.errors import ConfigError
-from services.addresses import http_root, socket_root
-from services.bodies import MAX_SOUND_BYTES, whole_body
+from services.connections.addresses import http_root, socket_root
+from services.connections.bodies import MAX_SOUND_BYTES, whole_body
+from services.connections.sockets import CONNECT_SECONDS, SocketFailures
 from services.context import ServiceContext
 from services.elevenlabs import ElevenLabsTTSOptions
 from services.elevenlabs.failures import FAILURES, kind_of
-from services.sockets import CONNECT_SECONDS, SocketFailures
 
 #: Best first: the quickest on the telephone.
 _PREFERRED: Final = ("eleven_flash_v2_5", "eleven_v3_conversational", "eleven_v4_turbo")

@@ -15,8 +15,8 @@ from pipecat.services.google.llm import GoogleLLMService
 from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 
 from config.errors import ConfigError, ProviderError
-from services.bodies import BOUNDED
-from services.clients import SharedClients
+from services.connections.bodies import BOUNDED
+from services.connections.clients import SharedClients
 from services.context import ServiceContext
 from services.failures import category
 from services.google import GoogleLLMOptions

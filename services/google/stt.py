@@ -15,12 +15,12 @@ from pipecat.frames.frames import Frame
 from pipecat.services.google.stt import GoogleSTTService
 from pipecat.utils.errors import ErrorCategory
 
-from services.clients import SharedClients
+from services.connections.clients import SharedClients
 from services.context import ServiceContext
 from services.google import GoogleSTTOptions
 from services.google.channels import make_client, project_of, server
 from services.google.failures import cloud_category, failure
-from services.unheard import TellsUnheard
+from services.hearing.unheard import TellsUnheard
 
 #: Google ends a stream after 305 s. From the first on, a new one is begun between two
 #: utterances; at the last in any case.

@@ -14,7 +14,7 @@ from pipecat.frames.frames import ErrorFrame, Frame
 from pipecat.services.google.tts import GoogleTTSService
 from pipecat.utils.errors import ErrorCategory
 
-from services.clients import SharedClients
+from services.connections.clients import SharedClients
 from services.context import ServiceContext
 from services.failures import category
 from services.google import GoogleTTSOptions

@@ -1,6 +1,6 @@
 """Where a server that speaks OpenAI's protocol is, from what people write."""
 
-from services.addresses import socket_root
+from services.connections.addresses import socket_root
 
 _REALTIME = "/realtime"
 

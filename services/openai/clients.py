@@ -7,8 +7,8 @@ certificates. The clients on top of it hold an address and a key and cost next t
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 from pipecat.utils.http import AsyncHTTPClient, connection_limits
 
-from services.bodies import BOUNDED
-from services.clients import SharedClients
+from services.connections.bodies import BOUNDED
+from services.connections.clients import SharedClients
 from services.context import ServiceContext
 
 #: OpenAI's own default is 600 s; a caller is not that patient. The second figure is the longest

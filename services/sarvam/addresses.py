@@ -1,7 +1,7 @@
 """Where Sarvam is, from what people write."""
 
 from config.providers import ProviderKind
-from services.addresses import http_root, socket_root
+from services.connections.addresses import http_root, socket_root
 
 TTS_PATH = "/text-to-speech/ws"
 STT_PATH = "/speech-to-text-realtime/ws"

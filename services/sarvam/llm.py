@@ -11,7 +11,7 @@ from typing import Any
 from openai import AsyncOpenAI
 from pipecat.services.sarvam.llm import SarvamLLMService
 
-from services.clients import SharedClients
+from services.connections.clients import SharedClients
 from services.context import ServiceContext
 from services.openai.llm import SharedClientLLMService
 from services.openai.llm import clients as openai_clients

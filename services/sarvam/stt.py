@@ -15,13 +15,13 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection
 
+from services.connections.sockets import SocketFailures
 from services.context import ServiceContext
 from services.offline.frames import UnrecognizedSpeechFrame
 from services.sarvam import SarvamSTTOptions
 from services.sarvam.addresses import STT_PATH, socket_address
 from services.sarvam.failures import FAILURES, kind_of, words_of
 from services.sarvam.package import SarvamRealtimeSTTService
-from services.sockets import SocketFailures
 
 #: Voice activity tells of speech about 200 ms after it began.
 PREROLL_MS = 400

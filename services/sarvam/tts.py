@@ -8,11 +8,11 @@ from typing import Any
 
 from pipecat.services.sarvam.tts import SarvamTTSService
 
+from services.connections.sockets import SpeakingSocketFailures
 from services.context import ServiceContext
 from services.sarvam import SarvamTTSOptions
 from services.sarvam.addresses import TTS_PATH, socket_address
 from services.sarvam.failures import FAILURES, kind_of, words_of
-from services.sockets import SpeakingSocketFailures
 
 #: Sarvam holds fewer characters back until more come or the turn ends; the least that it takes.
 MIN_BUFFER_CHARACTERS = 30

@@ -1,6 +1,6 @@
 """Where Smallest AI is, from what people write."""
 
-from services.addresses import http_root, socket_root
+from services.connections.addresses import http_root, socket_root
 
 _SETTING = "tts.smallest.base_url"
 _ENDS = ("/live", "/tts", "/waves/v1")

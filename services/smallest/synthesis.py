@@ -6,7 +6,7 @@ import wave
 import aiohttp
 
 from config.errors import ProviderError
-from services.bodies import MAX_SOUND_BYTES, whole_body
+from services.connections.bodies import MAX_SOUND_BYTES, whole_body
 from services.context import ServiceContext
 from services.smallest import SmallestTTSOptions
 from services.smallest.addresses import http_address

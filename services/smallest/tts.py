@@ -13,11 +13,11 @@ from pipecat.frames.frames import TTSStoppedFrame
 from pipecat.services.smallest.tts import SmallestTTSService
 from pipecat.services.websocket_service import ReportErrorCallback
 
+from services.connections.sockets import SpeakingSocketFailures
 from services.context import ServiceContext
 from services.failures import Failures
 from services.smallest import SmallestTTSOptions
 from services.smallest.addresses import socket_address
-from services.sockets import SpeakingSocketFailures
 
 FAILURES = Failures("smallest", "Smallest AI")
 #: Pipecat's choice.

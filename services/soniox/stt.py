@@ -11,12 +11,12 @@ from pipecat.services.soniox.stt import FINALIZED_TOKEN, SonioxContextObject, So
 from pipecat.transcriptions.language import Language
 
 from config.errors import ConfigError
-from services.addresses import socket_root
+from services.connections.addresses import socket_root
+from services.connections.sockets import SocketFailures, kind_of_status
 from services.context import ServiceContext
 from services.failures import Failures
-from services.sockets import SocketFailures, kind_of_status
+from services.hearing.unheard import TellsUnheard
 from services.soniox import SonioxSTTOptions
-from services.unheard import TellsUnheard
 
 _PATH = "/transcribe-websocket"
 _MAX_CHARS = 200

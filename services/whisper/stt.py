@@ -2,8 +2,8 @@
 
 from config.errors import ConfigError
 from services.context import ServiceContext
-from services.utterance_stt import UtteranceSTTService
-from services.utterances import Whole
+from services.hearing.utterance_stt import UtteranceSTTService
+from services.hearing.utterances import Whole
 from services.whisper import LANGUAGES, WhisperSTTOptions
 from services.whisper.models import FAILURES, Build, Reading, loaded
 

@@ -28,7 +28,7 @@ from config.agent_file import build_agent
 from config.documents import parse_document, read_document
 from config.providers import ProviderKind, ProviderSpec
 from config.settings import Settings
-from services.clients import close_shared_clients
+from services.connections.clients import close_shared_clients
 from services.factory import ServiceFactory
 from services.registry import catalog
 from simulators.base import Simulator

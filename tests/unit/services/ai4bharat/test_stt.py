@@ -22,8 +22,8 @@ from config.errors import ConfigError, ProviderError
 from services.ai4bharat import AI4BharatSTTOptions
 from services.ai4bharat.stt import AI4BharatSTTService, build_stt
 from services.ai4bharat.transcription import Transcriber, server_address
+from services.hearing.utterance_stt import PREROLL_MS
 from services.offline.frames import UnrecognizedSpeechFrame
-from services.utterance_stt import PREROLL_MS
 from simulators.ai4bharat import AI4BharatSTTSimulator
 from simulators.behaviour import Behaviour
 from tests.unit.services.calls import Line, context, on_the_line

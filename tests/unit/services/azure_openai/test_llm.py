@@ -16,7 +16,7 @@ from pipecat.utils.errors import ErrorCategory
 from config.errors import ConfigError
 from services.azure_openai import AzureOpenAILLMOptions
 from services.azure_openai.llm import build_llm, resource_address
-from services.clients import close_shared_clients
+from services.connections.clients import close_shared_clients
 from simulators.behaviour import Behaviour
 from simulators.openai import AzureOpenAISimulator, Reply
 from tests.unit.services.calls import Line, context, on_the_line

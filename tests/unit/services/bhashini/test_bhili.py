@@ -19,7 +19,7 @@ from config.errors import ConfigError, ProviderError
 from services.bhashini import BhiliSTTOptions
 from services.bhashini.bhili import BhiliSTTService, build_stt
 from services.bhashini.nvcf import target
-from services.clients import close_shared_clients
+from services.connections.clients import close_shared_clients
 from services.offline.frames import UnrecognizedSpeechFrame
 from simulators.behaviour import Behaviour
 from simulators.bhashini.nvcf import NvcfSimulator

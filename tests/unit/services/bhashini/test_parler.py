@@ -19,7 +19,7 @@ from pipecat.utils.text.base_text_aggregator import TextType
 from config.errors import ProviderError
 from services.bhashini import BhashiniParlerTTSOptions
 from services.bhashini.parler import BhashiniParlerTTSService, build_tts, render
-from services.clients import close_shared_clients
+from services.connections.clients import close_shared_clients
 from simulators import tone
 from simulators.behaviour import Behaviour
 from simulators.bhashini.nvcf import NvcfSimulator

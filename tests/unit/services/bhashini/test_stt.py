@@ -19,8 +19,8 @@ from config.errors import ConfigError, ProviderError
 from services.bhashini import BhashiniSTTOptions
 from services.bhashini.addresses import pipeline_address, stream_address
 from services.bhashini.stt import BhashiniSTTService, build_stt
+from services.hearing.utterance_stt import PREROLL_MS
 from services.offline.frames import UnrecognizedSpeechFrame
-from services.utterance_stt import PREROLL_MS
 from simulators.behaviour import Behaviour
 from simulators.bhashini import BhashiniSimulator
 from tests.unit.services.calls import Line, context, on_the_line

@@ -6,7 +6,7 @@ from pipecat.frames.frames import ErrorFrame
 from pipecat.utils.errors import ErrorCategory
 
 from bot.chains.failures import failure_of
-from services import sockets
+from services.connections import sockets
 from services.deepgram.stt import http_clients
 from simulators.behaviour import Behaviour
 from simulators.deepgram import DeepgramSimulator

@@ -13,9 +13,9 @@ from pipecat.frames.frames import (
 )
 
 from config.errors import ConfigError
-from services import unheard
 from services.deepgram import DeepgramFluxSTTOptions
 from services.deepgram.flux import build_stt
+from services.hearing import unheard
 from services.offline.frames import UnrecognizedSpeechFrame
 from simulators.deepgram import DeepgramSimulator
 from tests.unit.services.calls import context, on_the_line

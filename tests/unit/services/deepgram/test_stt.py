@@ -16,10 +16,10 @@ from pipecat.frames.frames import (
 
 from config.errors import ConfigError
 from config.resolve import provider_language
-from services import unheard
 from services.deepgram import SPECS, DeepgramSTTOptions
 from services.deepgram import stt as deepgram_stt
 from services.deepgram.stt import build_stt, http_clients, server_address
+from services.hearing import unheard
 from services.offline.frames import UnrecognizedSpeechFrame
 from simulators.behaviour import Behaviour
 from simulators.deepgram import DeepgramSimulator, Utterance

@@ -9,7 +9,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.errors import ErrorCategory
 
 from bot.chains.failures import failure_of
-from services import sockets
+from services.connections import sockets
 from services.context import ServiceContext
 from services.elevenlabs import ElevenLabsSTTOptions, ElevenLabsTTSOptions
 from services.elevenlabs.stt import build_stt

@@ -12,9 +12,9 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 
-from services import unheard
 from services.elevenlabs import ElevenLabsSTTOptions
 from services.elevenlabs.stt import build_stt
+from services.hearing import unheard
 from services.offline.frames import UnrecognizedSpeechFrame
 from simulators.behaviour import Behaviour
 from simulators.elevenlabs import ElevenLabsSimulator

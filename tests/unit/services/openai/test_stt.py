@@ -14,7 +14,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.utils.errors import ErrorCategory
 
-from services.clients import close_shared_clients
+from services.connections.clients import close_shared_clients
 from services.groq import GroqSTTOptions
 from services.groq.stt import build_stt as build_groq
 from services.offline.frames import UnrecognizedSpeechFrame

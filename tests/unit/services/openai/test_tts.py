@@ -18,7 +18,7 @@ from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from config.errors import ProviderError
-from services.clients import close_shared_clients
+from services.connections.clients import close_shared_clients
 from services.openai import OpenAITTSOptions
 from services.openai.audio import Resampler, mulaw
 from services.openai.tts import OpenAITTSService, build_tts, render

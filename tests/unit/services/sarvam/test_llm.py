@@ -14,7 +14,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.utils.errors import ErrorCategory
 
 from config.errors import ConfigError
-from services.clients import close_shared_clients
+from services.connections.clients import close_shared_clients
 from services.sarvam import SarvamLLMOptions
 from services.sarvam.addresses import chat_address
 from services.sarvam.llm import build_llm, clients

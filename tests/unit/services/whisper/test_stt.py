@@ -22,8 +22,8 @@ from pipecat.frames.frames import (
 from pipecat.utils.errors import ErrorCategory
 
 from config.errors import ConfigError
+from services.hearing.utterance_stt import PREROLL_MS
 from services.offline.frames import UnrecognizedSpeechFrame
-from services.utterance_stt import PREROLL_MS
 from services.whisper import LANGUAGES, WhisperSTTOptions, models
 from services.whisper.stt import WhisperSTTService, build_stt, prepare
 from tests.unit.services.calls import Line, context, on_the_line

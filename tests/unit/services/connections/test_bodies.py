@@ -11,8 +11,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from services.anthropic import llm as anthropic_llm
-from services.bodies import MAX_STREAM_BYTES, EndlessAnswerError, whole_body
-from services.clients import close_shared_clients
+from services.connections.bodies import MAX_STREAM_BYTES, EndlessAnswerError, whole_body
+from services.connections.clients import close_shared_clients
 from services.google import llm as google_llm
 from services.openai import clients as openai_clients
 

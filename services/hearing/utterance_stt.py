@@ -27,8 +27,8 @@ from pipecat.utils.types import assert_given
 from config.errors import ConfigError, ProviderError
 from config.languages import resolve_language
 from services.failures import Failures, category
+from services.hearing.utterances import Utterance
 from services.offline.frames import UnrecognizedSpeechFrame
-from services.utterances import Utterance
 
 #: Voice activity tells of speech about 200 ms after it began.
 PREROLL_MS = 400

@@ -8,8 +8,8 @@ from websockets.frames import Close
 from websockets.http11 import Response
 
 from config.errors import ConfigError
-from services.addresses import socket_root
-from services.sockets import CERTIFICATES, category_of, connect_options
+from services.connections.addresses import socket_root
+from services.connections.sockets import CERTIFICATES, category_of, connect_options
 
 
 def test_certificates_are_read_once_for_all() -> None:

@@ -1,6 +1,6 @@
 """AI4Bharat's Indic Parler: the voices of the model, whoever serves it.
 
-Imports nothing: registrations read it. How it speaks in a call is in ``services.parler_tts``.
+Imports nothing: registrations read it. How it speaks in a call is in ``services.parler.tts``.
 """
 
 from collections.abc import Mapping

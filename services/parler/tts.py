@@ -23,7 +23,7 @@ from pipecat.utils.types import NOT_GIVEN, NotGiven, assert_given
 from config.errors import ConfigError, ProviderError
 from config.languages import resolve_language
 from services.failures import category
-from services.parler_speech import Sentence, Synthesiser
+from services.parler.speech import Sentence, Synthesiser
 
 #: Sentences that wait to be spoken and are known beforehand.
 MAX_UPCOMING = 64

@@ -1,0 +1,1 @@
+"""What recognisers of several vendors share: whole utterances, and speech without words."""
