@@ -206,7 +206,7 @@ class SessionManager:
         self.ringing.forget(call_id)
         self.carrier_notice(call_id, "hangup", detail)
         for session in self._streams_of(call_id):
-            session.gone("left")
+            session.hung_up()
 
     async def settled(self) -> None:
         """Wait until no call is live and all have been stored or put off for later."""

@@ -49,6 +49,9 @@ NO_MEDIA_SECONDS = 30.0
 MAX_NOTICES = 500
 #: The same of times at which the server stood still.
 MAX_BLOCKED = 20
+#: After the carrier's word that the caller has hung up, so long is waited for the end of the
+#: stream: what was said last may still be on its way.
+HANGUP_SECONDS = 1.0
 #: How long the peer waits for a bot that does not end, and for its own closing.
 BOT_SECONDS = 1.0
 CLOSE_SECONDS = 5.0
@@ -126,6 +129,7 @@ class CallSession:
         self._gone = asyncio.Event()
         self._failure: tuple[str, str] | None = None
         self._unable = False
+        self._hung_up = False
         self._over = False
         self._notices: set[tuple[str, str]] = set()
         self._last_activity_at = self._started_at
@@ -261,8 +265,21 @@ class CallSession:
             logger.warning(f"call {self.session_id}: {code}: {message}")
         self.end(cause)
 
+    def hung_up(self) -> None:
+        """The carrier says that the caller has hung up; their last words are read to the end."""
+        if not self._hung_up:
+            self._hung_up = True
+            self._tasks.append(self._task(self._read_out(), "session-hangup"))
+
+    async def _read_out(self) -> None:
+        # The reader ends the call where it finds the end of the stream.
+        await asyncio.wait((self._ended,), timeout=HANGUP_SECONDS)
+        self.gone("left")
+
     def gone(self, departure: Departure) -> None:
         """The caller has gone: nothing that is still to be said will be heard."""
+        if self._hung_up:
+            departure = "left"
         if departure == "lost" and not self._ended.done() and not self._is_silent():
             self.degraded("wire", "peer_lost", "the peer is gone, or reads no more, without a word")
         self.end(DEPARTURES[departure])

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from bot.phrases import PhraseCache
-from simulators.caller.codec import l16
+from simulators.caller.codec import PACKET_MS, l16
 from simulators.caller.vobiz import VobizCaller
 from simulators.caller.vobiz_answer import AnswerRejected
 from simulators.caller.vobiz_line import VobizLine
@@ -128,6 +128,22 @@ async def test_the_hangup_webhook_ends_a_call_whose_socket_stays_open(
     assert record["end_cause"] == "caller_hangup"
     notices = [(n["name"], n["detail"]) for n in record["notices"]]
     assert notices.count(("stream:DegradedStream", "Error=bad line")) == 1
+
+
+async def test_a_hangup_that_is_told_before_its_stream_ends_costs_no_sound(
+    server: RunningServer, speech: Speech
+) -> None:
+    caller = server.phone(speech)
+    async with caller:
+        await caller.wait_for_speech()
+        assert await post(server, "/hangup", CallUUID=caller.call_id, Event="Hangup") == 204
+        told_at_packets = caller.packets_sent
+        await caller.wait(400)
+        await caller.hang_up()
+        assert caller.packets_sent > told_at_packets + 15
+    record = await server.one_record()
+    assert record["end_cause"] == "caller_hangup"
+    assert record["recording"]["caller_ms"] >= (caller.packets_sent - 1) * PACKET_MS
 
 
 async def test_news_of_unknown_calls_is_taken_and_forgotten(server: RunningServer) -> None:
