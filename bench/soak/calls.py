@@ -25,6 +25,10 @@ HUNG_UP: Final = "the caller hung up"
 #: Of a call that was not answered: where only its media socket was refused, the server may know
 #: of a call that never began.
 _PERHAPS: Final = Owes(least=0, sound=False, measured=False)
+#: How long the server may write what a call that is over for its caller still owes.
+_WRITTEN_SECONDS: Final = 2.0
+#: No more calls than this are over in that time.
+_LATELY: Final = 200
 
 
 @dataclass(slots=True)
@@ -40,6 +44,7 @@ class PlacedCall:
         killed_at_ms: Age of the call when its server was killed, None where it was not.
         stopped: The server was asked to end while it was live; ``forced``: twice.
         disk_failed: Nothing could be written for a part of its life.
+        over_at: When it was over for the caller (``time.monotonic()``).
         lasted_seconds: By a clock that does not jump; None while it goes on.
         sent_ms: Audio sent until the call ended, or until its server was killed.
         received_ms: Audio that came of the agent; ``heard_ms`` is what of it was played.
@@ -58,6 +63,7 @@ class PlacedCall:
     stopped: bool = False
     forced: bool = False
     disk_failed: bool = False
+    over_at: float | None = None
     lasted_seconds: float | None = None
     sent_ms: float = 0.0
     received_ms: float = 0.0
@@ -122,7 +128,8 @@ class Callers:
         finally:
             with contextlib.suppress(OSError):
                 await caller.hang_up()
-            placed.lasted_seconds = time.monotonic() - began
+            placed.over_at = time.monotonic()
+            placed.lasted_seconds = placed.over_at - began
             del self._live[id(placed)]
             _note(placed, caller)
         return placed
@@ -154,6 +161,11 @@ class Callers:
         self._disk_fails = True
         for placed, _ in self._live.values():
             placed.disk_failed = True
+        # The server may still be writing the end of a call that is over for its caller.
+        now = time.monotonic()
+        for placed in self.placed[-_LATELY:]:
+            if placed.over_at is not None and now - placed.over_at < _WRITTEN_SECONDS:
+                placed.disk_failed = True
         try:
             yield
         finally:
