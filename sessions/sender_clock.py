@@ -19,6 +19,8 @@ SLACK_MS: Final = 60.0
 LATEST_MS: Final = 1e14
 #: Sound that may have waited before a stream's ``start``.
 LONGEST_BURST_SECONDS: Final = 5.0
+#: Packets of a window, and more than any sender sends: one each 20 ms.
+MAX_OFFSETS: Final = 1000
 #: After so many contradictions the sender's times are not looked at for a while.
 MAX_DOUBTS: Final = 5
 DOUBT_MS: Final = 10_000.0
@@ -30,7 +32,7 @@ class SenderClock:
     def __init__(self) -> None:
         self._doubts = 0
         self._believe_at_ms = float("-inf")
-        self._offsets: deque[tuple[float, float]] = deque()
+        self._offsets: deque[tuple[float, float]] = deque(maxlen=MAX_OFFSETS)
         self._last_ms = self._sound_until_ms = float("-inf")
 
     def due_ms(self, arrived_ms: float, stamp_ms: float | None, length_ms: float) -> float:
