@@ -97,7 +97,9 @@ class JournalFile:
                 logger.exception("journal {} cannot be written", self._header.session_id)
             self.error = str(error) or type(error).__name__
             self._retry_at = time.monotonic() + _REOPEN_SECONDS
-        self._say(JournalState(self.error is not None or self.lossy))
+        failing = self.error is not None or self.lossy
+        if failing != self._state.failing:
+            self._say(JournalState(failing))
 
     def close(self) -> None:
         """Close the files, which also unlocks the folder."""
