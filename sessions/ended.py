@@ -3,35 +3,53 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from loguru import logger
 
+from sessions.index_entries import stored_entry
 from sessions.keeper import StoredCall
+from sessions.record import CallRecord
+from storage.index.entry import IndexedCall
 
 #: Calls that are remembered for quick answers and late notices.
 MAX_REMEMBERED = 1000
 #: What may be told of one call before it has been stored.
 MAX_EARLY_NOTICES = 50
 
-Amend = Callable[[StoredCall, str, str], Awaitable[StoredCall]]
+Amend = Callable[[str, str, str], Awaitable[CallRecord]]
 Notice = tuple[str, str]
 _Value = TypeVar("_Value")
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What is remembered of a stored call: little, however long it was."""
+
+    entry: IndexedCall
+    record_key: str
+    notices: frozenset[Notice]
+
+    @classmethod
+    def of(cls, record: CallRecord, record_key: str) -> "_Ended":
+        notices = frozenset((notice.name, notice.detail) for notice in record.notices)
+        return cls(stored_entry(record, record_key), record_key, notices)
+
+
 class EndedCalls:
-    """Remembers a bounded number of ended calls, the latest ones.
+    """Remembers a bounded number of ended calls, the latest ones: where each is, not all of it.
 
     A carrier's last word often comes while the record is being made, or while the store is
     away: it is kept until the record is there, and then added to it.
 
     Args:
-        amend: Adds a notice to a stored record.
+        amend: Adds a notice to the stored record of a key, and returns it.
     """
 
     def __init__(self, amend: Amend) -> None:
         self._amend = amend
-        self._stored: OrderedDict[str, StoredCall] = OrderedDict()
+        self._stored: OrderedDict[str, _Ended] = OrderedDict()
         self._unstored: OrderedDict[str, list[Notice]] = OrderedDict()
         self._latest: OrderedDict[str, str] = OrderedDict()
         self._amending: set[asyncio.Task[None]] = set()
@@ -49,15 +67,16 @@ class EndedCalls:
         """A call has been stored, now or long after its end."""
         record = call.record
         session_id, carrier_call_id = record.session_id, record.carrier_call_id
-        _remember(self._stored, session_id, call)
+        _remember(self._stored, session_id, _Ended.of(record, call.record_key))
         if carrier_call_id and carrier_call_id not in self._latest:
             _remember(self._latest, carrier_call_id, session_id)
         for name, detail in self._unstored.pop(session_id, ()):
             self._add(session_id, name, detail)
 
-    def find(self, call_id: str) -> StoredCall | None:
+    def find(self, call_id: str) -> IndexedCall | None:
         """A stored call by our id or the carrier's; the latest where there are several."""
-        return self._stored.get(self._latest.get(call_id, call_id))
+        ended = self._stored.get(self._latest.get(call_id, call_id))
+        return ended.entry if ended is not None else None
 
     def notice(self, call_id: str, name: str, detail: str) -> bool:
         """Add what a carrier told late to the call's record, once.
@@ -82,23 +101,22 @@ class EndedCalls:
             await asyncio.wait(self._amending)
 
     def _add(self, session_id: str, name: str, detail: str) -> None:
-        known = self._stored[session_id].record.notices
-        if any((n.name, n.detail) == (name, detail) for n in known):
+        if (name, detail) in self._stored[session_id].notices:
             return
         task = asyncio.create_task(self._amended(session_id, name, detail), name="record-amend")
         self._amending.add(task)
         task.add_done_callback(self._amending.discard)
 
     async def _amended(self, session_id: str, name: str, detail: str) -> None:
-        call = self._stored[session_id]
+        record_key = self._stored[session_id].record_key
         try:
-            changed = await self._amend(call, name, detail)
+            record = await self._amend(record_key, name, detail)
         # Nobody waits for this: whatever the store says is told here or nowhere.
         except Exception as error:
             logger.warning(f"call {session_id}: a late notice was not added: {error}")
             return
         if session_id in self._stored:
-            self._stored[session_id] = changed
+            self._stored[session_id] = _Ended.of(record, record_key)
 
 
 def _remember(calls: "OrderedDict[str, _Value]", key: str, value: "_Value") -> None:

@@ -24,6 +24,7 @@ from config.prices import PricesSettings
 from sessions.build import BuiltCall, build_call
 from sessions.built_files import BuiltFiles, built_files
 from sessions.journal_seal import JournalKeyError, JournalVersionError
+from sessions.record import CallRecord
 from sessions.record_lock import RecordLock
 from sessions.spool import JournalBusyError, ended_at, locked, remove, set_aside, unfinished
 from sessions.store_troubles import StoreTroubles, let_go
@@ -147,15 +148,18 @@ class RecordKeeper:
         """
         return await asyncio.shield(self._begin(self._root / folder.name))
 
-    async def amend(self, call: StoredCall, name: str, detail: str) -> StoredCall:
+    async def amend(self, record_key: str, name: str, detail: str) -> CallRecord:
         """Add a carrier's late notice to a stored record, once.
+
+        Returns:
+            The record as it is stored now.
 
         Raises:
             StorageError: The record stands as it was.
         """
         # One at a time, each on what is stored: two notices that come together are both kept.
         async with self.amending:
-            return await self._storer.add_notice(call, name, detail)
+            return await self._storer.add_notice(record_key, name, detail)
 
     def stats(self) -> KeeperStats:
         """How much waits."""

@@ -22,7 +22,7 @@ from typing import Literal
 import msgspec
 
 from config.errors import StorageError
-from sessions.index_entries import entry_of, live_entry
+from sessions.index_entries import live_entry
 from sessions.index_rebuild import journal_entry, stored_row
 from sessions.journal_format import Part
 from sessions.kept_sound import KeptSound, SpooledSound, StoredSound
@@ -189,7 +189,7 @@ class CallLookup:
         live = [live_entry(s, places.server_id) for s in places.manager if call_id in s.keys]
         stored = places.manager.stored(call_id)
         if stored is not None:
-            return [*live, entry_of(stored)]
+            return [*live, stored]
         if live:
             return live
         journal = await asyncio.to_thread(self._journal, call_id)

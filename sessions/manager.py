@@ -20,10 +20,11 @@ from sessions.facts import CallFacts, Direction
 from sessions.indexer import CallIndexer
 from sessions.journal import JournalStatus
 from sessions.journal_format import JournalHeader
-from sessions.keeper import RecordKeeper, StoredCall
+from sessions.keeper import RecordKeeper
 from sessions.no_start import journal_no_start
 from sessions.ringing import RingingCalls
 from sessions.session import CallSession, SessionParts
+from storage.index.entry import IndexedCall
 
 CHECK_SECONDS = 1.0
 #: How often to look whether calls that were answered have begun to stream.
@@ -98,7 +99,7 @@ class SessionManager:
         """The live call of that id, ours or the carrier's; the latest where there are several."""
         return next((s for s in reversed(self._live.values()) if call_id in s.keys), None)
 
-    def stored(self, call_id: str) -> StoredCall | None:
+    def stored(self, call_id: str) -> IndexedCall | None:
         """A call that ended lately and has been stored, by our id or the carrier's."""
         return self.ended.find(call_id)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -124,13 +124,16 @@ class CallStorer:
                 return
         raise StorageError("storage_corrupt", f"{file.kind}/{file.key} came back changed")
 
-    async def add_notice(self, call: StoredCall, name: str, detail: str) -> StoredCall:
+    async def add_notice(self, record_key: str, name: str, detail: str) -> CallRecord:
         """Add a carrier's late notice to a stored record, once; to none that was erased.
+
+        Returns:
+            The record as it is stored now.
 
         Raises:
             StorageError: The record stands as it was.
         """
-        stored = await self._storage.read("transcripts", call.record_key)
+        stored = await self._storage.read("transcripts", record_key)
         record = msgspec.json.decode(stored, type=CallRecord)
         is_known = any(n.name == name and n.detail == detail for n in record.notices)
         if record.erased_at is None and not is_known:
@@ -139,9 +142,9 @@ class CallStorer:
             record = msgspec.structs.replace(record, notices=[*record.notices, notice])
             data = msgspec.json.encode(record)
             await self._storage.put_bytes(
-                "transcripts", call.record_key, data, _JSON, _metadata(record)
+                "transcripts", record_key, data, _JSON, _metadata(record)
             )
-        return replace(call, record=record)
+        return record
 
 
 def _metadata(record: CallRecord) -> dict[str, str]:

@@ -57,7 +57,7 @@ async def keep(storage: FilesystemStorage, data: Path, from_number: str) -> Call
     keeper = RecordKeeper(storage, data / "journal")
     await keeper.start()
     stored = await keeper.finish(await write_call(data / "journal", head, "caller_hangup"))
-    await keeper.amend(stored, "hangup", f"from {from_number}")
+    await keeper.amend(stored.record_key, "hangup", f"from {from_number}")
     await keeper.close()
     return stored.record
 

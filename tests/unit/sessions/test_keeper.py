@@ -477,7 +477,7 @@ async def test_late_notices_that_come_together(storage: ShakyStorage, root: Path
     async with keeping(storage, root) as keeper:
         stored = await keeper.finish(await write_call(root, cause="caller_hangup"))
         notices = [("hangup", "NORMAL_CLEARING"), ("stream", "stopped"), ("stream", "stopped")]
-        await asyncio.gather(*(keeper.amend(stored, *notice) for notice in notices))
+        await asyncio.gather(*(keeper.amend(stored.record_key, *notice) for notice in notices))
     record = await read_record(storage, stored.record.session_id)
     assert {(n.name, n.detail) for n in record.notices} == set(notices)
     assert len(record.notices) == 2

@@ -69,7 +69,7 @@ async def test_a_late_notice_brings_nothing_back_that_was_erased(tmp_path: Path)
         stored = await keeper.finish(folder)
         storage.go_on.clear()
         # The server has read the record and is about to write it back.
-        notice = asyncio.create_task(keeper.amend(stored, "hangup", "late"))
+        notice = asyncio.create_task(keeper.amend(stored.record_key, "hangup", "late"))
         await storage.writing.wait()
         # The command has a lock of its own, as in another process.
         erasing = asyncio.create_task(NumberEraser(storage, tmp_path).erase(THEIRS))
@@ -80,7 +80,7 @@ async def test_a_late_notice_brings_nothing_back_that_was_erased(tmp_path: Path)
         proof, _ = await erasing
         assert proof.complete and [call.session_id for call in proof.calls] == [head.session_id]
         # And one that is later still.
-        await keeper.amend(stored, "transfer", f"to {THEIRS}")
+        await keeper.amend(stored.record_key, "transfer", f"to {THEIRS}")
         record = await read_record(storage, stored.record_key)
         assert record is not None and record.erased_at is not None
         assert (record.from_number, record.carrier_call_id) == (None, None)
