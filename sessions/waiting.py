@@ -87,6 +87,10 @@ class _Queue:
             heapify(valid)
             self._heap = valid
 
+    def clear(self) -> None:
+        """Nobody waits: every place is one that is passed over."""
+        self._heap.clear()
+
     def first(self) -> tuple[float, Path] | None:
         """The time of the first, and which it is."""
         while self._heap:
@@ -233,8 +237,13 @@ class WaitingCalls:
 
     def gone(self, folder: Path) -> None:
         """There is nothing of it to be stored."""
-        if (item := self._calls.pop(folder, None)) is not None:
-            self._unlock(item, folder)
+        if (item := self._calls.pop(folder, None)) is None:
+            return
+        self._unlock(item, folder)
+        if not self._calls:  # As many places as waited at most would stay until the next outage.
+            for queue in (self._ripe, self._rested, self._later, self._alone):
+                queue.clear()
+            self._ages.clear()
 
     def next_due(self) -> float | None:
         """When the next is due that is not being worked on (monotonic)."""

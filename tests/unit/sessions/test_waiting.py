@@ -270,3 +270,22 @@ def test_the_real_clocks_are_used() -> None:
     calls = waiting()
     calls.found(A, time.time() - 5)
     assert 5 <= calls.oldest_seconds() < 30
+
+
+def test_nothing_is_left_of_an_outage_when_nobody_waits(clock: Clock) -> None:
+    """Places in queues that are passed over later would stay until the next outage."""
+    calls = waiting()
+    folders = [Path(str(number)) for number in range(50)]
+    for folder in folders:
+        calls.failed(folder, "away", clock.now)
+        clock.now += 1
+    assert calls.is_outage
+    for folder in folders:
+        calls.stored(folder)
+    queues = (calls._ripe, calls._rested, calls._later, calls._alone)
+    assert [len(queue._heap) for queue in queues] == [0, 0, 0, 0]
+    assert (len(calls), calls._ages, calls.next_due(), calls.oldest_seconds()) == (0, [], None, 0.0)
+    # And it begins anew.
+    calls.failed(A, "away", clock.now)
+    clock.now += 100
+    assert turns(calls) == [A]
