@@ -168,13 +168,14 @@ def _check_end(books: Books, call: PlacedCall, record: Record, text: str) -> Non
     if cause == "drained" and FAREWELL in text:
         books.farewells += 1
     allowed = call.owed.causes
-    crash = call.killed_at_ms is not None or call.forced
+    killed = call.near_kill or call.killed_at_ms is not None
+    crash = killed or call.forced
     length, lasted = record["duration_seconds"], call.lasted_seconds
     if lasted is not None and not -1.0 < length < lasted + _LONGER_SECONDS:
         books.wrong.append(f"{_name(call)}: {length:.0f} s long, and lasted {lasted:.0f} s")
     if cause == "crash" and not crash:
         books.wrong.append(f"{_name(call)}: ended by crash, and nobody killed the server")
-    elif allowed and call.killed_at_ms is None and cause not in allowed | _FATES:
+    elif allowed and not killed and cause not in allowed | _FATES:
         books.wrong.append(f"{_name(call)}: ended by {cause}, not {' or '.join(sorted(allowed))}")
 
 
@@ -188,6 +189,10 @@ def _measure(books: Books, call: PlacedCall, record: Record) -> None:
             books.stopped_ms.append(missing_ms)
             if missing_ms > _MOST_LOST_STOPPED_MS:
                 books.wrong.append(f"{_name(call)}: {missing_ms:.0f} ms lost in a drain")
+        elif call.hung_up and call.measured and call.near_kill:
+            books.lost_caller_ms.append(missing_ms)
+            if missing_ms > books.most_lost_ms:
+                books.wrong.append(f"{_name(call)}: {missing_ms:.0f} ms lost in a kill at its end")
         elif call.hung_up and call.measured and not call.stopped:
             books.missing_ms.append(missing_ms)
             if missing_ms > 0:

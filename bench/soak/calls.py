@@ -43,6 +43,7 @@ class PlacedCall:
         told_ms: How long it took to be refused.
         killed_at_ms: Age of the call when its server was killed, None where it was not.
         stopped: The server was asked to end while it was live; ``forced``: twice.
+        near_kill: It was not wholly over when the server was killed, or had not wholly begun.
         disk_failed: Nothing could be written for a part of its life.
         over_at: When it was over for the caller (``time.monotonic()``).
         lasted_seconds: By a clock that does not jump; None while it goes on.
@@ -62,6 +63,7 @@ class PlacedCall:
     killed_at_ms: float | None = None
     stopped: bool = False
     forced: bool = False
+    near_kill: bool = False
     disk_failed: bool = False
     over_at: float | None = None
     lasted_seconds: float | None = None
@@ -142,6 +144,8 @@ class Callers:
     def about_to_kill(self) -> int:
         """Note what every live call has sent so far; returns how many there are."""
         live = self._lines()
+        for placed in self._unfinished():
+            placed.near_kill = True
         for placed, caller in live:
             placed.killed_at_ms = caller.now_ms
             placed.sent_ms = caller.packets_sent * PACKET_MS
@@ -159,17 +163,20 @@ class Callers:
     def disk_fails(self) -> Iterator[None]:
         """Nothing can be written while the block runs."""
         self._disk_fails = True
-        for placed, _ in self._live.values():
+        for placed in self._unfinished():
             placed.disk_failed = True
-        # The server may still be writing the end of a call that is over for its caller.
-        now = time.monotonic()
-        for placed in self.placed[-_LATELY:]:
-            if placed.over_at is not None and now - placed.over_at < _WRITTEN_SECONDS:
-                placed.disk_failed = True
         try:
             yield
         finally:
             self._disk_fails = False
+
+    def _unfinished(self) -> list[PlacedCall]:
+        """Calls that the server may be writing: also those just over for their callers."""
+        after = time.monotonic() - _WRITTEN_SECONDS
+        return [
+            *(placed for placed, _ in self._live.values()),
+            *(each for each in self.placed[-_LATELY:] if (each.over_at or 0.0) > after),
+        ]
 
     def _lines(self) -> list[tuple[PlacedCall, VobizCaller]]:
         return [(placed, caller) for placed, caller in self._live.values() if caller.live]

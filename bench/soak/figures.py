@@ -20,7 +20,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def histogram(values: Sequence[float], bin_ms: int = 10) -> list[str]:
-    """One line per bin from 0 to the highest with anything in it: bounds, count and a bar.
+    """One line per bin with anything in it: bounds, count and a bar.
 
     Args:
         values: Milliseconds, none negative.
@@ -36,4 +36,5 @@ def histogram(values: Sequence[float], bin_ms: int = 10) -> list[str]:
     return [
         f"{at * bin_ms:4d}-{(at + 1) * bin_ms:<4d} {count:4d} {bar}".rstrip()
         for at, (count, bar) in enumerate(zip(counts, bars, strict=True))
+        if count
     ]

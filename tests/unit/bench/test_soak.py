@@ -115,6 +115,15 @@ async def test_sound_lost_in_a_kill(store: FilesystemStorage, tmp_path: Path) ->
     assert (books.lost_caller_ms, books.lost_agent_ms) == ([200.0], [50.0])
 
 
+async def test_a_call_that_ends_as_the_server_is_killed(
+    store: FilesystemStorage, tmp_path: Path
+) -> None:
+    await keep(store, "a", "one", cause="crash")
+    books = await look(store, tmp_path, ended(near_kill=True, sent_ms=1200.0))
+    assert books.wrong == ["a: 200 ms lost in a kill at its end"]
+    assert (books.lost_caller_ms, books.missing_ms) == ([200.0], [])
+
+
 def test_only_a_call_of_a_moment_may_be_lost_whole() -> None:
     assert not ended(killed_at_ms=90.0, sent_ms=100.0).expected
     assert ended(killed_at_ms=130.0, sent_ms=120.0).expected
