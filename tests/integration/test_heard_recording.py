@@ -86,6 +86,12 @@ async def broken_into(
         clears = len(caller.playback.clears_ms)
         caller.press("1")
         await caller.until(lambda: len(caller.playback.clears_ms) > clears, 5000, "clearAudio")
+        cleared_ms = caller.playback.clears_ms[-1]
+        await caller.until(
+            lambda: caller.playback.first_audible_after(cleared_ms) is not None,
+            10_000,
+            "the answer to the key",
+        )
         await caller.listen_until_quiet(700, 10_000)
     assert caller.violations == []
     return caller, first
