@@ -141,9 +141,7 @@ class CallStorer:
             notice = NoticeRecord(at_ms=at_ms, name=name, detail=detail)
             record = msgspec.structs.replace(record, notices=[*record.notices, notice])
             data = msgspec.json.encode(record)
-            await self._storage.put_bytes(
-                "transcripts", record_key, data, _JSON, _metadata(record)
-            )
+            await self._storage.put_bytes("transcripts", record_key, data, _JSON, _metadata(record))
         return record
 
 
