@@ -61,7 +61,7 @@ async def answer(request: Request, parts: Parts, agent_id: str | None = None) ->
         count_refusal(reason)
         parts.reports.busy(agent, _facts(fields), time.time())
         return _xml(_busy(request, parts, agent))
-    _announce(parts, agent, fields)
+    await _announce(parts, agent, fields)
     return _xml(_stream(request, parts, agent))
 
 
@@ -145,16 +145,17 @@ def _refusal(parts: ServerParts, fields: dict[str, str]) -> RefusalReason | None
     return parts.manager.refusal("outbound" if fields.get("Direction") == "outbound" else "inbound")
 
 
-def _announce(parts: ServerParts, agent: AgentConfig, fields: dict[str, str]) -> None:
+async def _announce(parts: ServerParts, agent: AgentConfig, fields: dict[str, str]) -> None:
     facts = _facts(fields)
     if not (call_id := facts.carrier_call_id):
         return
     formats = parts.vobiz.expected_formats()
     header = never_begun_header(agent, facts, formats)
     header = parts.expected.announce(ExpectedCall(header=header)).header
-    if parts.expected.awaits(call_id):
-        parts.answered.put(header)
+    is_awaited = parts.expected.awaits(call_id)
     parts.manager.ringing.ring(call_id, agent, facts, formats, header.session_id)
+    if is_awaited:
+        await parts.answered.kept(header)
 
 
 def _facts(fields: dict[str, str]) -> CallFacts:

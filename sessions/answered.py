@@ -30,6 +30,8 @@ MAX_NOTES: Final = 10_000
 MAX_QUEUED: Final = 1000
 #: Longest that the disk may take to remove one.
 REMOVE_SECONDS: Final = 10.0
+#: Longest that an answer to the carrier waits for its note; without one the call goes on as well.
+WRITE_SECONDS: Final = 0.5
 
 
 class AnsweredCalls:
@@ -82,22 +84,37 @@ class AnsweredCalls:
             logger.warning("{} calls were answered and not begun before a crash", len(left))
         return [header for _, header in left]
 
-    def put(self, header: JournalHeader) -> None:
-        """Note that a call was answered; at once, and without fail: the disk's work is put off.
+    async def kept(self, header: JournalHeader) -> None:
+        """Note that a call was answered, and wait until that is on disk; never fails.
+
+        What is answered after that has its record, whatever becomes of the process. A disk that
+        hangs holds up the answer for ``WRITE_SECONDS``; it costs no call.
 
         Args:
             header: Of the journal that it will have.
+        """
+        if (writing := self.put(header)) is not None:
+            _, late = await asyncio.wait([writing], timeout=WRITE_SECONDS)
+            if late:
+                self._trouble(f"the disk takes longer than {WRITE_SECONDS:g} s")
+
+    def put(self, header: JournalHeader) -> "asyncio.Future[None] | None":
+        """The same at once: the disk's work is put off.
+
+        Returns:
+            The end of that work; None where too much of it waits.
         """
         full = self._queued >= self._most_queued or (
             len(self._noted) >= self._most and header.session_id not in self._noted
         )
         if self._closed or full:
             self._trouble("too many wait")
-            return
+            return None
         owner = self._noted.setdefault(header.session_id, None)
         self._queued += 1
         writing = asyncio.ensure_future(self._in_thread(self._write, header, owner))
         writing.add_done_callback(self._written)
+        return writing
 
     def holds(self, session_id: str) -> bool:
         """Whether there is a note of a call, or about to be."""

@@ -18,8 +18,6 @@ from simulators.caller.vobiz import VobizCaller
 from simulators.caller.vobiz_answer import AnswerRejected
 from simulators.speech import Speech
 
-#: A call that is killed younger than this may be lost whole: less sound is lost than is allowed.
-YOUNG_MS: Final = 100.0
 #: What a caller's log says of a call that the caller ended.
 HUNG_UP: Final = "the caller hung up"
 #: Of a call that was not answered: where only its media socket was refused, the server may know
@@ -78,8 +76,7 @@ class PlacedCall:
     def owed(self) -> Owes:
         """What is to be found of it, as things went."""
         if self.killed_at_ms is not None:
-            young = self.heard_ms <= YOUNG_MS and self.sent_ms <= YOUNG_MS
-            return Owes(least=0) if young else Owes()
+            return Owes()
         return self.owes if self.answered else _PERHAPS
 
     @property

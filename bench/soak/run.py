@@ -17,7 +17,6 @@ from bench.soak.report import Seen, report
 from bench.soak.storms import run_soak
 from bench.soak.told import ToldBooks, check_backend, check_list, listed_calls
 from bench.soak.town import Tell, soak_town
-from simulators.caller.ticker import RealTicker
 
 _UNSAID: Final = ("seed", "away_seconds", "s3")
 
@@ -32,14 +31,14 @@ def command_of(plan: SoakPlan) -> str:
 
 
 async def soak(
-    plan: SoakPlan, folder: Path, header: str, tell: Tell, *, forgive_late: bool = False
+    plan: SoakPlan, folder: Path, header: str, tell: Tell, *, spared_ms: float = 0.0
 ) -> tuple[str, Seen]:
     """Run it all.
 
     Args:
         header: What it is measured on.
-        forgive_late: Sound may be lost for as long as the callers' own clock stood still: on a
-            machine that others use, the server reads late what callers have sent.
+        spared_ms: So much more sound may be lost in a kill: on a machine that others use, what
+            callers have sent waits to be read, and what was read to be written.
 
     Returns:
         The report, and what it is made of.
@@ -60,9 +59,8 @@ async def soak(
             course.wrong.append(f"{errors} tracebacks in the server's logs; --keep keeps them")
         placed = town.callers.placed
         tell(f"looking for {len(placed)} calls")
-        late_ms = RealTicker.shared().worst_late_ms if forgive_late else 0.0
         books = await audit(
-            placed, town.storage, town.journals, most_lost_ms=MOST_LOST_MS + late_ms
+            placed, town.storage, town.journals, most_lost_ms=MOST_LOST_MS + spared_ms
         )
         told = ToldBooks()
         refused = {each.call_id for each in placed if not each.answered}

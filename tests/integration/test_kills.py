@@ -6,6 +6,9 @@ from pathlib import Path
 from bench.soak.plan import SoakPlan
 from bench.soak.run import soak
 
+#: A busy machine has what callers send wait; ``make soak`` judges a quiet one.
+SPARED_MS = 1000.0
+
 
 async def test_kills_lose_nothing_but_the_last_moment(tmp_path: Path) -> None:
     """One record, recording and transcript for each answered call, and all told to the backend."""
@@ -14,7 +17,7 @@ async def test_kills_lose_nothing_but_the_last_moment(tmp_path: Path) -> None:
     plan = SoakPlan(
         seed=seed, calls=0, minutes=0, away_calls=0, bursts=0, drains=0, kills=5, s3=False
     )
-    _, seen = await soak(plan, tmp_path, "", lambda text: None, forgive_late=True)
+    _, seen = await soak(plan, tmp_path, "", lambda text: None, spared_ms=SPARED_MS)
     assert seen.wrong == []
     course, books = seen.course, seen.books
     assert course.faults["SIGKILL"] == 5 and sum(course.live_at_kills) > 0

@@ -6,6 +6,9 @@ from pathlib import Path
 from bench.soak.plan import SoakPlan
 from bench.soak.run import soak
 
+#: A busy machine has what callers send wait; ``make soak`` judges a quiet one.
+SPARED_MS = 1000.0
+
 
 async def test_faults_and_odd_callers_lose_nothing(tmp_path: Path) -> None:
     seed = random.randrange(2**32)
@@ -21,7 +24,7 @@ async def test_faults_and_odd_callers_lose_nothing(tmp_path: Path) -> None:
         away_calls=0,
         s3=False,
     )
-    text, seen = await soak(plan, tmp_path, "", lambda text: None, forgive_late=True)
+    text, seen = await soak(plan, tmp_path, "", lambda text: None, spared_ms=SPARED_MS)
     assert seen.wrong == [], text
     odd = sum(times for kind, times in seen.course.faults.items() if kind.startswith("caller "))
     around = sum(seen.course.faults.values()) - odd

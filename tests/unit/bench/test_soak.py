@@ -124,10 +124,18 @@ async def test_a_call_that_ends_as_the_server_is_killed(
     assert (books.lost_caller_ms, books.missing_ms) == ([200.0], [])
 
 
-def test_only_a_call_of_a_moment_may_be_lost_whole() -> None:
-    assert not ended(killed_at_ms=90.0, sent_ms=100.0).expected
-    assert ended(killed_at_ms=130.0, sent_ms=120.0).expected
-    assert ended(killed_at_ms=90.0, sent_ms=100.0, heard_ms=120.0).expected
+async def test_of_a_call_of_a_moment_only_the_sound_may_be_lost(
+    store: FilesystemStorage, tmp_path: Path
+) -> None:
+    moment = ended(killed_at_ms=90.0, sent_ms=100.0)
+    assert (await look(store, tmp_path, moment)).wrong == ["a: no record"]
+    await keep(store, "a", "one", cause="crash", file=None, caller_ms=0.0, agent_ms=0.0)
+    assert (await look(store, tmp_path, moment)).wrong == [
+        "recordings/one.recording: no record speaks of it"
+    ]
+    for longer in ({"sent_ms": 120.0}, {"sent_ms": 100.0, "heard_ms": 120.0}):
+        books = await look(store, tmp_path, ended(killed_at_ms=130.0, **longer))
+        assert "a: no recording" in books.wrong
 
 
 async def test_a_caller_who_calls_again_is_owed_two_records(

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,9 @@ from pydantic import SecretStr
 
 from config.errors import StorageError
 from serializer.codecs import PCM_8K
+from sessions import answered
 from sessions.answered import AnsweredCalls
+from sessions.answered_notes import write_note
 from sessions.facts import CallFacts
 from sessions.journal_format import JournalHeader
 from sessions.journal_seal import JournalKey, use_journal_keys
@@ -70,6 +73,34 @@ async def test_the_next_process_finds_what_had_no_journal(tmp_path: Path) -> Non
         calls.remove_soon(second.session_id)
         await until_noted(tmp_path, 0)
     assert list((tmp_path / "answered").iterdir()) == []
+
+
+async def test_a_call_that_is_kept_is_on_disk(tmp_path: Path) -> None:
+    header = answered_call()
+    async with process(tmp_path) as calls:
+        await calls.kept(header)
+        assert notes(tmp_path) == [header.session_id]
+
+
+async def test_a_disk_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = threading.Event()
+
+    def write(path: Path, header: JournalHeader, key: JournalKey | None) -> None:
+        hangs.wait(30)
+        write_note(path, header, key)
+
+    monkeypatch.setattr(answered, "write_note", write)
+    monkeypatch.setattr(answered, "WRITE_SECONDS", 0.01)
+    with logged("WARNING") as lines:
+        async with process(tmp_path) as calls:
+            await calls.kept(answered_call("a"))
+            await calls.kept(answered_call("b"))
+            assert notes(tmp_path) == []
+            hangs.set()
+            await until_noted(tmp_path, 2)
+    assert len([line for line in lines if "not noted on disk" in line]) == 1
 
 
 async def test_a_journal_stands_for_its_note(tmp_path: Path) -> None:
