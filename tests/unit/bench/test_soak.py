@@ -133,8 +133,9 @@ async def test_of_a_call_of_a_moment_only_the_sound_may_be_lost(
     assert (await look(store, tmp_path, moment)).wrong == [
         "recordings/one.recording: no record speaks of it"
     ]
-    for longer in ({"sent_ms": 120.0}, {"sent_ms": 100.0, "heard_ms": 120.0}):
-        books = await look(store, tmp_path, ended(killed_at_ms=130.0, **longer))
+    for sent_ms, heard_ms in ((120.0, 0.0), (100.0, 120.0)):
+        longer = ended(killed_at_ms=130.0, sent_ms=sent_ms, heard_ms=heard_ms)
+        books = await look(store, tmp_path, longer)
         assert "a: no recording" in books.wrong
 
 
