@@ -21,6 +21,7 @@ from serializer.codecs import AudioFormat
 
 #: How long a greeting that has to be synthesised may take before the caller is heard anyway.
 GREETING_SECONDS = 5.0
+TOO_MUCH_AT_ONCE = "more sound came at once than can be listened to for speech"
 KEYS = frozenset(entry.value for entry in KeypadEntry)
 
 
@@ -74,7 +75,8 @@ class Hearing:
             return
         if self._deaf():
             pcm = bytes(len(pcm))
-        self._vad.feed(self._activity, pcm)
+        if not self._vad.feed(self._activity, pcm):
+            self._reporter.dropped("voice_activity", "pipeline", TOO_MUCH_AT_ONCE)
         if self._front is not None:
             await self._front.hear(InputAudioRawFrame(pcm, self._ear.rate_hz, 1))
 

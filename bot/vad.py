@@ -163,16 +163,24 @@ class VadEngine:
             await asyncio.wait([self._task])
             self._task = None
 
-    def feed(self, activity: VoiceActivity, pcm: bytes) -> None:
-        """Add 16-bit little-endian mono samples at ``activity.rate_hz``."""
+    def feed(self, activity: VoiceActivity, pcm: bytes) -> bool:
+        """Add 16-bit little-endian mono samples at ``activity.rate_hz``.
+
+        Returns:
+            Whether all fits: else the oldest of what waits is left out.
+        """
         if activity.forgotten:
-            return
+            return True
         activity.last_audio_at = asyncio.get_running_loop().time()
         activity.pending += pcm
-        if len(activity.pending) >= activity.window_bytes:
-            del activity.pending[: max(0, len(activity.pending) - activity.max_pending_bytes)]
-            self._ready.add(activity)
-            self._wake.set()
+        if len(activity.pending) < activity.window_bytes:
+            return True
+        excess = len(activity.pending) - activity.max_pending_bytes
+        if excess > 0:
+            del activity.pending[:excess]
+        self._ready.add(activity)
+        self._wake.set()
+        return excess <= 0
 
     def forget(self, activity: VoiceActivity) -> None:
         """Stop serving one call, for good."""

@@ -18,6 +18,7 @@ import msgspec
 from loguru import logger
 
 from config.errors import StorageError
+from sessions import metrics
 from sessions.answered_notes import OwnedNotes, own_abandoned, own_new, read_note, write_note
 from sessions.journal_format import JournalHeader
 from sessions.journal_seal import JournalKey
@@ -108,6 +109,7 @@ class AnsweredCalls:
             len(self._noted) >= self._most and header.session_id not in self._noted
         )
         if self._closed or full:
+            metrics.dropped("answered")
             self._trouble("too many wait")
             return None
         owner = self._noted.setdefault(header.session_id, None)

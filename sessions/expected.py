@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from sessions import metrics
 from sessions.facts import CallFacts
 from sessions.journal_format import JournalHeader
 
@@ -172,6 +173,8 @@ class ExpectedCalls:
             oldest_id, oldest = next(iter(self._calls.items()))
             if len(self._calls) <= MAX_EXPECTED and now - oldest.since < EXPIRES_SECONDS:
                 break
+            if not oldest.started and now - oldest.since < EXPIRES_SECONDS:
+                metrics.dropped("announced")
             self._missed(oldest_id)
             del self._calls[oldest_id]
 

@@ -167,6 +167,8 @@ class Reception:
         if isinstance(message, (StreamStarted, AuthRequest)):
             greeting.opening = message
         elif isinstance(message, (Media, Dtmf)):
+            if len(greeting.held) == MAX_HELD:
+                metrics.dropped("held")
             greeting.held.append(message)
             greeting.arrivals.append(now)
         if greeting.first_at is None:

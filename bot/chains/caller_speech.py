@@ -69,11 +69,16 @@ class CallerSpeech:
         """The caller's next audio."""
         self._ring.add(audio)
 
-    def started(self, frame: VADUserStartedSpeakingFrame) -> None:
-        """The caller began to speak."""
-        self._ledger.started(self._ring.end, frame.start_secs)
+    def started(self, frame: VADUserStartedSpeakingFrame) -> bool:
+        """The caller began to speak.
+
+        Returns:
+            Whether there is room for it: else the oldest speech without a text is given up.
+        """
+        has_room = self._ledger.started(self._ring.end, frame.start_secs)
         self._ring.mark(frame)
         self._keep_open()
+        return has_room
 
     def stopped(self, frame: VADUserStoppedSpeakingFrame) -> None:
         """The caller fell silent."""

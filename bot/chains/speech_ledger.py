@@ -85,12 +85,18 @@ class SpeechLedger:
         preroll = 0 if first.exact else int(PREROLL_SECONDS * self._rate_hz)
         return max(self.heard_to, first.start - preroll)
 
-    def started(self, position: int, noticed_after_seconds: float) -> None:
-        """The caller began to speak a little while ago."""
+    def started(self, position: int, noticed_after_seconds: float) -> bool:
+        """The caller began to speak a little while ago.
+
+        Returns:
+            Whether there is room for it: else the oldest speech is given up.
+        """
         self.speaking = True
         self._stretches.append(_Stretch(self._before(position, noticed_after_seconds)))
-        if len(self._stretches) > MAX_STRETCHES:
-            self._keep(self._stretches[1:])
+        if len(self._stretches) <= MAX_STRETCHES:
+            return True
+        self._keep(self._stretches[1:])
+        return False
 
     def stopped(self, position: int, noticed_after_seconds: float) -> None:
         """The caller fell silent a little while ago."""

@@ -157,7 +157,8 @@ class SttChain(Chain):
 
     async def _speech_started(self, frame: VADUserStartedSpeakingFrame) -> None:
         self._wait.stop()
-        self._speech.started(frame)
+        if not self._speech.started(frame):
+            self.reporter.dropped("speech", "stt", "the oldest speech without a text is given up")
         if self._succession.member is None:
             await self._fall_behind()
 

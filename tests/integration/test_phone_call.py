@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from config.agent import AgentConfig
+from sessions import metrics
 from simulators.caller.codec import MULAW_8K, l16
 from simulators.caller.vobiz import VobizCaller
 from simulators.caller.vobiz_line import VobizLine
@@ -134,6 +135,19 @@ async def test_a_burst_before_start_does_not_make_the_callers_side_late(
     assert record["recording"]["caller_ms"] >= caller.packets_sent * 20 - 100
     # A leg that is laid late is longer than the call was.
     assert record["recording"]["duration_ms"] <= record["duration_seconds"] * 1000 + 200
+
+
+async def test_more_than_is_held_before_start_is_counted(
+    server: RunningServer, speech: Speech
+) -> None:
+    counted = metrics.QUEUE_DROPPED.labels("held")._value
+    before = counted.get()
+    caller = call(server, speech, line=VobizLine(media_before_start=130), wire_format=MULAW_8K)
+    async with caller:
+        await caller.listen_until_quiet(500, 10_000)
+    assert counted.get() - before == 30
+    record = await server.one_record()
+    assert record["recording"]["caller_ms"] >= caller.packets_sent * 20 - 30 * 20 - 100
 
 
 async def test_both_legs_keep_their_time_where_the_agent_is_found_late(

@@ -190,7 +190,8 @@ async def test_a_forgotten_call_is_told_nothing(sentence: Pcm) -> None:
 async def test_a_burst_is_bounded() -> None:
     engine = VadEngine()
     listener = Listener(8000)
-    engine.feed(listener.activity, bytes(16_000 * 60))
+    assert engine.feed(listener.activity, bytes(2 * 16_000))
+    assert not engine.feed(listener.activity, bytes(16_000 * 60))
     assert len(listener.activity.pending) == 2 * 16_000
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from config.errors import StorageError
@@ -42,6 +43,10 @@ async def process(data: Path, key: JournalKey | None = None) -> AsyncIterator[An
         yield calls
     finally:
         await calls.close()
+
+
+def left_out() -> float:
+    return REGISTRY.get_sample_value("queue_dropped_total", {"queue": "answered"}) or 0.0
 
 
 def notes(data: Path) -> list[str]:
@@ -173,6 +178,7 @@ async def test_a_note_that_cannot_be_removed_keeps_the_journal(tmp_path: Path) -
 async def test_only_so_many(tmp_path: Path) -> None:
     calls = calls_in(tmp_path, most=3, most_queued=2)
     headers = [answered_call(str(number)) for number in range(5)]
+    before = left_out()
     for header in headers[:3]:  # The loop has not turned: none of them is written yet.
         calls.put(header)
     await until_noted(tmp_path, 2)
@@ -182,3 +188,4 @@ async def test_only_so_many(tmp_path: Path) -> None:
     await until_noted(tmp_path, 3)
     await calls.close()
     assert set(notes(tmp_path)) == {headers[n].session_id for n in (0, 1, 3)}
+    assert left_out() - before == 2

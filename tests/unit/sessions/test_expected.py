@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from prometheus_client import REGISTRY
 
 from serializer.codecs import PCM_8K
 from sessions import expected as module
@@ -22,6 +23,10 @@ def a_call(call_id: str, from_number: str | None = "+911234567890") -> ExpectedC
 @pytest.fixture
 def missed() -> list[str]:
     return []
+
+
+def left_out() -> float:
+    return REGISTRY.get_sample_value("queue_dropped_total", {"queue": "announced"}) or 0.0
 
 
 def calls(missed: list[str], seconds: float = 60.0) -> ExpectedCalls:
@@ -75,8 +80,10 @@ async def test_only_so_many_are_remembered(
 ) -> None:
     monkeypatch.setattr(module, "MAX_EXPECTED", 3)
     known = calls(missed)
+    before = left_out()
     for number in range(5):
         known.announce(a_call(str(number)))
+    assert left_out() - before == 2
     assert [known.find(str(i)) is not None for i in range(5)] == [False, False, True, True, True]
     assert missed == ["0", "1"]
     known.close()

@@ -400,12 +400,25 @@ async def test_audio_that_cannot_be_heard_again_is_told() -> None:
 
 def test_a_noise_that_is_never_read_is_not_followed_for_ever() -> None:
     ledger = SpeechLedger(RATE_HZ)
+    had_room = []
     for second in range(10_000):
-        ledger.started(second * RATE_HZ, 0.1)
+        had_room.append(ledger.started(second * RATE_HZ, 0.1))
         ledger.stopped(second * RATE_HZ + RATE_HZ // 2, 0.1)
+    assert had_room == [number < MAX_STRETCHES for number in range(10_000)]
     assert len(ledger._stretches) == MAX_STRETCHES
     assert ledger.replay_from is not None
     assert ledger.replay_from > (10_000 - MAX_STRETCHES - 1) * RATE_HZ
+
+
+@virtual_time
+async def test_speech_that_is_given_up_is_told_once() -> None:
+    async with scene("one") as call:
+        for _ in range(MAX_STRETCHES + 3):
+            await call.starts()
+            await call.hears(0.2)
+            await call.stops()
+        full = [e for e in call.events if isinstance(e, Degraded) and e.kind == "speech_full"]
+        assert len(full) == 1
 
 
 def test_what_was_said_before_a_replay_is_kept_as_far_as_it_can_be_heard_again() -> None:
