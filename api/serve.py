@@ -66,7 +66,10 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second forces."""
+        name = signal.Signals(sig).name
         if self._drain is not None or not self.started:
+            if not self.started:
+                logger.info(f"{name}: it stops before the first call was taken")
             if self._drain is not None and not self.force_exit:
                 self.force_exit = True
                 # uvicorn would log as an error, with its stack, that it cancels the application.
@@ -74,7 +77,7 @@ class _Server(uvicorn.Server):
                 leave_within(FORCED_SECONDS, 1)
             self.should_exit = True
             return
-        logger.info(f"{signal.Signals(sig).name}: no new calls; a second signal stops at once")
+        logger.info(f"{name}: no new calls; a second signal stops at once")
         self._drain = asyncio.get_running_loop().create_task(self._drain_and_stop())
 
     async def _drain_and_stop(self) -> None:

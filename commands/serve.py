@@ -1,6 +1,9 @@
 """``main.py serve``: answers calls until it is stopped."""
 
 import argparse
+import signal
+import sys
+from types import FrameType
 
 from config.logs import set_up_logging
 from config.settings import Settings
@@ -17,6 +20,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Answer calls; ends when the server is stopped."""
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, _stopped_early)
     server = {k: v for k in ("host", "port") if (v := getattr(options, k)) is not None}
     changes: dict[str, object] = {"server": {**settings.server.model_dump(), **server}}
     if options.log_level:
@@ -26,3 +31,10 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     from api.serve import serve
 
     return serve(settings)
+
+
+def _stopped_early(sign: int, _frame: FrameType | None) -> None:
+    """Before the server listens there is nothing to bring to an end."""
+    name = signal.Signals(sign).name
+    print(f"{name}: stopped before the first call was taken", file=sys.stderr)  # noqa: T201
+    raise SystemExit(0)

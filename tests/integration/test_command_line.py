@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import signal
 import socket
@@ -19,6 +20,7 @@ from simulators.caller.wire import WireRefused
 from simulators.speech import Speech
 from tests.integration.process import ServerProcess, environment, server_process, start
 from tests.integration.server import BRISK_AGENT
+from tests.minio import free_port
 
 CHATTY: dict[str, Any] = {**BRISK_AGENT, "call": {"farewell": "We have to close now."}}
 
@@ -89,6 +91,28 @@ async def test_call_against_a_server_that_runs(tmp_path: Path) -> None:
         said = log.read_text()
         assert code == 1 and "Traceback" not in said
         assert "the server is not there any more:" in said
+
+
+def _catches(pid: int, sent: signal.Signals) -> bool:
+    """Whether a process has said what it does on a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(re.findall(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)[0], 16)
+    return bool(caught >> (sent - 1) & 1)
+
+
+@pytest.mark.parametrize("later", [0.0, 0.3, 0.8, 1.5])
+async def test_a_signal_before_it_serves_is_no_crash(tmp_path: Path, later: float) -> None:
+    env = environment(tmp_path, {"brisk": BRISK_AGENT})
+    log = tmp_path / "log"
+    process = await start("serve", "--port", str(free_port()), env=env, log=log)
+    async with asyncio.timeout(60):
+        while not _catches(process.pid, signal.SIGTERM):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(later)
+        process.send_signal(signal.SIGTERM)
+        code = await process.wait()
+    assert (code, "Traceback" in log.read_text()) == (0, False), log.read_text()
+    assert "SIGTERM" in log.read_text()
 
 
 async def test_sigterm_lets_calls_end(tmp_path: Path, speech: Speech) -> None:
