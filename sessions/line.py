@@ -20,6 +20,10 @@ class Line:
         journal: Keeps what was sent, and what of it was cut.
         to_session_ms: From loop time to the session's time.
         on_lost: Called when the peer turns out not to read any more.
+
+    Attributes:
+        channel: The socket of the stream that the call goes over now.
+        dialect: How that stream speaks.
     """
 
     def __init__(
@@ -30,8 +34,8 @@ class Line:
         to_session_ms: ToSessionMs,
         on_lost: Callable[[], None],
     ) -> None:
-        self._channel = channel
-        self._dialect = dialect
+        self.channel = channel
+        self.dialect = dialect
         self._journal = journal
         self._to_session_ms = to_session_ms
         self._on_lost = on_lost
@@ -39,8 +43,8 @@ class Line:
 
     def move(self, channel: Channel, dialect: Dialect) -> None:
         """Send over another stream from now on."""
-        self._channel = channel
-        self._dialect = dialect
+        self.channel = channel
+        self.dialect = dialect
 
     def hush(self) -> None:
         """Send no more audio: the peer is about to be told that the call is over."""
@@ -51,19 +55,19 @@ class Line:
         if self._hushed:
             return
         self._journal.agent_audio(self._to_session_ms(due_at), payload)
-        await self.send(self._dialect.audio(payload))
+        await self.send(self.dialect.audio(payload))
 
     async def clear(self, heard_until: float) -> bool:
         """See :class:`bot.media.MediaSink`."""
         self._journal.cut_agent(self._to_session_ms(heard_until))
-        await self.send(self._dialect.interrupted())
-        sent = await self.send(self._dialect.clear())
-        return sent and self._dialect.sends_acks
+        await self.send(self.dialect.interrupted())
+        sent = await self.send(self.dialect.clear())
+        return sent and self.dialect.sends_acks
 
     async def checkpoint(self, name: str) -> bool:
         """See :class:`bot.media.MediaSink`."""
-        sent = await self.send(self._dialect.checkpoint(name))
-        return sent and self._dialect.sends_acks
+        sent = await self.send(self.dialect.checkpoint(name))
+        return sent and self.dialect.sends_acks
 
     async def send(self, message: str | bytes | None) -> bool:
         """Send what the dialect has for an occasion; None is nothing to send.
@@ -74,7 +78,7 @@ class Line:
         if message is None:
             return False
         try:
-            await self._channel.send(message)
+            await self.channel.send(message)
         except OSError:
             self._on_lost()
             raise

@@ -15,7 +15,7 @@ from loguru import logger
 from prometheus_client import REGISTRY
 
 from serializer.vobiz import VobizDialect
-from sessions import pace, session
+from sessions import deadlines, pace
 from sessions.loop_watch import BLOCKED_SECONDS
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
@@ -84,7 +84,7 @@ async def floods(_: RunningServer, caller: VobizCaller, monkeypatch: pytest.Monk
 
 
 async def falls_silent(_: RunningServer, caller: VobizCaller, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(session, "ASK_SECONDS", 1.0)
+    patch.setattr(deadlines, "ASK_SECONDS", 1.0)
     caller.mute()
 
 

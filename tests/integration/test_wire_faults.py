@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from api.serve import PING_SECONDS
-from sessions import pace, session
+from sessions import deadlines, pace
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
 from tests.integration.server import RunningServer
@@ -19,8 +19,8 @@ from tests.integration.server import RunningServer
 async def test_a_line_on_which_nothing_comes(
     server: RunningServer, speech: Speech, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "ASK_SECONDS", 1.0)
-    monkeypatch.setattr(session, "NO_MEDIA_SECONDS", 5.0)
+    monkeypatch.setattr(deadlines, "ASK_SECONDS", 1.0)
+    monkeypatch.setattr(deadlines, "NO_MEDIA_SECONDS", 5.0)
     caller, other = server.phone(speech), server.phone(speech)
     async with caller, other:
         await caller.listen_until_quiet(300, 10_000)
@@ -41,7 +41,7 @@ async def test_a_line_on_which_nothing_comes(
 async def test_a_line_that_comes_back_after_the_prompt(
     server: RunningServer, speech: Speech, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "ASK_SECONDS", 1.0)
+    monkeypatch.setattr(deadlines, "ASK_SECONDS", 1.0)
     async with server.phone(speech) as caller:
         await caller.listen_until_quiet(300, 10_000)
         for _ in range(2):
