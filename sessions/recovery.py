@@ -1,11 +1,21 @@
 """What ``main.py recover`` does: finishes what dead servers left, and makes the index again."""
 
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import SecretStr
 
 from config.errors import StorageError
 from config.settings import Settings
+from sessions.answered import AnsweredCalls
+from sessions.answered_notes import FOLDER
+from sessions.expected import NO_START_SECONDS
 from sessions.index_rebuild import Rebuilt, rebuild_index
+from sessions.journal_seal import use_journal_keys
+from sessions.journal_writer import JournalWriter
 from sessions.keeper import RecordKeeper, StoredCall
+from sessions.no_start import journal_no_start
 from sessions.server_identity import server_id
 from sessions.spool import unfinished
 from storage.factory import build_index, build_storage
@@ -32,11 +42,13 @@ async def recover_calls(settings: Settings) -> Recovered:
     Raises:
         ConfigError: The settings name no store that could be used.
     """
-    root = settings.data_dir.absolute() / "journal"
-    folders = unfinished(root)
+    data = settings.data_dir.absolute()
+    root = data / "journal"
     if settings.backend.is_usable or settings.webhooks:
         # Backend and webhooks are told of a call before its journal goes, and by one alone.
-        return Recovered(left=[folder.name for folder in folders])
+        return Recovered(left=[folder.name for folder in unfinished(root)])
+    await _journal_lost_calls(data, settings.storage.journal_key)
+    folders = unfinished(root)
     storage = build_storage(settings)
     keeper = RecordKeeper(storage, root, prices=settings.prices)
     found = Recovered()
@@ -53,6 +65,27 @@ async def recover_calls(settings: Settings) -> Recovered:
         await keeper.close()
         await storage.close()
     return found
+
+
+async def _journal_lost_calls(data: Path, secret: SecretStr | None) -> None:
+    """Have a journal for each call that was answered, and lost before it had one.
+
+    Those whose stream may still come to a server that starts now are left to it.
+    """
+    key = use_journal_keys(secret) if secret is not None else None
+    answered = AnsweredCalls(data / FOLDER, data / "journal", key)
+    journals = JournalWriter(data / "journal", key=key)
+    journals.start()
+    try:
+        for header in await answered.start():
+            if time.time() - header.started_at < NO_START_SECONDS:
+                continue
+            status = await journal_no_start(header, journals, "crash")
+            if status.complete:
+                await answered.removed(header.session_id)
+    finally:
+        await journals.close()
+        await answered.close()
 
 
 async def recover_index(settings: Settings) -> Rebuilt:

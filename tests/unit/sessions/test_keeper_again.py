@@ -1,6 +1,7 @@
 """A call that is tried again, perhaps by another process: what stands in the store is not lost."""
 
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from bot.events import CallEnded, CarrierNotice
 from config.errors import StorageError
 from config.settings import load_settings
+from sessions.answered import AnsweredCalls
 from sessions.build import BuiltCall, build_call
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.record import CallRecord, CarrierRecording, NoticeRecord
@@ -129,6 +131,21 @@ async def test_a_journal_that_nobody_foresaw_stops_no_recovery(
     assert [call.record.session_id for call in found.stored] == [good.name]
     assert found.failed == {bad.name: "RuntimeError: on purpose"}
     assert bad.exists()
+
+
+async def test_a_call_that_was_answered_and_lost_has_its_record(tmp_path: Path) -> None:
+    """One whose stream may still come is left to the server that starts next."""
+    data = tmp_path / "data"
+    lost, recent = header(), header(started_at=time.time())
+    answered = AnsweredCalls(data / "answered", data / "journal")
+    for each in (lost, recent):
+        await answered.kept(each)
+    await answered.close()
+    settings = load_settings(env={"DATA_DIR": str(data)})
+    (stored,) = (await recover_calls(settings)).stored
+    assert (stored.record.session_id, stored.record.end_cause) == (lost.session_id, "crash")
+    assert [path.stem for path in (data / "answered").glob("*/*.json")] == [recent.session_id]
+    assert (await recover_calls(settings)).stored == []
 
 
 async def test_a_record_that_cannot_be_read_is_written_again(
