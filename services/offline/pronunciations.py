@@ -6,7 +6,7 @@ read by espeak-ng in the agent's language and its sounds are mapped (:mod:`phone
 
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 
 from services.espeak.library import phonemes
 from services.offline.acoustic_model import model_folder
@@ -22,6 +22,8 @@ Pronunciation = tuple[Sound, ...]
 
 _SECOND_CHOICE_COST = 3.0
 _OMISSION_COST = 4.0
+#: English words whose pronunciations are remembered.
+_MAX_WORDS = 20_000
 #: American and British, in which espeak gives its sounds second choices (t for th, v for w).
 _ACCENTS = ("en-us", "en-gb")
 _ENGLISH_WORD = re.compile(r"[a-z][a-z']*")
@@ -61,7 +63,7 @@ def _priced(sound: Iterable[tuple[tuple[str, ...], bool]]) -> Sound:
     return tuple(priced)
 
 
-@cache
+@lru_cache(maxsize=_MAX_WORDS)
 def english_word(word: str) -> tuple[tuple[str, ...], ...]:
     """The phones of an English word in each of its pronunciations; empty if it is unknown.
 
