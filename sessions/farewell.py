@@ -5,23 +5,23 @@ import asyncio
 from loguru import logger
 
 from bot.call_bot import CallBot
-from sessions.call_end import CallEnd
+from sessions.call_ending import CallEnding
 from sessions.endings import CLOSE_CODES, FAILED, GRACEFUL, LAST_WORDS
 from sessions.line import Line
 from sessions.peer_messages import PeerMessages
 
 
-async def say_last_words(bot: CallBot, end: CallEnd, cause: str) -> None:
+async def say_last_words(bot: CallBot, ending: CallEnding, cause: str) -> None:
     """Let be heard what is still to be said, for as long as there is somebody to hear it.
 
     Args:
         cause: The call's end cause.
     """
-    phrase = "apology" if end.unable else LAST_WORDS.get(cause)
-    if end.gone.is_set() or (phrase is None and cause not in GRACEFUL):
+    phrase = "apology" if ending.unable else LAST_WORDS.get(cause)
+    if ending.gone.is_set() or (phrase is None and cause not in GRACEFUL):
         return
-    speaking = asyncio.create_task(_goodbye(bot, phrase, end.session_id), name="session-goodbye")
-    gone = asyncio.create_task(end.gone.wait(), name="session-gone")
+    speaking = asyncio.create_task(_goodbye(bot, phrase, ending.session_id), name="session-goodbye")
+    gone = asyncio.create_task(ending.gone.wait(), name="session-gone")
     await asyncio.wait((speaking, gone), return_when=asyncio.FIRST_COMPLETED)
     for task in (speaking, gone):
         task.cancel()
@@ -36,7 +36,7 @@ async def _goodbye(bot: CallBot, phrase: str | None, session_id: str) -> None:
         logger.exception(f"call {session_id}: its last words failed")
 
 
-async def dismiss_peer(line: Line, messages: PeerMessages, end: CallEnd, cause: str) -> None:
+async def dismiss_peer(line: Line, messages: PeerMessages, ending: CallEnding, cause: str) -> None:
     """Tell the peer that the call is over, and how it ended; then close its socket.
 
     Args:
@@ -48,11 +48,11 @@ async def dismiss_peer(line: Line, messages: PeerMessages, end: CallEnd, cause: 
     line.hush()
     await messages.flush()
     dialect = line.dialect
-    failure = end.failure or FAILED.get(cause)
+    failure = ending.failure or FAILED.get(cause)
     if failure is not None:
         await line.send(dialect.error(*failure, True))
     else:
         await line.send(dialect.status("ended"))
-    if not end.gone.is_set() and (cause in GRACEFUL or cause in FAILED):
+    if not ending.gone.is_set() and (cause in GRACEFUL or cause in FAILED):
         await line.send(dialect.stop())
     await line.channel.close(CLOSE_CODES.get(cause, 1000), cause)

@@ -1,33 +1,15 @@
 """What the index of calls keeps of a call, from what is known of it at each time."""
 
 from datetime import datetime
-from typing import Protocol
 
-from config.agent import AgentConfig
 from config.errors import ConfigError
 from config.phone import normalise_number
-from sessions.facts import CallFacts
+from sessions.journal_header import Begun
 from sessions.keeper import StoredCall
 from sessions.record import CallRecord
 from sessions.spooled import SpooledCall
 from sessions.transcript import wall_clock
 from storage.index.entry import CallState, IndexedCall, plain
-
-
-class Begun(Protocol):
-    """The part of a session that is known when it begins."""
-
-    @property
-    def session_id(self) -> str: ...
-
-    @property
-    def started_wall(self) -> float: ...
-
-    @property
-    def agent(self) -> AgentConfig: ...
-
-    @property
-    def facts(self) -> CallFacts: ...
 
 
 def live_entry(session: Begun, server_id: str | None) -> IndexedCall:

@@ -16,10 +16,11 @@ from loguru import logger
 
 from config.errors import StorageError
 from sessions import metrics
-from sessions.index_entries import Begun, entry_of, live_entry, stored_entry
+from sessions.index_entries import entry_of, live_entry, stored_entry
 from sessions.index_note import IncompleteNote
 from sessions.index_rebuild import journal_entry, rebuild_index
 from sessions.index_restore import LONGEST_PAUSE_SECONDS, as_lost, look_after, until_done
+from sessions.journal_header import Begun
 from sessions.keeper import StoredCall
 from sessions.record import CallRecord
 from sessions.server_identity import server_id

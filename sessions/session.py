@@ -18,7 +18,7 @@ from config.errors import VoiceServerError
 from serializer.base import Dialect
 from serializer.codecs import AudioFormat
 from serializer.messages import Message
-from sessions.call_end import CallEnd
+from sessions.call_ending import CallEnding
 from sessions.call_events import CallEvents, EventSink
 from sessions.channel import Channel, Departure
 from sessions.deadlines import Deadlines
@@ -97,7 +97,7 @@ class CallSession:
         now = self._loop.time()
         self._started_at = now if began_at is None else began_at
         self.started_wall = time.time() - (now - self._started_at)
-        self._end = CallEnd(self.session_id)
+        self._ending = CallEnding(self.session_id)
         self._tasks: list[asyncio.Task[None]] = []
         self._reading: asyncio.Task[None] | None = None
         self._closed: asyncio.Future[str] = self._loop.create_future()
@@ -170,14 +170,14 @@ class CallSession:
             await self._line.send(self._line.dialect.ready(self.session_id))
             cause = await self._serve(held)
         except (VoiceServerError, OSError) as error:
-            cause = self._end.cause_of(error)
+            cause = self._ending.cause_of(error)
         # Whatever went wrong in this call, it is recorded, its caller told, and no other harmed.
         except Exception:
             logger.exception(f"call {self.session_id} failed")
         finally:
             self.state = "ending"
             try:
-                await say_last_words(self._bot, self._end, cause)
+                await say_last_words(self._bot, self._ending, cause)
                 await self._close(cause)
             finally:
                 self._closed.set_result(cause)
@@ -188,7 +188,7 @@ class CallSession:
         now = self._line.dialect
         return (
             self._reading is not None
-            and not self._end.settled
+            and not self._ending.settled
             and agent.agent_id == self.agent.agent_id
             and facts.carrier_stream_id != self.facts.carrier_stream_id
             and dialect.name == now.name
@@ -224,34 +224,34 @@ class CallSession:
 
     def end(self, cause: str) -> None:
         """Have the call end; the first cause given counts."""
-        self._end.end(cause)
+        self._ending.end(cause)
 
     def fail(self, cause: str, code: str, message: str) -> None:
         """Have the call end with an error that a client program is told."""
-        self._end.fail(cause, code, message)
+        self._ending.fail(cause, code, message)
 
     def hung_up(self) -> None:
         """The carrier says that the caller has hung up; their last words are read to the end."""
-        if not self._end.hung_up:
-            self._end.hung_up = True
+        if not self._ending.hung_up:
+            self._ending.hung_up = True
             self._beside(self._read_out(), "session-hangup")
 
     async def _read_out(self) -> None:
         # The reader ends the call where it finds the end of the stream.
-        await self._end.within(HANGUP_SECONDS)
+        await self._ending.within(HANGUP_SECONDS)
         self.gone("left")
 
     def gone(self, departure: Departure) -> None:
         """The caller has gone: nothing that is still to be said will be heard."""
-        if self._end.hung_up:
+        if self._ending.hung_up:
             departure = "left"
-        if departure == "lost" and not (self._end.settled or self._deadlines.line_is_silent):
+        if departure == "lost" and not (self._ending.settled or self._deadlines.line_is_silent):
             self.degraded("wire", "peer_lost", "the peer is gone, or reads no more, without a word")
-        self._end.leave(departure)
+        self._ending.leave(departure)
 
     def check(self, now: float) -> None:
         """Look at the call's deadlines; called about once a second with the loop's time."""
-        if not self._end.settled:
+        if not self._ending.settled:
             self._events.check_recording()
             self._deadlines.check(now)
 
@@ -285,7 +285,7 @@ class CallSession:
             self._line, emit=self.emit, on_end=self._bot_wants_end, started_at=self._started_at
         )
         self._read(held)
-        return await self._end.cause()
+        return await self._ending.cause()
 
     def _read(self, held: Sequence[Message]) -> None:
         self._reading = self._beside(self._intake.read(held), "session-intake")
@@ -322,7 +322,7 @@ class CallSession:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with suppress(OSError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                await dismiss_peer(self._line, self._messages, self._end, cause)
+                await dismiss_peer(self._line, self._messages, self._ending, cause)
         await self.journal.close()
         logger.info(f"call {self.session_id} ended: {cause} after {self.seconds():.1f} s")
         await self._see_bot_end(stopping)

@@ -17,9 +17,8 @@ from yarl import URL
 
 from config.errors import CallControlError
 from services.telephony.vobiz_files import (
-    FETCH_SECONDS,
-    MAX_FILE_BYTES,
     FetchedFile,
+    FetchLimits,
     VobizAccount,
     VobizFiles,
     account_headers,
@@ -28,6 +27,8 @@ from services.telephony.vobiz_http import REQUEST_SECONDS, read, request, requir
 
 #: The longest recording that may be asked for: a call is cut at 24 h.
 MAX_RECORDING_SECONDS: Final = 86_400
+
+DEFAULT_LIMITS: Final = FetchLimits()
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
@@ -38,9 +39,8 @@ class VobizRecordings:
     Args:
         account: Whose.
         http: For Vobiz itself.
-        foreign_http: For other hosts; it must not reach private networks.
-        fetch_seconds: Longest time for one file.
-        max_file_bytes: Largest file that is taken.
+        foreign_http: For other hosts; see :class:`VobizFiles`.
+        limits: Of one file.
     """
 
     def __init__(
@@ -48,19 +48,11 @@ class VobizRecordings:
         account: VobizAccount,
         http: aiohttp.ClientSession,
         foreign_http: aiohttp.ClientSession,
-        *,
-        fetch_seconds: float = FETCH_SECONDS,
-        max_file_bytes: int = MAX_FILE_BYTES,
+        limits: FetchLimits = DEFAULT_LIMITS,
     ) -> None:
         self._account = account
         self._http = http
-        self._files = VobizFiles(
-            account,
-            http,
-            foreign_http,
-            fetch_seconds=fetch_seconds,
-            max_file_bytes=max_file_bytes,
-        )
+        self._files = VobizFiles(account, http, foreign_http, limits)
         self._root = f"{account.api_base.rstrip('/')}/Account/{quote(account.auth_id, safe='')}"
 
     async def start(self, call_id: str, *, seconds: int, stereo: bool) -> str:

@@ -20,9 +20,6 @@ from config.errors import CallControlError
 from config.sections import VobizSettings
 from services.telephony.vobiz_http import request, require_success
 
-#: A whole file: a day of MP3 at 64 kbit/s is 700 MB, an hour 29.
-FETCH_SECONDS: Final = 600.0
-MAX_FILE_BYTES: Final = 512 * 1024 * 1024
 MAX_REDIRECTS: Final = 3
 
 _BLOCK_BYTES: Final = 64 * 1024
@@ -62,6 +59,19 @@ class VobizAccount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FetchLimits:
+    """How much one file may take; a day of MP3 at 64 kbit/s is 700 MB, an hour 29.
+
+    Attributes:
+        seconds: Longest time.
+        file_bytes: Largest file.
+    """
+
+    seconds: float = 600.0
+    file_bytes: int = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedFile:
     """A file that was fetched.
 
@@ -81,8 +91,7 @@ class VobizFiles:
         account: Whose.
         http: For Vobiz itself.
         foreign_http: For other hosts; it must not reach private networks.
-        fetch_seconds: Longest time for one file.
-        max_file_bytes: Largest file that is taken.
+        limits: Of one file.
     """
 
     def __init__(
@@ -90,15 +99,12 @@ class VobizFiles:
         account: VobizAccount,
         http: aiohttp.ClientSession,
         foreign_http: aiohttp.ClientSession,
-        *,
-        fetch_seconds: float = FETCH_SECONDS,
-        max_file_bytes: int = MAX_FILE_BYTES,
+        limits: FetchLimits,
     ) -> None:
         self._account = account
         self._http = http
         self._foreign_http = foreign_http
-        self._fetch_seconds = fetch_seconds
-        self._max_file_bytes = max_file_bytes
+        self._limits = limits
         bases = [account.api_base, *([account.media_base] if account.media_base else [])]
         self._trusted = frozenset(URL(base).origin() for base in bases)
 
@@ -114,10 +120,10 @@ class VobizFiles:
             OSError: The disk would not have it.
         """
         try:
-            async with asyncio.timeout(self._fetch_seconds):
+            async with asyncio.timeout(self._limits.seconds):
                 return await self._fetch(url, path)
         except TimeoutError:
-            message = f"the recording was not there within {self._fetch_seconds:g} s"
+            message = f"the recording was not there within {self._limits.seconds:g} s"
             raise CallControlError("carrier_unreachable", message) from None
 
     async def _fetch(self, url: str, path: Path) -> FetchedFile:
@@ -153,8 +159,8 @@ class VobizFiles:
         with await asyncio.to_thread(path.open, "wb") as file:
             async for block in response.content.iter_chunked(_BLOCK_BYTES):
                 size += len(block)
-                if size > self._max_file_bytes:
-                    message = f"the recording is larger than {self._max_file_bytes} bytes"
+                if size > self._limits.file_bytes:
+                    message = f"the recording is larger than {self._limits.file_bytes} bytes"
                     raise CallControlError("carrier_too_large", message)
                 head = (head + block)[:_HEAD_BYTES]
                 digest.update(block)

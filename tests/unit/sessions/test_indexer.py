@@ -16,9 +16,10 @@ import pytest
 from bot.events import CallEnded
 from config.errors import StorageError
 from sessions.facts import CallFacts
-from sessions.index_entries import Begun, entry_of
+from sessions.index_entries import entry_of
 from sessions.index_rebuild import rebuild_index
 from sessions.indexer import CallIndexer
+from sessions.journal_header import Begun
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.server_identity import server_id
 from storage.filesystem import FilesystemStorage

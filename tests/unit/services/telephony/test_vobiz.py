@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from yarl import URL
 
 from config.errors import CallControlError
-from services.telephony.vobiz import VobizRecordings
-from services.telephony.vobiz_files import VobizAccount
+from services.telephony.vobiz import DEFAULT_LIMITS, VobizRecordings
+from services.telephony.vobiz_files import FetchLimits, VobizAccount
 from simulators.behaviour import Behaviour
 from simulators.vobiz import VobizApiSimulator
 
@@ -39,14 +39,19 @@ class Elsewhere:
 class Desk:
     """A client, whom it asks, and who else there is."""
 
-    def __init__(self, http: aiohttp.ClientSession, vobiz: VobizApiSimulator, **options: Any):
-        limits = {k: options.pop(k) for k in ("max_file_bytes", "fetch_seconds") if k in options}
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        vobiz: VobizApiSimulator,
+        limits: FetchLimits = DEFAULT_LIMITS,
+        **options: Any,
+    ):
         self.elsewhere = Elsewhere()
         self.vobiz = vobiz
         account = VobizAccount(
             api_base=vobiz.base_url, auth_id="MA_EXAMPLE", auth_token=SecretStr("t"), **options
         )
-        self.client = VobizRecordings(account, http, self.elsewhere, **limits)  # type: ignore[arg-type]
+        self.client = VobizRecordings(account, http, self.elsewhere, limits)  # type: ignore[arg-type]
 
     async def recorded(self) -> str:
         """Where the file of a recording lies."""
@@ -172,7 +177,7 @@ async def test_redirects_come_to_an_end(
 async def test_a_file_that_is_none_is_not_taken(
     http: aiohttp.ClientSession, vobiz: VobizApiSimulator, tmp_path: Path
 ) -> None:
-    desk = Desk(http, vobiz, max_file_bytes=1000)
+    desk = Desk(http, vobiz, FetchLimits(file_bytes=1000))
     url = await desk.recorded()
     assert await refused(desk, url, tmp_path / "a") == "carrier_too_large"
     vobiz.sound = b""
@@ -184,7 +189,7 @@ async def test_a_file_that_is_none_is_not_taken(
 async def test_a_file_that_does_not_come_is_given_up(
     http: aiohttp.ClientSession, vobiz: VobizApiSimulator, tmp_path: Path
 ) -> None:
-    desk = Desk(http, vobiz, fetch_seconds=0.05)
+    desk = Desk(http, vobiz, FetchLimits(seconds=0.05))
     url = await desk.recorded()
     vobiz.behave(Behaviour(accept_delay_ms=60_000), path=URL(url).path)
     assert await refused(desk, url, tmp_path / "a") == "carrier_unreachable"

@@ -9,7 +9,7 @@ from sessions.channel import Departure
 from sessions.endings import DEPARTURES, UNUSABLE
 
 
-class CallEnd:
+class CallEnding:
     """The end of one call, from its first cause on.
 
     Args:

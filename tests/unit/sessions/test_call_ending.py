@@ -5,14 +5,14 @@ import asyncio
 import pytest
 
 from config.errors import ConfigError, ProviderError
-from sessions.call_end import CallEnd
+from sessions.call_ending import CallEnding
 from sessions.endings import UNUSABLE
 
 NO_VOICE = ProviderError("refused", "no voice", provider="p", stage="tts", retryable=False)
 
 
 async def test_the_first_cause_counts() -> None:
-    end = CallEnd("s")
+    end = CallEnding("s")
     assert not end.settled
     end.end("agent_hangup")
     end.end("silence")
@@ -23,7 +23,7 @@ async def test_the_first_cause_counts() -> None:
 
 
 async def test_a_failure_is_what_the_peer_is_told() -> None:
-    end = CallEnd("s")
+    end = CallEnding("s")
     end.fail("wire_error", "too_many_errors", "twenty in a row")
     assert await end.cause() == "wire_error"
     assert end.failure == ("too_many_errors", "twenty in a row")
@@ -31,7 +31,7 @@ async def test_a_failure_is_what_the_peer_is_told() -> None:
 
 
 async def test_a_caller_who_leaves_during_the_farewell_hears_no_more_of_it() -> None:
-    end = CallEnd("s")
+    end = CallEnding("s")
     end.end("max_duration")
     end.leave("left")
     assert end.gone.is_set()
@@ -39,7 +39,7 @@ async def test_a_caller_who_leaves_during_the_farewell_hears_no_more_of_it() -> 
 
 
 async def test_waiting_for_the_end_has_a_limit_and_takes_nothing_away() -> None:
-    end = CallEnd("s")
+    end = CallEnding("s")
     await end.within(0)
     assert not end.settled
     end.leave("lost")
@@ -64,7 +64,7 @@ async def test_what_breaks_a_call_off(
     unable: bool,
     failure: tuple[str, str] | None,
 ) -> None:
-    end = CallEnd("s")
+    end = CallEnding("s")
     if gone:
         end.gone.set()
     assert end.cause_of(error) == cause
