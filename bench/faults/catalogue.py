@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from bench.faults.fault import Fault, Heard, llm_faults, stt_faults, tts_faults
+from bench.faults.fault import Fault, Heard
+from bench.faults.llm_faults import llm_faults
+from bench.faults.stt_faults import stt_faults
+from bench.faults.tts_faults import tts_faults
 
 Stage = Literal["stt", "llm", "tts"]
 
