@@ -103,7 +103,8 @@ class Rescue:
             # What came of the answer is spoken first.
             await self._built().user.queue_frame(SpokenFrame(self._apologise))
         else:
-            await self._apologise()
+            # Behind what is told of the sentence that broke off: not all of it was heard.
+            await self._built().tts.push_frame(SpokenFrame(self._apologise))
 
     def close(self) -> None:
         """The call is over."""

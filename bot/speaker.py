@@ -131,16 +131,19 @@ class Speaker:
         utterance.extend(self.playout.queued_ms)
         self._last_sound_at = asyncio.get_running_loop().time()
 
-    def word(self, text: str, offset_ms: float, then: Mark) -> None:
-        """A word is heard ``offset_ms`` into the open utterance; await ``then`` at that time."""
+    def word(self, text: str, offset_ms: float, then: Mark, *, segment_id: object = None) -> None:
+        """A word of an announced sentence is heard ``offset_ms`` into the open utterance.
+
+        ``then`` is awaited at that time.
+        """
         utterance = self._current
         if utterance is None or utterance.base_ms is None:
             self.playout.mark(then)
             return
-        utterance.word_times = True
+        words = utterance.timed_words(segment_id)
 
         async def heard() -> None:
-            utterance.heard_words.append(text)
+            words.append(text)
             await then()
 
         self.playout.mark(heard, utterance.base_ms + max(0.0, offset_ms))

@@ -9,19 +9,25 @@ Remember = Callable[[str], None]
 
 @dataclass(slots=True)
 class _Stretch:
-    """A stretch of audio and the sentences announced for it, usually one."""
+    """A stretch of audio and the sentences announced for it, usually one.
+
+    ``timed_words`` are those that were heard, where the synthesiser tells when each is spoken.
+    """
 
     start_ms: float
     end_ms: float
     texts: list[str] = field(default_factory=list)
     segment_ids: list[object] = field(default_factory=list)
+    timed_words: list[str] | None = None
 
     @property
     def words(self) -> list[str]:
         return " ".join(self.texts).split()
 
     def heard_words(self, position_ms: float) -> list[str]:
-        """In proportion to the audio heard, cut at a word."""
+        """By their times; else in proportion to the audio heard, cut at a word."""
+        if self.timed_words is not None:
+            return self.timed_words
         length_ms = self.end_ms - self.start_ms
         if length_ms <= 0 or position_ms <= self.start_ms:
             return []
@@ -35,8 +41,9 @@ class Utterance:
     """What is being spoken in one go, and how much of it the caller has heard.
 
     Positions are those of :class:`bot.playout.Playout`. Where a synthesiser tells word times,
-    ``heard_words`` is the truth; otherwise the heard part of a stretch of audio is taken to be
-    in proportion to its length, cut at a word.
+    these are the truth; otherwise the heard part of a stretch of audio is taken to be in
+    proportion to its length, cut at a word. Voices that take over from each other in the middle
+    of it may differ in this.
 
     Attributes:
         provider: Who synthesised it.
@@ -47,7 +54,8 @@ class Utterance:
         is_answer: Whether it answers the caller; a request for patience does not.
         base_ms: Position of its first audio; None until there is any.
         started_ms: Session time at which the caller began to hear it; None until then.
-        word_times: Whether the synthesiser tells when each word is spoken.
+        word_times: Whether it tells when each word is spoken, and not of which sentence.
+        heard_words: Such words that were heard.
     """
 
     provider: str
@@ -97,6 +105,16 @@ class Utterance:
         if segment_id is not None:
             self._passed_on.add(segment_id)
 
+    def timed_words(self, segment_id: object) -> list[str]:
+        """Where to put the words of a sentence when they are heard, one after the other."""
+        for stretch in self._stretches:
+            if segment_id is not None and segment_id in stretch.segment_ids:
+                if stretch.timed_words is None:
+                    stretch.timed_words = []
+                return stretch.timed_words
+        self.word_times = True
+        return self.heard_words
+
     def heard_until(self, position_ms: float) -> str:
         """The words heard when playing stopped at ``position_ms``."""
         if self.word_times:
@@ -110,6 +128,8 @@ class Utterance:
             return ""
         words: list[str] = []
         for stretch in self._stretches:
+            if stretch.timed_words is not None:
+                continue
             known = sum(
                 len(text.split())
                 for text, segment_id in zip(stretch.texts, stretch.segment_ids, strict=True)

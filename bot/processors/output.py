@@ -196,7 +196,8 @@ class CallOutput(FrameProcessor):
         if not frame.pts:
             self._speaker.sentence(frame.segment_id, lambda: self.push_frame(frame))
             return
-        self._speaker.word(frame.text, frame.pts / 1e6, lambda: self.push_frame(frame))
+        offset_ms, then = frame.pts / 1e6, lambda: self.push_frame(frame)
+        self._speaker.word(frame.text, offset_ms, then, segment_id=frame.segment_id)
 
     def _end(self, frame: TTSStoppedFrame) -> None:
         self._close()

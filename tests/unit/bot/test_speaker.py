@@ -132,6 +132,26 @@ def test_sentences_announced_together_share_their_audio() -> None:
     assert utterance.unremembered_until(750) == "three"
 
 
+@pytest.mark.parametrize("timed", ["first", "second"])
+@virtual_time
+async def test_voices_that_take_over_may_differ_in_telling_word_times(timed: str) -> None:
+    async def nothing() -> None: ...
+
+    async with speaking_mouth() as mouth:
+        mouth.speaker.begin("p", context_id="a")
+        for at_ms, name, text in ((0, "first", "one two"), (400, "second", "three four")):
+            mouth.speaker.announce(text, context_id="a", segment_id=name)
+            mouth.speaker.audio(audio(400))
+            if name == timed:
+                for offset_ms, word in zip((0, 280), text.split(), strict=True):
+                    mouth.speaker.word(word, at_ms + offset_ms, nothing, segment_id=name)
+        await asyncio.sleep(0.65)
+        cut = await mouth.speaker.interrupt()
+        assert spoken(mouth) == [("one two three four", "one two three", True)]
+        # Words with times are remembered one by one.
+        assert cut.unremembered == ("three" if timed == "first" else "one two")
+
+
 @pytest.mark.parametrize("position_ms", range(0, 2100, 50))
 def test_heard_is_the_beginning_of_the_text(position_ms: int) -> None:
     utterance = Utterance("p")
