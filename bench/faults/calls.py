@@ -17,6 +17,7 @@ from simulators.caller.leg import CallClosed, CallTimeout
 from simulators.caller.phrase import prepare_phrase
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Pcm
+from simulators.word_tones import bare
 
 #: The line's rate.
 RATE_HZ = 8000
@@ -26,6 +27,8 @@ _PATIENCE_MS = 9_000.0
 #: What has been said to its end is listened to for so long, for what may be said twice.
 _TAIL_MS = 1_200.0
 _LOOK_MS = 400.0
+#: A call of some seconds in which the callers' process stood still for less is one to go by.
+DISTURBED_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -39,6 +42,7 @@ class Outcome:
         again: What was heard after a second question; None where there was none.
         ended_ms: When the server ended the call; None where the caller did.
         record: The stored record, and the lines of its transcript.
+        stood_still_seconds: For how long in all the callers' and the vendors' process did not run.
     """
 
     scenario: Scenario
@@ -52,11 +56,25 @@ class Outcome:
     transcript: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problem: str = ""
+    stood_still_seconds: float = 0.0
 
     @property
     def said(self) -> list[str]:
         """What the transcript holds of the caller."""
         return [line.partition("user: ")[2] for line in self.transcript if "user: " in line]
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine had no time for the callers, the vendors or the server."""
+        blocked = any(each["kind"] == "blocked" for each in self.record.get("degraded", ()))
+        return blocked or self.stood_still_seconds >= DISTURBED_SECONDS
+
+    @property
+    def told(self) -> list[str]:
+        """The words of answers that the transcript holds of the agent."""
+        lines = [line.partition("assistant: ")[2] for line in self.transcript]
+        said = [bare(word) for line in lines for word in line.split()]
+        return [word for word in said if word in words.ANSWER_WORDS]
 
     @property
     def silence_seconds(self) -> float:
@@ -112,11 +130,12 @@ async def call_with_fault(
     if fault.when == "call":
         break_vendor(simulator, fault)
     await caller.place()
-    asked_ms, again_ms, problem = 0.0, math.inf, ""
+    began_ms, asked_ms, again_ms, problem = 0.0, 0.0, math.inf, ""
     try:
         await caller.listen_until_quiet(200, _GREETING_MS)
         phrase = prepare_phrase(question, caller.wire_format, words.QUESTION)
         saying = asyncio.create_task(caller.say(phrase))
+        began_ms = caller.now_ms
         if fault.when == "speech":
             await caller.wait(len(question) * 500 / RATE_HZ)
             break_vendor(simulator, fault)
@@ -133,6 +152,10 @@ async def call_with_fault(
     ended_ms = caller.ended_ms
     await caller.hang_up()
     parts = parts_from(caller, asked_ms)
+    if ended_ms is not None and not parts:
+        # The server has said all that it had to say, and ended the call, amid the question.
+        asked_ms = began_ms
+        parts = parts_from(caller, asked_ms)
     return Outcome(
         scenario,
         caller.call_id,

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from bench.faults import words
 from bench.faults.calls import Bystander, Outcome
+from bench.faults.catalogue import Scenario
 from bench.faults.fault import Heard
 from bench.faults.town import Results
 
@@ -50,9 +51,9 @@ def _wrong_sound(outcome: Outcome, margin: float) -> Iterator[str]:
         yield "an apology"
     if outcome.again is not None and words.answer_heard(outcome.again) != [*words.ANSWER_WORDS]:
         yield "the next question was not answered"
-    apologies = [part for part in outcome.parts if part.kind == "apology"]
-    if len(apologies) > 1:
-        yield f"{len(apologies)} apologies"
+    apologies = words.times_said(outcome.parts, "apology")
+    if apologies > 1:
+        yield f"{apologies} apologies"
     deaf = outcome.scenario.stage == "stt" and expected == "apology"
     if deaf and outcome.ended_ms is None:
         yield "the call goes on, and nobody hears the caller"
@@ -73,15 +74,29 @@ def _wrong_answer(outcome: Outcome) -> Iterator[str]:
     heard = outcome.answer
     missing = [word for word in words.ANSWER_WORDS if word not in heard]
     twice = [word for word, count in Counter(heard).items() if count > 1]
-    scenario = outcome.scenario
-    judged = scenario.stage == "tts" and scenario.provider in WITHOUT_WORD_TIMES
-    if len(missing) > (1 if judged else 0):
+    judged = _judged_words(outcome.scenario)
+    if len(missing) > judged:
         yield f"{len(missing)} words of the answer are missing"
-    if len(twice) > (1 if judged else 0):
+    if len(twice) > judged:
         yield f"{len(twice)} words of the answer came twice"
     order = [words.ANSWER_WORDS.index(word) for word in dict.fromkeys(heard)]
     if order != sorted(order):
         yield "the answer came out of order"
+
+
+def _judged_words(scenario: Scenario) -> int:
+    """How many words may be taken for said that were not, or the other way round."""
+    judged = scenario.stage == "tts" and scenario.provider in WITHOUT_WORD_TIMES
+    return 1 if judged else 0
+
+
+def _wrong_transcript(outcome: Outcome) -> Iterator[str]:
+    """The words of the answer that were heard are those in the transcript."""
+    heard = Counter([*outcome.answer, *words.answer_heard(outcome.again or ())])
+    told = Counter(outcome.told)
+    for what, found in (("lacks", heard - told), ("has too much:", told - heard)):
+        if found.total() > _judged_words(outcome.scenario):
+            yield f"the transcript {what} {' '.join(found.elements())}"
 
 
 def _wrong_books(outcome: Outcome) -> Iterator[str]:
@@ -105,8 +120,13 @@ def _wrong_books(outcome: Outcome) -> Iterator[str]:
         said = [words.UNDERSTOOD if line == words.PIECE else line for line in said]
     if outcome.asked_ms and outcome.ended_ms is None and said != asked * [words.UNDERSTOOD]:
         yield f"the transcript has of the caller: {outcome.said}"
+    yield from _wrong_transcript(outcome)
     cause = outcome.record.get("end_cause")
-    if cause != ("caller_hangup" if outcome.ended_ms is None else "provider_failed"):
+    causes = {"caller_hangup" if outcome.ended_ms is None else "provider_failed"}
+    if exhausted and outcome.apology_seconds is not None:
+        # Both may hang up in the same moment after an apology.
+        causes.add("provider_failed")
+    if cause not in causes:
         yield f"end cause {cause}"
     if recorded and not outcome.warnings:
         yield "no warning with the call's id"

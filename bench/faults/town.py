@@ -17,6 +17,7 @@ from typing import Any, Final
 from bench.faults import vendors, words
 from bench.faults.calls import Bystander, Outcome, call_with_fault, in_turn, stand_by
 from bench.faults.catalogue import Scenario
+from bench.faults.stillness import Stillness
 from bench.faults.vendors import Script
 from bench.processes import Running, free_port, running, wait_listening
 from simulators.base import Simulator
@@ -43,6 +44,7 @@ class Results:
         counted: ``errors_total`` by stage and kind.
         degraded: What readiness says of vendors, at the end.
         violations: What no correct client would have sent, by vendor.
+        stood_still_seconds: See :class:`Stillness`.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -50,6 +52,7 @@ class Results:
     counted: Counter[tuple[str, str]] = field(default_factory=Counter)
     degraded: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    stood_still_seconds: float = 0.0
 
     @property
     def recorded(self) -> Counter[tuple[str, str]]:
@@ -132,28 +135,33 @@ async def run_catalogue(
     """
     async with _town(scenarios, folder, tell) as town:
         tell(f"{len(scenarios)} calls, {at_once} at once")
-        over = asyncio.Event()
+        over, stillness = asyncio.Event(), Stillness()
+        watch = asyncio.create_task(stillness.watch())
         beside = [
             asyncio.create_task(stand_by(town.caller(BYSTANDER), town.question, over.is_set))
             for _ in range(bystanders)
         ]
-        calls = [partial(_place, town, scenario, tell) for scenario in scenarios]
+        calls = [partial(_place, town, scenario, stillness, tell) for scenario in scenarios]
         try:
             outcomes = await in_turn(calls, at_once)
         finally:
             over.set()
             heard = await asyncio.gather(*beside, return_exceptions=True)
+            watch.cancel()
         results = Results(outcomes, [each for each in heard if isinstance(each, Bystander)])
+        results.stood_still_seconds = stillness.total_seconds
         await _read_books(town, results)
         for simulator in (*town.well.values(), *town.failing.values()):
             results.violations += [f"{simulator.vendor}: {text}" for text in simulator.violations]
     return results
 
 
-async def _place(town: Town, scenario: Scenario, tell: Tell) -> Outcome:
+async def _place(town: Town, scenario: Scenario, stillness: Stillness, tell: Tell) -> Outcome:
     simulator = town.failing[scenario.number]
     caller = town.caller(scenario.agent_id)
+    before_seconds = stillness.total_seconds
     outcome = await call_with_fault(scenario, simulator, caller, town.question)
+    outcome.stood_still_seconds = stillness.total_seconds - before_seconds
     tell(f"{scenario.name}: {outcome.heard}")
     return outcome
 

@@ -1,5 +1,6 @@
 """What is said in these calls, and how to read what a caller heard. No I/O."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -122,6 +123,12 @@ def longest_silence_ms(parts: Sequence[Part], from_ms: float) -> float:
 def answer_heard(parts: Sequence[Part]) -> list[str]:
     """The words of the answer, in the order in which they were heard."""
     return [word for part in parts if part.kind == "answer" for word in part.words]
+
+
+def times_said(parts: Sequence[Part], kind: Kind) -> int:
+    """How often something was said: a phrase that breaks off and goes on was said once."""
+    said = Counter(word for part in parts if part.kind == kind for word in part.words)
+    return max(said.values(), default=0)
 
 
 def first(parts: Sequence[Part], kind: Kind) -> Part | None:

@@ -2,51 +2,123 @@
 
 The calls of all tests are placed at once, many side by side, as ``python -m bench.faults`` places
 them; each test then looks at one. See ``bench/faults/catalogue.py`` for the faults.
+
+Callers and vendors live in the test's own process. Where that process or the server stood still
+in a call, because something else used the machine, a vendor may have been late that was to be in
+time. Such a call, if it was not as it should be, is placed once more, with fewer beside it. One
+that was not disturbed has to be right the first time.
 """
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from bench.faults.calls import DISTURBED_SECONDS, Bystander, Outcome
 from bench.faults.catalogue import Scenario, catalogue
 from bench.faults.report import wrong, wrong_beside
 from bench.faults.town import Results, run_catalogue
 
 SCENARIOS = list(catalogue())
 AT_ONCE = 16
+#: In each further round, of which there are at most so many.
+FEWER_AT_ONCE, MOST_AGAIN = 3, 3
+#: Where nobody's call is to be placed again but bystanders': beside them.
+FEW = 6
 #: The limits are of a machine that has nothing else to do.
 MARGIN_SECONDS = 1.0
 
 
+@dataclass
+class Rounds:
+    """What came of all rounds: of each call, what came of it the last time."""
+
+    towns: list[Results] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    bystanders: list[Bystander] = field(default_factory=list)
+
+    def place(self, scenarios: Sequence[Scenario], folder: Path, *, beside: bool) -> None:
+        """One round."""
+        at_once = FEWER_AT_ONCE if self.towns else AT_ONCE
+        bystanders = 2 if beside else 0
+        town = asyncio.run(run_catalogue(scenarios, folder, at_once=at_once, bystanders=bystanders))
+        self.towns.append(town)
+        self.outcomes.update((each.scenario.name, each) for each in town.outcomes)
+        if beside:
+            self.bystanders = town.bystanders
+
+    @property
+    def unsure(self) -> list[Scenario]:
+        """Whose call was not as it should be, and was disturbed."""
+        return [
+            each.scenario
+            for each in self.outcomes.values()
+            if each.disturbed and wrong(each, margin_seconds=MARGIN_SECONDS)
+        ]
+
+    @property
+    def unsure_beside(self) -> bool:
+        """Whether bystanders noticed something while the machine stood still."""
+        stood_still = self.towns[-1].stood_still_seconds >= DISTURBED_SECONDS
+        return stood_still and bool(noticed(self.bystanders))
+
+
+def noticed(bystanders: Sequence[Bystander]) -> list[str]:
+    """What two people noticed whose vendors were well."""
+    found = [what for each in bystanders for what in wrong_beside(each, busy=True)]
+    if len(bystanders) != 2:
+        found.append("a call beside the others broke off")
+    silences = [silence for each in bystanders for silence in each.silences]
+    if max(silences, default=0.0) >= 1.0 + MARGIN_SECONDS:
+        found.append(f"an answer came after {max(silences):.1f} s")
+    return found
+
+
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+def rounds(tmp_path_factory: pytest.TempPathFactory) -> Rounds:
     """All calls."""
-    return asyncio.run(run_catalogue(SCENARIOS, tmp_path_factory.mktemp("faults"), at_once=AT_ONCE))
+    placed = Rounds()
+    placed.place(SCENARIOS, tmp_path_factory.mktemp("faults"), beside=True)
+    for _ in range(MOST_AGAIN):
+        again, beside = placed.unsure, placed.unsure_beside
+        if not again and not beside:
+            break
+        folder = tmp_path_factory.mktemp("faults-again")
+        placed.place(again or SCENARIOS[:FEW], folder, beside=beside)
+    return placed
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_a_vendor_fails(results: Results, scenario: Scenario) -> None:
-    outcome = results.outcomes[SCENARIOS.index(scenario)]
-    assert outcome.scenario == scenario
-    told = (outcome.heard, outcome.recorded(), outcome.transcript)
-    assert wrong(outcome, margin_seconds=MARGIN_SECONDS) == [], told
+def test_a_vendor_fails(rounds: Rounds, scenario: Scenario) -> None:
+    outcome = rounds.outcomes[scenario.name]
+    found = wrong(outcome, margin_seconds=MARGIN_SECONDS)
+    if found:
+        lines = [
+            "; ".join(found),
+            f"heard: {outcome.heard}",
+            f"recorded: {', '.join(outcome.recorded())}",
+            f"the callers' process stood still for {outcome.stood_still_seconds:.1f} s",
+            *outcome.transcript,
+        ]
+        pytest.fail("\n".join(lines), pytrace=False)
 
 
-def test_others_notice_nothing(results: Results) -> None:
+def test_others_notice_nothing(rounds: Rounds) -> None:
     # One whose call breaks off is not among them.
-    assert [wrong_beside(each, busy=True) for each in results.bystanders] == [[], []]
-    silences = [silence for each in results.bystanders for silence in each.silences]
-    assert max(silences) < 1.0 + MARGIN_SECONDS
+    assert noticed(rounds.bystanders) == []
 
 
-def test_readiness_names_the_vendors_that_fail(results: Results) -> None:
-    last = SCENARIOS[-1].provider
-    assert any(last in told for told in results.degraded), results.degraded
+def test_readiness_names_the_vendors_that_fail(rounds: Rounds) -> None:
+    last, degraded = SCENARIOS[-1].provider, rounds.towns[0].degraded
+    assert any(last in told for told in degraded), degraded
 
 
-def test_every_failure_is_counted_once(results: Results) -> None:
-    assert results.counted == results.recorded
+def test_every_failure_is_counted_once(rounds: Rounds) -> None:
+    for town in rounds.towns:
+        assert town.counted == town.recorded
 
 
-def test_no_vendor_is_sent_what_it_does_not_understand(results: Results) -> None:
-    assert results.violations == []
+def test_no_vendor_is_sent_what_it_does_not_understand(rounds: Rounds) -> None:
+    assert [text for town in rounds.towns for text in town.violations] == []

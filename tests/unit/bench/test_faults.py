@@ -1,5 +1,6 @@
 """What a caller heard is read and judged as it was."""
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -8,8 +9,10 @@ from bench.faults import words
 from bench.faults.calls import Outcome
 from bench.faults.catalogue import Scenario, catalogue
 from bench.faults.report import wrong
+from bench.faults.stillness import Stillness
 from bench.faults.words import ANSWER_WORDS, Part, read
 from simulators.word_tones import HeardWord
+from tests.virtual_time import running_loop, virtual_time
 
 SCENARIOS = list(catalogue())
 
@@ -43,7 +46,10 @@ def outcome(scenario: Scenario, *parts: Part, degraded: str, warned: bool = True
         list(parts),
         None,
         record={"degraded": told, "end_cause": "caller_hangup"},
-        transcript=[f"user: {words.UNDERSTOOD}"],
+        transcript=[
+            f"user: {words.UNDERSTOOD}",
+            *(f"assistant: {' '.join(each.words)}" for each in parts),
+        ],
         warnings=["one"] if warned else [],
     )
 
@@ -113,3 +119,51 @@ def test_an_apology_that_is_late_is_told() -> None:
 def test_a_failure_without_a_warning_is_told() -> None:
     call = outcome(REFUSED, ANSWER, degraded="auth", warned=False)
     assert wrong(call) == ["no warning with the call's id"]
+
+
+def test_an_apology_that_breaks_off_and_goes_on_is_one() -> None:
+    first, second = words.APOLOGY.split()
+    halves = [part("apology", first, 2000.0, 2400.0), part("apology", second, 3000.0, 3400.0)]
+    assert wrong(outcome(ALONE, *halves, degraded="server exhausted")) == []
+    twice = [part("apology", words.APOLOGY, at, at + 800.0) for at in (2000.0, 3500.0)]
+    assert wrong(outcome(ALONE, *twice, degraded="server exhausted")) == ["2 apologies"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (" ".join(ANSWER_WORDS[4:]), f"the transcript lacks {' '.join(ANSWER_WORDS[:4])}"),
+        (
+            " ".join([*ANSWER_WORDS, ANSWER_WORDS[0]]),
+            f"the transcript has too much: {ANSWER_WORDS[0]}",
+        ),
+    ],
+)
+def test_a_transcript_that_is_not_what_was_heard_is_told(line: str, told: str) -> None:
+    call = outcome(REFUSED, ANSWER, degraded="auth")
+    call.transcript[1] = f"assistant: {line}"
+    assert wrong(call) == [told]
+
+
+def test_after_an_apology_server_and_caller_may_hang_up_in_the_same_moment() -> None:
+    call = outcome(
+        ALONE, part("apology", words.APOLOGY, 2000.0, 2800.0), degraded="server exhausted"
+    )
+    call.record["end_cause"] = "provider_failed"
+    assert wrong(call) == []
+    answered = outcome(REFUSED, ANSWER, degraded="auth")
+    answered.record["end_cause"] = "provider_failed"
+    assert wrong(answered) == ["end cause provider_failed"]
+
+
+@virtual_time
+async def test_a_loop_that_stands_still_is_noticed() -> None:
+    stillness = Stillness()
+    watch = asyncio.create_task(stillness.watch())
+    await asyncio.sleep(10)
+    assert stillness.total_seconds == 0
+    running_loop().stall(0.7)
+    await asyncio.sleep(1)
+    assert stillness.total_seconds == pytest.approx(0.7, abs=0.03)
+    watch.cancel()
+    await asyncio.wait([watch])
