@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from sessions.tokens import issue_token
 from simulators.caller.client import ClientCaller
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
+from storage.index.entry import IndexedCall
 
 #: A keyless English agent whose every sentence is short, so that a call takes seconds.
 BRISK_AGENT: dict[str, Any] = {
@@ -113,6 +114,14 @@ class RunningServer:
         await self.parts.manager.settled()
         (record,) = self.records()
         return record
+
+    async def put_in_index(self, calls: Sequence[IndexedCall]) -> None:
+        """List calls that nobody placed.
+
+        An index that has just been made is first compared with the store, in which they are not.
+        """
+        await self.until(lambda: self.parts.indexer.state == "ok")
+        await self.parts.index.put(calls)
 
     def stored(self, file: Mapping[str, Any]) -> bytes:
         """A file that a record names."""

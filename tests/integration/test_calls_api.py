@@ -283,7 +283,7 @@ async def test_a_thousand_calls_in_pages_while_others_come(
     server: RunningServer, calls: Consumer
 ) -> None:
     old = _rows(1100)
-    await server.parts.index.put(old)
+    await server.put_in_index(old)
     seen: list[str] = []
     number = 0
     async for page in calls.pages("limit=60&agent_id=brisk"):

@@ -40,7 +40,7 @@ async def listed(calls: Consumer, query: str) -> int:
 
 
 async def test_a_number_in_whatever_way_it_is_written(server: RunningServer) -> None:
-    await server.parts.index.put([CALL])
+    await server.put_in_index([CALL])
     async with consumer(server.http) as calls:
         for number in (
             "+919812345678",
@@ -59,7 +59,7 @@ async def test_a_number_in_whatever_way_it_is_written(server: RunningServer) -> 
 
 
 async def test_the_first_instant_counts_and_the_last_does_not(server: RunningServer) -> None:
-    await server.parts.index.put([CALL])
+    await server.put_in_index([CALL])
     async with consumer(server.http) as calls:
         for instant in (
             "2026-11-01T06:30:00Z",
@@ -115,7 +115,7 @@ async def test_a_cursor_that_was_not_given_here_or_to_somebody_else(tmp_path: Pa
         for n, agent in enumerate(["brisk", "other"] * 4)
     ]
     async with running_server(tmp_path / "s", agents, env) as server:
-        await server.parts.index.put(rows)
+        await server.put_in_index(rows)
         async with (
             consumer(server.http, calls_token(server)) as everybody,
             consumer(server.http, calls_token(server, "brisk")) as brisk,
@@ -148,7 +148,7 @@ async def test_every_door_is_for_those_who_may_see_the_call(tmp_path: Path) -> N
     env = {**PRODUCTION, "JWT_SECRET": secrets.token_hex(32)}
     agents = {"brisk": BRISK_AGENT, "other": BRISK_AGENT}
     async with running_server(tmp_path / "s", agents, env) as server:
-        await server.parts.index.put([CALL])
+        await server.put_in_index([CALL])
 
         async def statuses(asks: Consumer, call_id: str) -> list[tuple[int, Json]]:
             found = [await asks(f"/{call_id}{door}") for door in DOORS]
