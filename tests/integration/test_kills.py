@@ -22,5 +22,7 @@ async def test_kills_lose_nothing_but_the_last_moment(tmp_path: Path) -> None:
     course, books = seen.course, seen.books
     assert course.faults["SIGKILL"] == 5 and sum(course.live_at_kills) > 0
     assert books.found >= books.expected > 0
-    assert books.crashed == len(books.lost_caller_ms)
+    # Who hung up in the moment of the kill is measured too, whichever of the two came first.
+    ended_well = books.causes["caller_hangup"]
+    assert 0 < books.crashed <= len(books.lost_caller_ms) <= books.crashed + ended_well
     assert books.duplicates == 0
