@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from sessions.outbox.folder import make_folder, write_durably
+from sessions.outbox.folder import write_durably
+from storage.whole_files import PRIVATE, make_folder
 
 FOLDER = "carrier"
 _PART = ".part-"
@@ -40,7 +41,7 @@ def write_note(folder: Path, note: CarrierNote) -> None:
     Raises:
         OSError: The disk would not have it.
     """
-    make_folder(folder)
+    make_folder(folder, PRIVATE)
     write_durably(folder / f"{note.session_id}.json", msgspec.json.encode(note))
 
 

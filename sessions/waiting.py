@@ -63,7 +63,7 @@ class _Waiting:
             left by an earlier one.
         stamp: Of its only valid place in a queue; 0 while it is worked on, or cannot be.
         failed_at: When it failed last (monotonic).
-        key_name: The key that it is sealed with, where nobody has that.
+        lock: Why this process cannot read it; None where it can.
     """
 
     since: float

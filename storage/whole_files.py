@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+#: Mode of a folder that only its owner can look into.
+PRIVATE = 0o700
+
 _PARTS = ".parts"
 #: Far longer than any file takes to be written, in seconds.
 _ABANDONED_SECONDS = 24 * 3600
@@ -45,16 +48,20 @@ def place(part: Path, path: Path) -> None:
     """Put a part in its place, in one step, and see that this step is on the disk."""
     make_folder(path.parent)
     os.replace(part, path)
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each synced: a file is lost with its folder's name."""
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder and those above it, each synced: a file is lost with its folder's name.
+
+    Args:
+        mode: Of this folder, less the process's mask.
+    """
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
+    folder.mkdir(mode, exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def sweep(root: Path) -> None:
@@ -66,8 +73,9 @@ def sweep(root: Path) -> None:
                 part.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder outlive the machine."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:

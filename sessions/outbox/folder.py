@@ -16,6 +16,7 @@ import msgspec
 from sessions.journal_seal import JournalKey
 from sessions.outbox.report import Report, lane_of
 from sessions.sealed_file import sealed, unsealed
+from storage.whole_files import PRIVATE, make_folder, sync_folder
 
 REJECTED = "rejected"
 _PART = ".part-"
@@ -56,7 +57,7 @@ class ReportFolder:
         Raises:
             OSError: The disk would not have it.
         """
-        make_folder(self.path)
+        make_folder(self.path, PRIVATE)
         target = self.path / name
         is_new = not target.exists()
         write_durably(target, sealed(self._key, name, msgspec.json.encode(report)))
@@ -82,7 +83,7 @@ class ReportFolder:
     def reject(self, name: str, reason: str) -> None:
         """Put a report that nobody will take aside, with the reason, for a person to look at."""
         aside = self.path / REJECTED
-        make_folder(aside)
+        make_folder(aside, PRIVATE)
         with contextlib.suppress(FileNotFoundError):
             write_durably((aside / name).with_suffix(".txt"), f"{reason}\n".encode())
             os.replace(self.path / name, aside / name)
@@ -123,13 +124,6 @@ def read_report(path: Path) -> Report:
     return msgspec.json.decode(unsealed(path.name, path.read_bytes()), type=Report)
 
 
-def make_folder(path: Path) -> None:
-    """A folder that only its owner can look into."""
-    if not path.is_dir():
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sync_folder(path.parent)
-
-
 def write_durably(path: Path, data: bytes) -> None:
     """Write a file so that it is there wholly or not at all, also after the power fails.
 
@@ -149,12 +143,3 @@ def write_durably(path: Path, data: bytes) -> None:
             part.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Have the names in a folder outlive the machine."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

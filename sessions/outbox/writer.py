@@ -18,8 +18,8 @@ from loguru import logger
 
 from config.errors import StorageError
 from sessions.outbox.courier import Courier
-from sessions.outbox.folder import make_folder
 from sessions.outbox.report import Report
+from storage.whole_files import PRIVATE, make_folder
 
 StepName = Literal["started", "ended", "stored", "busy"]
 
@@ -162,7 +162,7 @@ class ReportWriter:
             return []
         written = [(to, to.courier.folder.write(to.name, to.report)) for to in step.reports]
         if step.once:
-            make_folder(self._marks)
+            make_folder(self._marks, PRIVATE)
             # Not synced: without it a report would be made twice, which its key tells.
             mark.touch(mode=0o600)
         return written
