@@ -1,6 +1,5 @@
 """Calls whose vendors' keys are in VoiceERA's backend alone, also while it is away or slow."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from simulators.cartesia import CartesiaSimulator
 from simulators.deepgram import DeepgramSimulator
 from simulators.openai import OpenAISimulator
 from simulators.speech import Speech
-from tests.integration.server import RunningServer, running_server
+from tests.integration.server import RunningServer, faults, running_server
 
 QUESTION = "what are your opening hours"
 AGENT: dict[str, Any] = {
@@ -109,7 +108,7 @@ async def test_a_call_whose_keys_are_in_the_backend_alone(tmp_path: Path, speech
         await there.server.parts.phrases.prepared("rented")  # The greeting needed a key too.
         assert await there.call(speech) == 2
         (record,) = await there.records(1)
-        assert record["degraded"] == []
+        assert faults(record) == []
         assert record["vendors"] == {"stt": ["deepgram"], "llm": ["openai"], "tts": ["cartesia"]}
         text = there.server.stored(record["transcript_text"]).decode()
         assert "open at nine." in text
@@ -132,7 +131,7 @@ async def test_the_last_keys_serve_while_the_backend_is_away(
         assert await metric(there.server, "backend_auth") > failed
         assert there.server.parts.credentials.backend_state == "backend_auth"
         for record in await there.records(2):
-            assert record["degraded"] == []
+            assert faults(record) == []
 
 
 async def test_a_key_that_a_vendor_refuses_is_asked_for_again(
@@ -147,8 +146,8 @@ async def test_a_key_that_a_vendor_refuses_is_asked_for_again(
         assert there.backend.asked.count(("org-1", "OpenAI")) == 2
         assert await there.call(speech) == 2
         refused, served = await there.records(2)
-        assert [entry["kind"] for entry in refused["degraded"]][0] == "auth"
-        assert served["degraded"] == []
+        assert faults(refused)[0]["kind"] == "auth"
+        assert faults(served) == []
 
 
 async def test_a_backend_that_was_never_there(tmp_path: Path, speech: Speech) -> None:
@@ -170,9 +169,8 @@ async def test_a_backend_that_was_never_there(tmp_path: Path, speech: Speech) ->
 
 async def test_a_slow_backend_delays_no_answer(tmp_path: Path, speech: Speech) -> None:
     agent = {**AGENT, "tts": {"provider": "espeak"}}
-    slow = Behaviour(accept_delay_ms=1000)
-    async with town(tmp_path, agent, behaviour=slow, env={"BACKEND_KEYS_WAIT": "3"}) as there:
-        began = time.monotonic()
+    slow = Behaviour(accept_delay_ms=3000)
+    async with town(tmp_path, agent, behaviour=slow, env={"BACKEND_KEYS_WAIT": "10"}) as there:
         async with (
             aiohttp.ClientSession() as http,
             http.post(
@@ -181,7 +179,7 @@ async def test_a_slow_backend_delays_no_answer(tmp_path: Path, speech: Speech) -
         ):
             assert response.status == 200
         # Keys were being fetched, and the answer did not wait for them.
-        assert time.monotonic() - began < 1.0 and len(there.backend.asked) == 0
+        assert there.backend.asked == []
         await there.server.parts.phrases.prepared("rented")
         assert await there.call(speech) == 2
         assert sorted(there.backend.asked) == [("org-1", "Deepgram"), ("org-1", "OpenAI")]

@@ -18,7 +18,7 @@ from simulators.deepgram import DeepgramSimulator
 from simulators.openai import OpenAISimulator
 from simulators.openai.reply import ChatRequest, Reply, ToolCall
 from simulators.speech import Speech
-from tests.integration.server import RunningServer, running_server
+from tests.integration.server import RunningServer, faults, running_server
 
 HINDI_HZ, TAMIL_HZ = 420, 840
 HINDI_SPEECH = "मुझे कल सुबह डॉक्टर से मिलना है"
@@ -152,7 +152,7 @@ async def test_by_tool(tmp_path: Path, speech: Speech) -> None:
         assert [(c["language"], c["reason"]) for c in record["language_changes"]] == [
             ("ta", "tool")
         ]
-        assert record["degraded"] == []
+        assert faults(record) == []
         lines = there.server.stored(record["transcript"]).decode()
         assert lines.count('"language":"ta"') >= 3 and lines.count('"language":"hi"') >= 2
 

@@ -14,7 +14,13 @@ from simulators.caller.client import ClientCaller, ClientRefused
 from simulators.caller.wire import WireRefused
 from simulators.speech import Speech
 from tests.integration.faulty import faulty_catalog
-from tests.integration.server import BRISK_AGENT, RunningServer, running_server
+from tests.integration.server import (
+    BRISK_AGENT,
+    BUSY_SECONDS,
+    RunningServer,
+    faults,
+    running_server,
+)
 from tests.minio import free_port, s3_server
 
 LIMITED: dict[str, Any] = {
@@ -73,11 +79,11 @@ async def test_calls_end_by_themselves(many: RunningServer, speech: Speech) -> N
     limited, patient, program = await asyncio.gather(
         wait_for_end("limited", True), wait_for_end("patient", True), wait_for_end("limited", False)
     )
-    assert 1500 < limited.duration_ms < 6000
+    assert 1500 < limited.duration_ms < 6000 + BUSY_SECONDS * 1000
     assert limited.log.lost_to_stop_ms == 0
     assert [line.text for line in program.transcript][-1] == "Our time is up."
     assert (program.close_code, program.close_reason) == (1000, "max_duration")
-    assert 2500 < patient.duration_ms < 7000
+    assert 2500 < patient.duration_ms < 7000 + BUSY_SECONDS * 1000
     await many.parts.manager.settled()
     ends = [(r["agent_id"], r["end_cause"]) for r in many.records()]
     assert sorted(ends) == [
@@ -99,7 +105,7 @@ async def test_nobody_says_farewell_to_a_caller_who_has_gone(
         await caller.until(
             lambda: any(reply.end_ms > 4_000 for reply in caller.replies()), 20_000, "the farewell"
         )
-    await many.until(lambda: many.parts.manager.active == 0, 5)
+    await many.until(lambda: many.parts.manager.active == 0)
     await many.parts.manager.settled()
     record = await record_of(many, "wordy")
     assert record["end_cause"] == "max_duration"
@@ -112,9 +118,9 @@ async def test_a_pipeline_that_does_not_end_holds_nobody_up(
     client = many.program(speech, agent_id="stuck")
     async with client:
         await client.wait_for_speech()
-        began = asyncio.get_running_loop().time()
-        await client.end(timeout_seconds=5)
-        assert asyncio.get_running_loop().time() - began < 4
+        await client.end(timeout_seconds=5 + BUSY_SECONDS)
+        # It has not been waited for: it still hangs.
+        assert [t for t in asyncio.all_tasks() if "StuckLLM" in t.get_name()]
     assert client.close_code == 1000
     await many.until(lambda: many.parts.manager.active == 0, 30)
     await many.parts.manager.settled()
@@ -242,7 +248,7 @@ async def test_audio_faster_than_speech_is_left_out_and_said(
         await client.ping()
         assert client.live
     record = await server.one_record()
-    assert [d["kind"] for d in record["degraded"]] == ["media_too_fast"]
+    assert [d["kind"] for d in faults(record)] == ["media_too_fast"]
     assert record["recording"]["caller_ms"] < 8000
 
 

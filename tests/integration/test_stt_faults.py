@@ -14,7 +14,7 @@ from simulators.bhashini.speech import Heard as BhashiniHeard
 from simulators.caller.vobiz import VobizCaller
 from simulators.deepgram import DeepgramSimulator, Heard
 from simulators.speech import Speech
-from tests.integration.server import RunningServer, running_server
+from tests.integration.server import RunningServer, faults, running_server
 
 #: One breath, long enough to be cut in two.
 SENTENCE = "मुझे कल सुबह के लिए दो टिकट चाहिए"
@@ -23,7 +23,8 @@ AGENT: dict[str, Any] = {
     "name": "Tickets",
     "language": "hi",
     "greeting": "नमस्ते।",
-    "turns": {"end_of_speech_ms": 200},
+    # A busy machine answers late; what is said to those who wait is tested elsewhere.
+    "turns": {"end_of_speech_ms": 200, "hold_after_seconds": 10},
     "call": {"apology": "माफ़ कीजिए।"},
     "stt": {"provider": "deepgram", "fallback": ["bhashini"]},
     "tts": {"provider": "espeak"},
@@ -210,7 +211,7 @@ async def test_too_many_requests(tmp_path: Path, speech: Speech) -> None:
         soon, later = it.server.records()
         assert it.said(soon) == it.said(later) == [WHOLE]
         assert kinds(soon) == kinds(later) == [("rate_limit", "deepgram")]
-        assert [d["provider"] for d in soon["degraded"]] == ["deepgram"]
+        assert [d["provider"] for d in faults(soon)] == ["deepgram"]
         assert soon["vendors"]["stt"] == ["deepgram"]
         assert later["vendors"]["stt"] == ["bhashini"]
 

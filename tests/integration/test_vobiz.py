@@ -18,7 +18,7 @@ from simulators.caller.vobiz_answer import AnswerRejected
 from simulators.caller.vobiz_line import VobizLine
 from simulators.caller.wire import WireRefused, open_wire
 from simulators.speech import Speech
-from tests.integration.server import BRISK_AGENT, RunningServer, running_server
+from tests.integration.server import BRISK_AGENT, BUSY_SECONDS, RunningServer, running_server
 
 
 async def post(server: RunningServer, path: str, **fields: str) -> int:
@@ -48,7 +48,8 @@ async def test_the_farewell_is_heard_before_stop(server: RunningServer, speech: 
         farewell(server, speech, VobizLine(ack_checkpoints=False)),
     )
     assert acked.log.played and not mute.log.played
-    assert acked.duration_ms < 10_000 and mute.duration_ms < 12_000
+    assert acked.duration_ms < 10_000 + BUSY_SECONDS * 1000
+    assert mute.duration_ms < 12_000 + BUSY_SECONDS * 1000
     await server.parts.manager.settled()
     assert {record["end_cause"] for record in server.records()} == {"agent_hangup"}
 
@@ -81,8 +82,9 @@ async def test_new_audio_waits_for_the_flush_but_not_for_ever(
     quick_ms, never_ms = await asyncio.gather(
         flushed(server, speech, 40.0), flushed(server, speech, None)
     )
-    assert quick_ms < 900
-    assert 900 <= never_ms < 2500
+    # Side by side: a busy machine makes both late.
+    assert quick_ms < never_ms
+    assert 900 <= never_ms < 2500 + BUSY_SECONDS * 1000
 
 
 async def test_the_carriers_last_word_is_kept_once(server: RunningServer, speech: Speech) -> None:
@@ -123,7 +125,7 @@ async def test_the_hangup_webhook_ends_a_call_whose_socket_stays_open(
             assert await post(server, "/stream-status", **news) == 204
         assert await post(server, "/hangup", CallUUID=caller.call_id, Event="Hangup") == 204
         await caller.wait_ended(10)
-        assert caller.duration_ms < 4000
+        assert caller.duration_ms < 4000 + BUSY_SECONDS * 1000
     record = await server.one_record()
     assert record["end_cause"] == "caller_hangup"
     notices = [(n["name"], n["detail"]) for n in record["notices"]]

@@ -13,7 +13,7 @@ from api.serve import PING_SECONDS
 from sessions import deadlines, pace
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
-from tests.integration.server import RunningServer
+from tests.integration.server import RunningServer, faults
 
 
 async def test_a_line_on_which_nothing_comes(
@@ -33,9 +33,9 @@ async def test_a_line_on_which_nothing_comes(
     records = {r["carrier_call_id"]: r for r in server.records()}
     record = records[caller.call_id]
     assert record["end_cause"] == "peer_lost"
-    assert [(d["stage"], d["kind"]) for d in record["degraded"]] == [("wire", "no_media")]
+    assert [(d["stage"], d["kind"]) for d in faults(record)] == [("wire", "no_media")]
     assert "Are you still there?" in server.stored(record["transcript_text"]).decode()
-    assert records[other.call_id]["degraded"] == []
+    assert faults(records[other.call_id]) == []
 
 
 async def test_a_line_that_comes_back_after_the_prompt(
@@ -53,7 +53,7 @@ async def test_a_line_that_comes_back_after_the_prompt(
         await caller.say("what are your opening hours")
         await caller.listen_until_quiet(400, 10_000)
     record = await server.one_record()
-    assert [d["kind"] for d in record["degraded"]] == ["no_media"] * 2
+    assert [d["kind"] for d in faults(record)] == ["no_media"] * 2
     assert "We open at nine." in server.stored(record["transcript_text"]).decode()
 
 
@@ -110,7 +110,7 @@ async def test_a_clock_that_jumps_in_a_call(
     assert record["end_cause"] == "caller_hangup"
     assert 1 < record["duration_seconds"] < 60
     assert record["recording"]["duration_ms"] < 60_000
-    assert record["degraded"] == []
+    assert faults(record) == []
     assert "We open at nine." in server.stored(record["transcript_text"]).decode()
 
 
