@@ -1,6 +1,7 @@
 """Calls in numbers: churn, the rated load amid faults, twice of it, and calls without a store."""
 
 import asyncio
+import itertools
 import random
 import time
 from typing import Final
@@ -15,8 +16,8 @@ from bench.soak.town import Tell, Town
 
 #: From so many minutes of rated load on there is time for what takes long.
 _LONG_MINUTES: Final = 5.0
-#: Every third call is odd.
-_PLAIN_CARDS: Final = 2
+#: Every third call is odd, the first among them.
+_ODD_EVERY: Final = 3
 #: So much time has every caller, odd ones for what they do.
 _LEAST_SECONDS: Final = 10.0
 _BURST_SECONDS: Final = (5.0, 9.0)
@@ -42,11 +43,11 @@ async def rated(town: Town, plan: SoakPlan, rng: random.Random, course: Course) 
     """The rated load: every third caller is odd, and something fails nearly always."""
     until = time.monotonic() + plan.minutes * 60
     odd = [each for each in ODD if each.least_seconds <= plan.minutes * 60]
-    manners = Deck([*odd, *[PLAIN] * (_PLAIN_CARDS * len(odd))], rng)
+    manners, callers = Deck(odd, rng), itertools.count()
 
     async def line() -> None:
         while (left := until - time.monotonic()) > 0:
-            manner = manners.draw()
+            manner = PLAIN if next(callers) % _ODD_EVERY else manners.draw()
             if manner is not PLAIN:
                 course.faults[f"caller {manner.name}"] += 1
             seconds = min(max(left, _LEAST_SECONDS), rng.uniform(_LEAST_SECONDS, 60.0))
