@@ -9,6 +9,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from api.warm_up import get_ready
+from bot.building import BuildingTurns
 from bot.call_bot import BotParts
 from bot.phrases import PhraseCache
 from bot.vad import VadEngine
@@ -100,6 +101,7 @@ class ServerParts:
         self.reception: Reception
         self.phrases: PhraseCache
         self.breakers = BreakerBoard()
+        self.building = BuildingTurns()
         self._http: aiohttp.ClientSession
         self._vad: VadEngine
         self.keeper: RecordKeeper
@@ -228,6 +230,7 @@ class ServerParts:
             vad=self._vad,
             phrases=self.phrases,
             breakers=self.breakers,
+            building=self.building,
             on_sent=self.load.frame_sent,
             on_dropped=metrics.dropped,
         )
@@ -333,4 +336,9 @@ def server_parts(connection: HTTPConnection) -> ServerParts:
     return parts
 
 
-Parts = Annotated[ServerParts, Depends(server_parts)]
+async def _parts(connection: HTTPConnection) -> ServerParts:
+    """The same as a dependency: FastAPI would have a thread run one that is no coroutine."""
+    return server_parts(connection)
+
+
+Parts = Annotated[ServerParts, Depends(_parts)]

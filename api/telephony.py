@@ -40,6 +40,11 @@ _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 @router.api_route("/answer", methods=["GET", "POST"], operation_id="answer_call")
 async def answer(request: Request, parts: Parts, agent_id: str | None = None) -> Response:
     """Tell Vobiz to stream a call to us; of a call that ends or only rings, take note."""
+    with parts.building.heard_first():
+        return await _answer(request, parts, agent_id)
+
+
+async def _answer(request: Request, parts: ServerParts, agent_id: str | None) -> Response:
     fields = await _fields(request)
     event = fields.get("Event", "")
     if event == "Hangup":

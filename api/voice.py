@@ -81,9 +81,19 @@ class WebSocketChannel:
 
 async def _serve(websocket: WebSocket, agent_id: str | None) -> None:
     parts: ServerParts = server_parts(websocket)
+    with parts.building.heard_first():
+        accepted = await _accepted(websocket, parts)
+    if accepted:
+        channel = WebSocketChannel(websocket)
+        await parts.reception.receive(channel, agent_id)
+        await channel.close(1000, "")
+
+
+async def _accepted(websocket: WebSocket, parts: ServerParts) -> bool:
+    """Whether a socket was let in; it has been told either way."""
     if not is_allowed_origin(websocket, parts.settings.server):
         await websocket.close(1008, "origin")  # Before it is accepted: an HTTP 403.
-        return
+        return False
     if (reason := parts.manager.refusal_of_unknown()) is not None:
         error = refused(reason)
         metrics.SESSIONS_REFUSED.labels(error.code).inc()
@@ -94,11 +104,9 @@ async def _serve(websocket: WebSocket, agent_id: str | None) -> None:
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
         )
-        return
+        return False
     await websocket.accept()
-    channel = WebSocketChannel(websocket)
-    await parts.reception.receive(channel, agent_id)
-    await channel.close(1000, "")
+    return True
 
 
 @router.websocket("/voice")

@@ -10,6 +10,7 @@ from pipecat.frames.frames import ErrorFrame, InterruptionFrame, LLMMessagesAppe
 
 from bot.announcer import Announcer
 from bot.builder import BuiltCall, build_call
+from bot.building import BuildingTurns
 from bot.ending import Ending
 from bot.hearing import Hearing
 from bot.hold import HoldKeeper
@@ -34,6 +35,8 @@ from services.factory import ServiceFactory
 INTERRUPT_SECONDS = 0.5
 #: How long building the services waits for the greeting's first packet.
 FIRST_PACKET_SECONDS = 0.1
+#: How long the next call waits for the start of one's pipeline, which takes some 10 ms.
+PIPELINE_START_SECONDS = 0.2
 
 OnEnd = Callable[[str, str | None], None]
 
@@ -47,7 +50,7 @@ class BotParts:
         vad: The shared voice activity engine, running.
         phrases: Greetings and fallback phrases.
         breakers: Which vendors are in trouble.
-        building: Held while the services of a call are built.
+        building: Whose turn it is to have its services built.
         on_sent: Told how late each packet left for its caller.
         on_dropped: Told the name of a queue for each thing that did not fit in.
     """
@@ -56,7 +59,7 @@ class BotParts:
     vad: VadEngine
     phrases: PhraseCache
     breakers: BreakerBoard = field(default_factory=BreakerBoard)
-    building: asyncio.Lock = field(default_factory=asyncio.Lock)
+    building: BuildingTurns = field(default_factory=BuildingTurns)
     on_sent: Lateness = nobody_minds
     on_dropped: OnDropped = lambda queue: None
 
@@ -176,16 +179,21 @@ class CallBot:
     async def connect_in_turn(self) -> None:
         """The same, one call after the other: that takes the loop for milliseconds.
 
-        Where many calls begin at once, those that live, and whoever asks at a door, have the
-        loop between two of them.
+        Where many calls begin at once, those that live have the loop between two of them, and
+        whoever asks at a door has it before.
 
         Raises:
             ConfigError: A service cannot be built.
         """
-        async with self._building:
-            await asyncio.sleep(0)
-            if not self._stopped:
-                self.connect()
+        await self._building.take(
+            self._connect_wholly, needed=lambda: self._built is None and not self._stopped
+        )
+
+    async def _connect_wholly(self) -> None:
+        """Connect; the pipeline has started by the end, and its vendors are being connected to."""
+        self.connect()
+        if self._run is not None:
+            await self._run.settled(PIPELINE_START_SECONDS)
 
     async def start(self, sink: MediaSink, *, emit: Emit, on_end: OnEnd, started_at: float) -> None:
         """Put the greeting on the line, then let the vendors connect if they have not.
@@ -217,7 +225,7 @@ class CallBot:
         if self._built is None:
             # Keys that the backend keeps, in time or not; the greeting plays meanwhile.
             await self._factory.ready(self.agent)
-        await self.connect_in_turn()
+            await self.connect_in_turn()
         if self._stopped:
             return
         if greeting and not ready:

@@ -129,6 +129,16 @@ class PipelineRun:
         """Begin to run, in a task of its own."""
         self._task = asyncio.create_task(self._run(), name="pipeline-run")
 
+    async def settled(self, within_seconds: float) -> None:
+        """Wait until every processor has started, or none will, but no longer than that."""
+        if self._task is None:
+            return
+        started = asyncio.create_task(self.started.wait(), name="pipeline-started")
+        await asyncio.wait(
+            (started, self._task), timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        started.cancel()
+
     async def queue(self, frame: Frame) -> None:
         """Send a frame down the pipeline, once it has started."""
         await self._worker.queue_frame(frame)

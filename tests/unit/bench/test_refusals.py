@@ -130,6 +130,6 @@ def test_a_request_is_whole_to_the_echo() -> None:
 def test_the_table_compares_two_servers() -> None:
     row = ("a burst", "busy: told")
     text = report({"this": {row: [10.0, 20.0]}, "beside": {row: [100.0, 80.0]}}, [1.0])
-    assert "| a burst | busy: told | this | 2 | 10 | 20 | 20 | 0.20 |" in text
-    assert "| a burst | busy: told | beside | 2 | 80 | 100 | 100 |  |" in text
-    assert "| echo, 40 webhooks | told | echo | 1 | 1 | 1 | 1 |  |" in text
+    assert "| a burst | busy: told | this | 2 | 10.0 | 20.0 | 20.0 | 0.20 |" in text
+    assert "| a burst | busy: told | beside | 2 | 80.0 | 100.0 | 100.0 |  |" in text
+    assert "| echo, 40 webhooks | told | echo | 1 | 1.0 | 1.0 | 1.0 |  |" in text

@@ -292,10 +292,13 @@ async def test_a_farewell_that_is_not_ready_is_spoken_live(tmp_path: Path) -> No
 @virtual_time
 async def test_goodbye_does_not_wait_for_vendors_that_are_not_there(tmp_path: Path) -> None:
     agent = make_agent(stt={"never_ready": True})
-    async with make_call(agent, tmp_path, cached=False) as call:
+    async with make_call(agent, tmp_path, cached=False, start=False) as call:
         began = asyncio.get_running_loop().time()
+        starting = asyncio.create_task(call.start())
+        await asyncio.sleep(0)
         assert await call.bot.goodbye("farewell")
         assert asyncio.get_running_loop().time() - began < 0.1
+        await starting
 
 
 @virtual_time

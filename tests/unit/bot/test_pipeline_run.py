@@ -165,3 +165,28 @@ async def test_start_interruption_and_errors_are_told() -> None:
     await asyncio.sleep(0.1)
     await run.stop()
     assert told == ["started", "it hurts"]
+
+
+@virtual_time
+async def test_a_pipeline_is_waited_for_until_it_has_started_or_never_will() -> None:
+    run, _ = make()
+    await run.settled(5)  # Not begun: nothing to wait for.
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    run.start()
+    await run.settled(5)
+    assert run.started.is_set() and loop.time() == began
+    await run.stop()
+    await run.settled(5)
+    assert loop.time() - began < 5
+
+
+@virtual_time
+async def test_a_pipeline_that_does_not_start_is_not_waited_for_long() -> None:
+    run, _ = make("never_set_up")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    run.start()
+    await run.settled(0.2)
+    assert not run.started.is_set() and loop.time() - began == pytest.approx(0.2)
+    await run.stop()
