@@ -11,14 +11,15 @@ import pytest
 
 from config.errors import ConfigError, StorageError
 from config.settings import Settings
-from sessions.deletion import read_record
+from sessions.deletion import read_record, write_record
 from sessions.erase_command import run_erase
-from sessions.erasure import ErasureProof, NumberEraser
+from sessions.erasure import ErasureProof, NumberEraser, impersonal
 from sessions.journal_writer import JournalWriter
 from sessions.keeper import RecordKeeper
 from sessions.outbox.folder import ReportFolder
 from sessions.outbox.report import Report, file_name
-from sessions.record import CallRecord
+from sessions.record import CallRecord, CarrierRecording, DegradedRecord, NoticeRecord
+from sessions.record_lock import RecordLock
 from storage.base import StorageKind
 from storage.filesystem import FilesystemStorage
 from tests.unit.sessions.journals import header
@@ -104,6 +105,58 @@ async def test_only_that_numbers_calls_and_all_of_them(storage: Stubborn, tmp_pa
     assert await eraser.find(THEIRS) == []
 
 
+async def test_nothing_that_tells_of_the_person_is_left_of_a_record(
+    storage: Stubborn, tmp_path: Path
+) -> None:
+    record = msgspec.structs.replace(
+        await keep(storage, tmp_path, THEIRS),
+        carrier_call_id="secret call",
+        carrier_stream_id="secret stream",
+        carrier_recording=CarrierRecording(
+            state="stored", recording_id="secret recording", detail="secret reason"
+        ),
+        notices=[NoticeRecord(at_ms=1.0, name="hangup", detail="secret notice")],
+        degraded=[
+            DegradedRecord(at_ms=1.0, stage="stt", kind="auth", provider="p", detail="secret")
+        ],
+        labels={"subject": "secret", "org_id": "7"},
+    )
+    left = impersonal(record, THEIRS)
+    text = msgspec.json.encode(left)
+    assert b"secret" not in text and b"00000011" not in text
+    assert [notice.name for notice in left.notices] == ["hangup"]
+    assert [(d.stage, d.kind, d.provider) for d in left.degraded] == [("stt", "auth", "p")]
+    assert left.carrier_recording is not None and left.carrier_recording.state == "stored"
+
+
+async def test_what_others_change_meanwhile_is_erased_too(
+    storage: Stubborn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that runs beside it: the record is read anew once nobody changes it any more."""
+    record, asked = await keep(storage, tmp_path, THEIRS), asyncio.Event()
+
+    class Asked(RecordLock):
+        async def __aenter__(self) -> None:
+            asked.set()
+            await super().__aenter__()
+
+    monkeypatch.setattr("sessions.erasure.RecordLock", Asked)
+    key = record_key(record.session_id)
+    async with asyncio.timeout(20):
+        async with RecordLock(tmp_path):
+            erasing = asyncio.create_task(NumberEraser(storage, tmp_path).erase(THEIRS))
+            waiting = asyncio.create_task(asked.wait())
+            await asyncio.wait((erasing, waiting), return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            late = NoticeRecord(at_ms=1200.0, name="hangup", detail=f"from {THEIRS}")
+            await write_record(storage, key, msgspec.structs.replace(record, notices=[late]))
+        proof, _ = await erasing
+    assert [call.session_id for call in proof.calls] == [record.session_id]
+    left = await read_record(storage, key)
+    assert left is not None and left.erased_at is not None
+    assert [(notice.at_ms, notice.detail) for notice in left.notices] == [(1200.0, "")]
+
+
 async def test_calls_that_wait_on_disk_and_their_reports_go_too(
     storage: Stubborn, tmp_path: Path
 ) -> None:
@@ -141,13 +194,18 @@ async def test_a_call_that_found_no_line_has_only_its_report(
         names.append(file_name(1000.0, session, session, "1-busy"))
         body = f'{{"call": {{"numbers": ["{number}"]}}}}'
         folder.write(names[-1], Report(key="k", method="POST", path="/x", body=body))
+    # With it goes why it was refused.
+    folder.reject(names[0], "HTTP 422: number 919800000011")
+    found = [f"outbox/backend/rejected/{names[0]}"]
+    found.append(found[0].replace(".json", ".txt"))
     eraser = NumberEraser(storage, tmp_path)
-    assert await eraser.find(THEIRS) == [f"outbox/backend/{names[0]}"]
+    assert await eraser.find(THEIRS) == found
     # One that cannot be read may be theirs.
     unread = folder.path / names[1].replace("1-busy", "2-busy")
     unread.write_bytes(b"sealed:0123456789abcdef:" + bytes(64))
     proof, _ = await eraser.erase(THEIRS)
-    assert [each.name for each in proof.reports] == [f"outbox/backend/{names[0]}"]
+    assert [each.name for each in proof.reports] == found
+    assert not any((tmp_path / name).exists() for name in found)
     assert [each.what for each in proof.pending] == [f"outbox/backend/{unread.name}"]
     assert not proof.complete and unread.exists()
     assert sorted(path.name for path in folder.path.glob("*.json")) == [names[1], unread.name]
@@ -160,16 +218,32 @@ async def test_a_live_call_is_not_touched_and_is_said_to_be_left(
     writer.start()
     call = writer.open(header(from_number=THEIRS))
     await until((call.folder / "header.json").exists)
+    # Told of whole or not at all: its end is still to come.
+    folder, session = ReportFolder(tmp_path / "outbox" / "backend"), call.folder.name
+    report = file_name(1000.0, session, session, "1-created")
+    told = Report(key="k", method="POST", path="/x", body=f'{{"from_number": "{THEIRS}"}}')
+    folder.write(report, told)
     proof, _ = await NumberEraser(storage, tmp_path).erase(THEIRS)
     assert not proof.complete
     assert [(p.what, p.reason[:12]) for p in proof.pending] == [
         (f"journal/{call.folder.name}", "the call is ")
     ]
-    assert call.folder.exists()
+    assert call.folder.exists() and proof.reports == []
+    assert folder.read(report) == told
     await call.close()
     await writer.close()
     again, _ = await NumberEraser(storage, tmp_path).erase(THEIRS)
     assert again.complete and len(again.journals) == 1
+    assert [each.name for each in again.reports] == [f"outbox/backend/{report}"]
+
+
+async def test_a_number_that_only_the_first_event_tells_is_found(
+    storage: Stubborn, tmp_path: Path
+) -> None:
+    folder = await write_call(tmp_path / "journal", header(), "caller_hangup")
+    proof, _ = await NumberEraser(storage, tmp_path).erase("+910000000001")
+    assert [journal.session_id for journal in proof.journals] == [folder.name]
+    assert not folder.exists()
 
 
 async def test_what_cannot_be_read_is_said_to_be_left(storage: Stubborn, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from config.errors import StorageError
 from config.settings import load_settings
 from sessions.answered import AnsweredCalls
 from sessions.build import BuiltCall, build_call
+from sessions.journal_format import MEDIA_NAME
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.record import CallRecord, CarrierRecording, NoticeRecord
 from sessions.recovery import recover_calls
@@ -159,3 +160,22 @@ async def test_a_record_that_cannot_be_read_is_written_again(
         call = await keeper.finish(folder)
     assert call.record_key == key
     assert await storage.read("transcripts", key) == msgspec.json.encode(call.record)
+
+
+async def test_a_journal_of_which_no_recording_can_be_made_is_kept_for_a_person(
+    storage: ShakyStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said is stored all the same, and the record says that the sound is not."""
+
+    def fails(*_: Any) -> None:
+        raise ValueError("on purpose")
+
+    monkeypatch.setattr("sessions.build.make_recording", fails)
+    folder = await write_call(root, cause="caller_hangup")
+    sound = (folder / MEDIA_NAME).read_bytes()
+    async with keeping(storage, root) as keeper:
+        call = await keeper.finish(folder)
+    assert (call.record.recording.state, call.record.recording.file) == ("failed", None)
+    assert "hello" in call.transcript_text
+    assert os.listdir(root) == [f".broken-{folder.name}"]
+    assert (root / f".broken-{folder.name}" / MEDIA_NAME).read_bytes() == sound

@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 
 from config.agent import AgentConfig
 from config.errors import StorageError
+from sessions.deletion import read_record, write_record
 from sessions.deletion_notes import due_day
 from sessions.journal_header import _retention_days
 from sessions.keeper import RecordKeeper
-from sessions.record import CallRecord
+from sessions.record import CallRecord, NoticeRecord
 from sessions.retention import RetentionSweeper, SweepResult
 from storage.base import StorageKind
 from storage.filesystem import FilesystemStorage
@@ -106,6 +109,42 @@ async def test_what_cannot_be_deleted_stays_due(storage: Stubborn, tmp_path: Pat
     storage.refuses = False
     assert await sweeper(storage, "2026-12-01").sweep() == SweepResult(deleted=1)
     assert not {"wav", "note"} & await keys(storage)
+
+
+class AskedLock(asyncio.Lock):
+    """Tells when somebody waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def acquire(self) -> Literal[True]:
+        if self.locked():
+            self.asked.set()
+        return await super().acquire()
+
+
+async def test_a_record_that_others_change_meanwhile_keeps_both_changes(
+    storage: Stubborn, tmp_path: Path
+) -> None:
+    record = await keep(storage, tmp_path / "j", recording=1)
+    key, amending = f"records/2026/11/01/{record.session_id}.json", AskedLock()
+    today = date.fromisoformat("2026-11-02")
+    async with asyncio.timeout(20):
+        async with amending:
+            sweep = asyncio.create_task(
+                RetentionSweeper(storage, amending, today=lambda: today).sweep()
+            )
+            asked = asyncio.create_task(amending.asked.wait())
+            await asyncio.wait((sweep, asked), return_when=asyncio.FIRST_COMPLETED)
+            asked.cancel()
+            late = NoticeRecord(at_ms=1200.0, name="hangup", detail="16")
+            told = msgspec.structs.replace(record, notices=[late])
+            await write_record(storage, key, told)
+        assert await sweep == SweepResult(deleted=1)
+    left = await read_record(storage, key)
+    assert left is not None
+    assert (left.recording.state, left.notices) == ("deleted", [late])
 
 
 async def test_a_note_of_a_call_that_is_gone_goes_too(storage: Stubborn, tmp_path: Path) -> None:
