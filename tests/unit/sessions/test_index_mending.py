@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +295,49 @@ async def test_what_is_told_while_the_index_is_gone_through_stays(bench: Bench) 
     gate(bench).go_on.set()
     await settled(bench)
     assert [row.status for row in (await bench.rows()).values()] == ["lost"]
+
+
+class HeldIndex(FlakyIndex):
+    """An index whose first rows are on their way for as long as the test wants, and get lost."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
+        self.writing, self.lose = asyncio.Event(), asyncio.Event()
+
+    async def put(self, entries: Sequence[IndexedCall]) -> None:
+        if entries and not self.lose.is_set():
+            self.writing.set()
+            await self.lose.wait()
+            raise AWAY
+        await super().put(entries)
+
+
+async def held(bench: Bench) -> tuple[HeldIndex, str]:
+    """An index that is writing the row of a live call, and the call."""
+    bench.index = index = HeldIndex(bench.data / "calls.db")
+    await index.open()  # Not new at the start: nothing has to be found again.
+    renew(bench)
+    await bench.indexer.start()
+    session = a_session()
+    bench.indexer.begun(session)
+    async with asyncio.timeout(SECONDS):
+        await index.writing.wait()
+    return index, session.session_id
+
+
+async def test_what_came_while_older_news_were_lost_is_not_overwritten_by_them(
+    bench: Bench,
+) -> None:
+    index, session_id = await held(bench)
+    bench.indexer.deleted(session_id)
+    index.lose.set()
+    await settled(bench)
+    assert await bench.rows() == {}
+
+
+async def test_what_is_on_its_way_at_the_end_is_looked_for_at_the_next_start(
+    bench: Bench,
+) -> None:
+    await held(bench)
+    await bench.indexer.close(0.01)
+    assert (bench.data / "index_incomplete").exists()

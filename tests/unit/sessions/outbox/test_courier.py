@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import os
 import time
 from collections.abc import Callable
@@ -157,6 +158,8 @@ async def check_outage(path: Path) -> None:
     pauses = [b - a for a, b in zip(tries[4:], tries[5:], strict=False)]
     # The first few go out together; from then on one at a time, ever more seldom.
     assert max(pauses) <= 90.5 and 40 <= len(tries) <= 150
+    # Chance keeps the servers of one receiver from coming back together.
+    assert len({round(pause, 2) for pause in pauses[-20:]}) > 10
     assert post.receiver.busiest <= 4 and post.courier.waiting == 20
     assert post.courier.last_error == "unreachable"
     post.receiver.fails = lambda key: None
@@ -193,6 +196,75 @@ async def check_poison(path: Path) -> None:
 
 def test_a_report_that_nobody_can_take_holds_up_its_own_call_only(tmp_path: Path) -> None:
     check_poison(tmp_path)
+
+
+class Chance:
+    """Has the receiver asked again soon, and each call late."""
+
+    def __init__(self) -> None:
+        self._next = itertools.cycle((0.5, 1.5))
+
+    def uniform(self, least: float, most: float) -> float:
+        assert (least, most) == (0.5, 1.5)
+        return next(self._next)
+
+
+@virtual_time
+async def check_brought_forward(path: Path) -> None:
+    post = Post(path)
+    post.receiver.fails = away
+    await post.courier.start()
+    for call in range(2):
+        post.tell(str(call), call=call)
+    await asyncio.sleep(3600)
+    post.receiver.fails = lambda key: None
+    before = len(post.receiver.tries)
+    await post.until_empty()
+    first, second = (at for at, _ in post.receiver.tries[before:])
+    assert second - first < 1, "it would be due half a minute later"
+    await post.close()
+
+
+def test_the_end_of_an_outage_brings_forward_what_was_put_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessions.outbox.courier.random", Chance())
+    check_brought_forward(tmp_path)
+
+
+@virtual_time
+async def check_look(path: Path) -> None:
+    post = Post(path, CourierOptions(rescan_seconds=5))
+    busy = DeliveryError("refused", "busy", after_seconds=60)
+    post.receiver.fails = lambda key: busy if key == "bad" else None
+    await post.courier.start()
+    post.tell("bad", call=0)
+    post.tell("good", call=1)
+    await asyncio.sleep(55)
+    assert [key for _, key in post.receiver.tries] == ["bad", "good"]
+    await asyncio.sleep(10)
+    assert [key for _, key in post.receiver.tries] == ["bad", "good", "bad"]
+    await post.close()
+
+
+def test_a_look_at_the_folder_does_not_forget_when_a_report_is_due(tmp_path: Path) -> None:
+    check_look(tmp_path)
+
+
+@virtual_time
+async def check_parts(path: Path) -> None:
+    post = Post(path)
+    name = post.put("1", call=1)
+    part = path / f".part-{name}"
+    part.write_bytes(b'{"torn":')
+    await post.courier.start()
+    await post.until_empty()
+    assert (part.exists(), post.receiver.taken) == (False, ["1"])
+    await post.close()
+
+
+def test_what_a_killed_process_wrote_by_half_is_removed(tmp_path: Path) -> None:
+    check_parts(tmp_path)
 
 
 @virtual_time
@@ -286,6 +358,10 @@ async def check_asked_to_wait(path: Path) -> None:
     assert len(post.receiver.tries) == 1
     await asyncio.sleep(2)
     assert len(post.receiver.tries) == 2
+    # But not for a day.
+    post.receiver.fails = lambda key: DeliveryError("refused", "busy", after_seconds=86_400)
+    await asyncio.sleep(30 + 90)
+    assert len(post.receiver.tries) == 4
     await post.close()
 
 
