@@ -349,22 +349,6 @@ async def test_erasing_a_number_takes_it_too_and_what_is_still_to_come(bench: Be
         assert told is not None and (told.state, told.recording_id) == ("deleted", None)
 
 
-async def test_what_comes_while_it_is_erased_does_not_stay(bench: Bench) -> None:
-    """The file is in the store already, and the record does not name it yet."""
-    head = call()
-    async with bench.running() as carrier:
-        await bench.store(head)
-        async with bench.amending:
-            begins(carrier, head)
-            ends(carrier, head)
-            async with asyncio.timeout(20):
-                while ".mp3" not in await bench.sounds():  # noqa: ASYNC110 - as in until()
-                    await asyncio.sleep(0.005)
-            await NumberEraser(bench.storage, bench.data).erase(THEIRS)
-        await until(lambda: carrier.stats().waiting == 0)
-    assert await bench.sounds() == set() and await bench.state(head) == ("deleted", "")
-
-
 def outcomes() -> dict[str, float]:
     return {
         name: metrics.CARRIER_RECORDINGS.labels(name)._value.get()

@@ -291,3 +291,28 @@ async def test_links_and_strangers_files_are_not_listed(
     assert keys == ["2026/a"]
     for key in keys:
         assert await store.read("recordings", key) == b"1"
+
+
+async def test_a_disk_that_hangs_in_a_write_keeps_no_reader_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FilesystemStorage(tmp_path / "store", threads=1)
+    await store.put_bytes("recordings", "a", b"sound", "audio/wav")
+    hangs, goes_on, real = threading.Event(), threading.Event(), whole_files.place
+
+    def place(part: Path, path: Path) -> None:
+        hangs.set()
+        goes_on.wait(30)
+        real(part, path)
+
+    monkeypatch.setattr(filesystem, "place", place)
+    writing = asyncio.create_task(store.put_bytes("recordings", "b", b"more", "audio/wav"))
+    try:
+        async with asyncio.timeout(10):
+            await asyncio.to_thread(hangs.wait)
+            assert await store.read("recordings", "a") == b"sound"
+            assert [info.key async for info in store.list_objects("recordings")] == ["a"]
+    finally:
+        goes_on.set()
+    assert (await writing).size_bytes == 4
+    await store.close()
