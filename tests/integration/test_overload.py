@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 
 from bench.burst import answer_request, upgrade_request, whole_answer
 from bot.call_bot import CallBot
@@ -138,6 +139,25 @@ async def test_a_call_whose_stream_is_open_waits_for_those_at_the_doors(
         await caller.listen_until_quiet(400, 15_000)
         assert len(caller.replies()) == 2
         await caller.hang_up()
+    assert caller.violations == []
+
+
+async def test_threads_that_all_hang_keep_nobody_at_the_doors(
+    server: RunningServer, speech: Speech
+) -> None:
+    threads = current_default_thread_limiter()
+    holders = [object() for _ in range(int(threads.available_tokens))]
+    for holder in holders:
+        threads.acquire_on_behalf_of_nowait(holder)
+    try:
+        async with asyncio.timeout(30), server.phone(speech) as caller:
+            await caller.wait_for_speech()
+            server.parts.manager.draining = True
+            with pytest.raises(AnswerRejected):
+                await server.phone(speech).place()
+    finally:
+        for holder in holders:
+            threads.release_on_behalf_of(holder)
     assert caller.violations == []
 
 
