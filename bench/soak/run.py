@@ -3,8 +3,9 @@
 import asyncio
 import random
 import subprocess
+import time
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from loguru import logger
@@ -16,9 +17,11 @@ from bench.soak.plan import Course, SoakPlan
 from bench.soak.report import Seen, report
 from bench.soak.storms import run_soak
 from bench.soak.told import ToldBooks, check_backend, check_list, listed_calls
-from bench.soak.town import Tell, soak_town
+from bench.soak.town import Tell, Town, soak_town
 
 _UNSAID: Final = ("seed", "away_seconds", "s3")
+_INDEX_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 0.2
 
 
 def command_of(plan: SoakPlan) -> str:
@@ -48,7 +51,7 @@ async def soak(
         course, listed = Course(), dict[str, str]()
         try:
             await run_soak(town, plan, course, tell)
-            listed = await asyncio.to_thread(listed_calls, town.callers.http)
+            listed = await _listed(town)
             await end(town, course)
         # What was seen until then is worth a report all the same.
         except (BenchError, OSError, subprocess.TimeoutExpired, ExceptionGroup) as error:
@@ -70,3 +73,18 @@ async def soak(
             plan=plan, course=course, books=books, told=told, placed=placed, watch=town.watch
         )
     return report(header, command_of(plan), seen), seen
+
+
+async def _listed(town: Town) -> dict[str, str]:
+    """Status of each call in the server's list, by our id.
+
+    The index is written beside the calls: it has some time to catch up with the store.
+    """
+    objects = town.storage.list_objects("transcripts", "records/")
+    wanted = {PurePosixPath(each.key).stem async for each in objects}
+    deadline = time.monotonic() + _INDEX_SECONDS
+    while True:
+        found = await asyncio.to_thread(listed_calls, town.callers.http)
+        if time.monotonic() > deadline or all(found.get(each) == "stored" for each in wanted):
+            return found
+        await asyncio.sleep(_LOOK_SECONDS)

@@ -50,6 +50,8 @@ async def run_soak(town: Town, plan: SoakPlan, course: Course, tell: Tell) -> No
         tell(f"kill {number + 1} of {plan.kills}: {course.live_at_kills[-1]} calls live")
     if not await town.empty(plan.away_seconds):
         course.wrong.append(f"{town.waiting()} journals are still waiting")
+    if not await town.given_up():
+        course.wrong.append(f"{town.answered()} calls still ring")
     if not await town.told(120.0):
         course.wrong.append(f"{town.untold()} reports still wait for the backend")
     await town.look()

@@ -40,6 +40,8 @@ _VENDORS: Final = {"deepgram": "stt", "openai": "llm", "cartesia": "tts"}
 _PHRASES: Final = 2
 _LOOK_SECONDS: Final = 0.02
 _PREPARE_SECONDS: Final = 60.0
+#: A call whose stream does not come is given up after half of it.
+_GIVEN_UP_SECONDS: Final = 60.0
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _ACTIVE: Final = re.compile(r"^sessions_active (\S+)$", re.MULTILINE)
 
@@ -150,6 +152,10 @@ class Town:
         """Journals that are not finished."""
         return _visible(self.journals)
 
+    def answered(self) -> int:
+        """Calls that were answered, and have neither a stream nor a record yet."""
+        return len(list((self.folder / "data" / "answered").glob("[!.]*/[!.]*.json")))
+
     def untold(self) -> int:
         """Reports that the backend has not taken."""
         return _visible(self.folder / "data" / "outbox" / "backend", ".json")
@@ -162,6 +168,10 @@ class Town:
     async def empty(self, within_seconds: float) -> bool:
         """Wait until every journal is finished; whether that came."""
         return await until(lambda: self.waiting() == 0, within_seconds)
+
+    async def given_up(self) -> bool:
+        """Wait until calls that rang when the server was killed have their records."""
+        return await until(lambda: self.answered() == 0, _GIVEN_UP_SECONDS)
 
     async def told(self, within_seconds: float) -> bool:
         """Wait until the backend has heard all; whether that came."""

@@ -17,8 +17,8 @@ async def test_kills_lose_nothing_but_the_last_moment(tmp_path: Path) -> None:
     plan = SoakPlan(
         seed=seed, calls=0, minutes=0, away_calls=0, bursts=0, drains=0, kills=5, s3=False
     )
-    _, seen = await soak(plan, tmp_path, "", lambda text: None, spared_ms=SPARED_MS)
-    assert seen.wrong == []
+    text, seen = await soak(plan, tmp_path, "", lambda text: None, spared_ms=SPARED_MS)
+    assert seen.wrong == [], text
     course, books = seen.course, seen.books
     assert course.faults["SIGKILL"] == 5 and sum(course.live_at_kills) > 0
     assert books.found >= books.expected > 0
