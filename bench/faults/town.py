@@ -7,7 +7,7 @@ import re
 import secrets
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -45,6 +45,7 @@ class Results:
         degraded: What readiness says of vendors, at the end.
         violations: What no correct client would have sent, by vendor.
         stood_still_seconds: See :class:`Stillness`.
+        books: The records of all calls, also of those beside the others that broke off.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -53,15 +54,13 @@ class Results:
     degraded: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     stood_still_seconds: float = 0.0
+    books: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def recorded(self) -> Counter[tuple[str, str]]:
         """The same as ``counted``, from the records of all calls."""
-        books = [each.record for each in self.outcomes]
-        books += [each.record for each in self.bystanders]
-        return Counter(
-            (each["stage"], each["kind"]) for book in books for each in book.get("degraded", ())
-        )
+        marks = [each for book in self.books for each in book.get("degraded", ())]
+        return Counter((each["stage"], each["kind"]) for each in marks)
 
 
 @dataclass(slots=True)
@@ -137,9 +136,9 @@ async def run_catalogue(
         tell(f"{len(scenarios)} calls, {at_once} at once")
         over, stillness = asyncio.Event(), Stillness()
         watch = asyncio.create_task(stillness.watch())
+        callers = [town.caller(BYSTANDER) for _ in range(bystanders)]
         beside = [
-            asyncio.create_task(stand_by(town.caller(BYSTANDER), town.question, over.is_set))
-            for _ in range(bystanders)
+            asyncio.create_task(stand_by(caller, town.question, over.is_set)) for caller in callers
         ]
         calls = [partial(_place, town, scenario, stillness, tell) for scenario in scenarios]
         try:
@@ -150,7 +149,7 @@ async def run_catalogue(
             watch.cancel()
         results = Results(outcomes, [each for each in heard if isinstance(each, Bystander)])
         results.stood_still_seconds = stillness.total_seconds
-        await _read_books(town, results)
+        await _read_books(town, results, {caller.call_id for caller in callers})
         for simulator in (*town.well.values(), *town.failing.values()):
             results.violations += [f"{simulator.vendor}: {text}" for text in simulator.violations]
     return results
@@ -166,13 +165,17 @@ async def _place(town: Town, scenario: Scenario, stillness: Stillness, tell: Tel
     return outcome
 
 
-async def _read_books(town: Town, results: Results) -> None:
-    """What the server keeps of the calls, once all of it is stored."""
+async def _read_books(town: Town, results: Results, beside: Collection[str]) -> None:
+    """What the server keeps of the calls, once all of it is stored.
+
+    Args:
+        beside: The calls of bystanders, by the carrier's id.
+    """
     results.degraded = json.loads(await asyncio.to_thread(town.read, "/health/ready"))["degraded"]
     calls: list[Outcome | Bystander] = [*results.outcomes, *results.bystanders]
     async with asyncio.timeout(_RECORD_SECONDS):
-        # All of these, and not so many: a bystander that broke off has a record too.
-        wanted = {each.call_id for each in calls}
+        # A bystander that broke off has a record too.
+        wanted = {each.call_id for each in calls} | set(beside)
         while not wanted <= (records := town.records()).keys():  # noqa: ASYNC110 - a process
             await asyncio.sleep(0.2)
     log = town.server.log.read_text(errors="replace").splitlines()
@@ -182,6 +185,7 @@ async def _read_books(town: Town, results: Results) -> None:
             call.transcript = town.transcript(call.record)
             session_id = call.record["session_id"]
             call.warnings = [x for x in log if session_id in x and "| WARNING" in x]
+    results.books = list(records.values())
     results.counted = await asyncio.to_thread(town.errors_total)
 
 
