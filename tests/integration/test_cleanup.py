@@ -23,6 +23,9 @@ CALLS, AT_ONCE = 200, 20
 #: to be: what is freed in between is not always given back to the system.
 WARM_UPS = ((120, 30), (CALLS, AT_ONCE))
 MOST_GROWTH = 1.05
+#: On a busy machine more calls are being stored at once, and the heap may still grow for that in
+#: the next round, or in the one after it. What calls leave behind grows in every one.
+MOST_ROUNDS = 3
 #: A busy machine takes its time to close what 24 calls had open.
 REST_SECONDS = 60.0
 #: Enough of an object to know it by.
@@ -96,13 +99,17 @@ async def test_two_hundred_calls_leave_no_trace(tmp_path: Path, speech: Speech) 
 
         for count, at_once in WARM_UPS:
             await calls(count, at_once)
-        threads, handles, memory = await at_rest(server, process)
-        await calls(CALLS, AT_ONCE)
-        after = await at_rest(server, process)
-        assert after[0] <= threads + POOLS_MAY_FILL
-        assert after[1] <= handles + POOLS_MAY_FILL
-        assert after[2] <= memory * MOST_GROWTH, f"{memory / 1e6:.1f} -> {after[2] / 1e6:.1f} MB"
-        assert len(server.records()) == CALLS + sum(count for count, _ in WARM_UPS)
+        threads, handles, *memory = await at_rest(server, process)
+        while len(memory) < 2 or memory[-1] > memory[-2] * MOST_GROWTH:
+            told = " -> ".join(f"{each / 1e6:.1f}" for each in memory)
+            assert len(memory) <= MOST_ROUNDS, f"{told} MB, each after {CALLS} calls more"
+            await calls(CALLS, AT_ONCE)
+            after = await at_rest(server, process)
+            assert after[0] <= threads + POOLS_MAY_FILL
+            assert after[1] <= handles + POOLS_MAY_FILL
+            memory.append(after[2])
+        placed = (len(memory) - 1) * CALLS + sum(count for count, _ in WARM_UPS)
+        assert len(server.records()) == placed
         assert "ERROR" not in server.log
 
 
