@@ -180,6 +180,7 @@ async def test_a_slow_backend_delays_no_answer(tmp_path: Path, speech: Speech) -
             assert response.status == 200
         # Keys were being fetched, and the answer did not wait for them.
         assert there.backend.asked == []
+        await there.server.until(lambda: len(there.backend.asked) == 2)
         await there.server.parts.phrases.prepared("rented")
         assert await there.call(speech) == 2
         assert sorted(there.backend.asked) == [("org-1", "Deepgram"), ("org-1", "OpenAI")]
