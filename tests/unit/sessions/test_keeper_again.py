@@ -18,6 +18,7 @@ from sessions.journal_format import MEDIA_NAME
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.record import CallRecord, CarrierRecording, NoticeRecord
 from sessions.recovery import recover_calls
+from storage.base import StorageKind
 from tests.unit.sessions.journals import a_call, header
 from tests.unit.sessions.test_keeper import FAST, ShakyStorage, keeping, until, write_call
 
@@ -57,10 +58,10 @@ async def test_a_file_that_changed_while_it_waited_is_made_anew(
     assert not folder.exists()
 
 
-async def test_what_was_told_of_a_stored_call_outlives_a_second_try(
+async def died_before_it_removed_the_journal(
     storage: ShakyStorage, root: Path
-) -> None:
-    """The process died between storing the record and removing the journal."""
+) -> tuple[str, CallRecord]:
+    """A record that is stored, with its key, and whose journal is still there."""
     folder = await write_call(root, header(carrier_recording_seconds=60), cause="caller_hangup")
 
     async def fails(_: StoredCall) -> None:
@@ -73,21 +74,39 @@ async def test_what_was_told_of_a_stored_call_outlives_a_second_try(
     (info,) = [each async for each in storage.list_objects("transcripts", "records/")]
     record = msgspec.json.decode(await storage.read("transcripts", info.key), type=CallRecord)
     assert record.carrier_recording == CarrierRecording(state="pending")
+    return info.key, record
+
+
+async def test_what_was_told_of_a_stored_call_outlives_a_second_try(
+    storage: ShakyStorage, root: Path
+) -> None:
+    key, record = await died_before_it_removed_the_journal(storage, root)
     told = CarrierRecording(state="stored", recording_id="r-1")
     late = NoticeRecord(at_ms=1000.0, name="hangup", detail="busy")
     changed = msgspec.structs.replace(
         record, carrier_recording=told, notices=[*record.notices, late]
     )
-    await storage.put_bytes(
-        "transcripts", info.key, msgspec.json.encode(changed), "application/json"
-    )
-
+    await storage.put_bytes("transcripts", key, msgspec.json.encode(changed), "application/json")
     stored: list[StoredCall] = []
     async with keeping(storage, root, stored):
         await until(lambda: stored)
     assert stored[0].record == changed
-    assert await storage.read("transcripts", info.key) == msgspec.json.encode(changed)
-    assert not folder.exists()
+    assert await storage.read("transcripts", key) == msgspec.json.encode(changed)
+
+
+async def test_a_call_that_an_erasing_had_to_leave_takes_nothing_from_the_erased_record(
+    storage: ShakyStorage, root: Path
+) -> None:
+    key, record = await died_before_it_removed_the_journal(storage, root)
+    blank = NoticeRecord(at_ms=1000.0, name="hangup", detail="")
+    erased = msgspec.structs.replace(
+        record, notices=[blank], carrier_recording=None, erased_at="2026-11-02T00:00:00Z"
+    )
+    await storage.put_bytes("transcripts", key, msgspec.json.encode(erased), "application/json")
+    stored: list[StoredCall] = []
+    async with keeping(storage, root, stored):
+        await until(lambda: stored)
+    assert stored[0].record == record
 
 
 async def test_events_at_times_that_cannot_be_keep_no_call_back(
@@ -179,3 +198,24 @@ async def test_a_journal_of_which_no_recording_can_be_made_is_kept_for_a_person(
     assert "hello" in call.transcript_text
     assert os.listdir(root) == [f".broken-{folder.name}"]
     assert (root / f".broken-{folder.name}" / MEDIA_NAME).read_bytes() == sound
+
+
+async def test_a_record_that_comes_back_changed_keeps_the_journal(
+    storage: ShakyStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, is_changed = storage.read, True
+
+    async def read(kind: StorageKind, key: str) -> bytes:
+        data = await real(kind, key)
+        return data + b" " if is_changed and key.startswith("records/") else data
+
+    monkeypatch.setattr(storage, "read", read)
+    folder = await write_call(root, cause="caller_hangup")
+    told: list[StoredCall] = []
+    async with keeping(storage, root, told) as keeper:
+        with pytest.raises(StorageError, match="came back changed"):
+            await keeper.finish(folder)
+        assert folder.exists() and told == []
+        is_changed = False
+        await until(lambda: told)
+    assert not folder.exists()
