@@ -169,8 +169,10 @@ async def test_a_backend_that_was_never_there(tmp_path: Path, speech: Speech) ->
 
 async def test_a_slow_backend_delays_no_answer(tmp_path: Path, speech: Speech) -> None:
     agent = {**AGENT, "tts": {"provider": "espeak"}}
-    slow = Behaviour(accept_delay_ms=3000)
+    slow = Behaviour(accept_delay_ms=2000)
     async with town(tmp_path, agent, behaviour=slow, env={"BACKEND_KEYS_WAIT": "10"}) as there:
+        # On a busy machine they may have come while the server started.
+        before = list(there.backend.asked)
         async with (
             aiohttp.ClientSession() as http,
             http.post(
@@ -178,8 +180,8 @@ async def test_a_slow_backend_delays_no_answer(tmp_path: Path, speech: Speech) -
             ) as response,
         ):
             assert response.status == 200
-        # Keys were being fetched, and the answer did not wait for them.
-        assert there.backend.asked == []
+        # Keys were being fetched since the start, and the answer did not wait for them.
+        assert there.backend.asked == before
         await there.server.until(lambda: len(there.backend.asked) == 2)
         await there.server.parts.phrases.prepared("rented")
         assert await there.call(speech) == 2
