@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sessions.journal_format import MEDIA_NAME
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.record import CallRecord, CarrierRecording, NoticeRecord
 from sessions.recovery import recover_calls
+from sessions.spool import JournalBusyError, locked
 from storage.base import StorageKind
 from tests.unit.sessions.journals import a_call, header
 from tests.unit.sessions.test_keeper import FAST, ShakyStorage, keeping, until, write_call
@@ -219,3 +221,34 @@ async def test_a_record_that_comes_back_changed_keeps_the_journal(
         is_changed = False
         await until(lambda: told)
     assert not folder.exists()
+
+
+async def test_a_search_that_holds_a_journal_for_an_instant_is_waited_for(
+    storage: ShakyStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    def held_once(folder: Path) -> AbstractContextManager[None]:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise JournalBusyError(folder.name)
+        return locked(folder)
+
+    async with keeping(storage, root) as keeper:
+        folder = await write_call(root, cause="caller_hangup")
+        monkeypatch.setattr("sessions.keeper.locked", held_once)
+        await keeper.finish(folder)
+        assert (tries, keeper.stats().failures) == (2, 0)
+
+
+async def test_what_is_wrong_with_a_journal_is_not_put_down_to_the_store(
+    storage: ShakyStorage, root: Path
+) -> None:
+    folder = await write_call(root, cause="caller_hangup")
+    told: list[StoredCall] = []
+    async with keeping(storage, root, told) as keeper:
+        with locked(folder), pytest.raises(StorageError, match="in use"):
+            await keeper.finish(folder)
+        await until(lambda: told)
+    assert told[0].record.degraded == []
