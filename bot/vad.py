@@ -29,8 +29,10 @@ BATCH_SECONDS = 0.010
 #: Speech whose audio stops coming (a muted microphone, lost packets) ends after this long.
 IDLE_SECONDS = 1.0
 IDLE_CHECK_SECONDS = 0.2
-#: Audio of one call that may wait; more can only come in a burst, of which the newest counts.
-MAX_PENDING_MS = 2000
+#: Audio of one call that may wait: what is held before a call begins, and as much again that a
+#: sender may be ahead of the clock. Of more, which comes where the loop stood still, the newest
+#: counts.
+MAX_PENDING_MS = 4000
 #: The recurrent state goes deaf after long non-speech; Pipecat 1.14 resets it so, and so do we.
 RESET_AFTER_WINDOWS = 63
 RESET_BELOW_CONFIDENCE = 0.1

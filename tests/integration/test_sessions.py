@@ -248,8 +248,7 @@ async def test_audio_faster_than_speech_is_left_out_and_said(
         await client.ping()
         assert client.live
     record = await server.one_record()
-    # Half a minute at once is more than a busy machine can listen to.
-    assert {d["kind"] for d in faults(record)} - {"voice_activity_full"} == {"media_too_fast"}
+    assert {d["kind"] for d in faults(record)} == {"media_too_fast"}
     assert [d["kind"] for d in record["degraded"]].count("media_too_fast") == 1
     assert record["recording"]["caller_ms"] < 8000
 

@@ -428,8 +428,8 @@ async def test_a_line_that_is_gone_harms_nothing(tmp_path: Path) -> None:
 async def test_more_sound_at_once_than_is_listened_to_is_told_once(tmp_path: Path) -> None:
     async with make_call(make_agent(greeting=GREETING), tmp_path) as call:
         await asyncio.sleep(0.1)
-        for _ in range(3):
-            await call.bot.hear(MULAW_8K.silence(3000))
+        for _ in range(2):
+            await call.bot.hear(MULAW_8K.silence(4400))
         (full,) = call.of(Degraded)
         assert (full.stage, full.kind) == ("pipeline", "voice_activity_full")
         # As much of it as there is room for, and no less, is heard.

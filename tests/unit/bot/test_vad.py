@@ -190,9 +190,9 @@ async def test_a_forgotten_call_is_told_nothing(sentence: Pcm) -> None:
 async def test_a_burst_is_bounded() -> None:
     engine = VadEngine()
     listener = Listener(8000)
-    assert engine.feed(listener.activity, bytes(2 * 16_000))
+    assert engine.feed(listener.activity, bytes(4 * 16_000))
     assert not engine.feed(listener.activity, bytes(16_000 * 60))
-    assert len(listener.activity.pending) == 2 * 16_000
+    assert len(listener.activity.pending) == 4 * 16_000
 
 
 @virtual_time
