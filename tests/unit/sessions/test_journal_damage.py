@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -132,6 +132,38 @@ async def test_what_a_kill_tears_off_is_no_damage(tmp_path: Path) -> None:
     built = build_call(folder)
     assert built.record.end_cause == "crash"
     assert built.record.recording.complete and kinds(built) == []
+
+
+async def test_a_torn_end_of_a_call_that_has_ended_is_damage(tmp_path: Path) -> None:
+    folder = await ten_seconds(tmp_path)
+    (folder / STATE_NAME).unlink()
+    os.truncate(folder / MEDIA_NAME, (folder / MEDIA_NAME).stat().st_size - 100)
+    assert kinds(build_call(folder)) == [("journal", "recording_damaged")]
+
+
+@pytest.mark.parametrize(("torn", "is_damage"), [(60_000, False), (80_000, True)])
+async def test_more_than_a_kill_can_tear_off_is_damage(
+    tmp_path: Path, torn: int, is_damage: bool
+) -> None:
+    folder = await ten_seconds(tmp_path, ended=False)
+    (folder / STATE_NAME).unlink()
+    with (folder / MEDIA_NAME).open("ab") as media:
+        media.write(FRAME.pack(CALLER, 100_000, 1000.0 * SECONDS) + bytes(torn))
+    told = [("journal", "recording_damaged")] if is_damage else []
+    assert kinds(build_call(folder)) == told
+
+
+def test_what_follows_damage_is_no_frame_if_its_times_run_back(tmp_path: Path) -> None:
+    def frames(times: Iterable[float]) -> bytes:
+        return b"".join(FRAME.pack(CALLER, 320, at_ms) + bytes(320) for at_ms in times)
+
+    before, after = frames(20.0 * i for i in range(10)), frames(200.0 + 20 * i for i in range(10))
+    alike = frames(1e6 - 2e5 * i for i in range(5))
+    (tmp_path / MEDIA_NAME).write_bytes(before + b"\xff" * 16 + alike + after)
+    damage = FileDamage()
+    times = [at_ms for _, at_ms, _, _ in read_frames(tmp_path, damage)]
+    assert times == [20.0 * i for i in range(20)]
+    assert damage.lost_bytes == 16 + len(alike)
 
 
 @pytest.mark.parametrize(("line", "lost"), [(b'{"type":"Degr\n', True), (b"", False)])

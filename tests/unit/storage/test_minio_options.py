@@ -104,6 +104,21 @@ async def test_an_upload_that_is_shorter_than_it_was_is_refused(
             await made.put_bytes("recordings", "a", b"four", "text/plain")
 
 
+async def test_another_writers_object_in_place_of_ours_is_no_short_upload(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record is written again by whoever has later news of its call."""
+    async with opened(s3) as made:
+        real = made._client.stat_object
+
+        def theirs(*args: Any, **kwargs: Any) -> Object:
+            return replace(real(*args, **kwargs), size=2, etag="theirs")
+
+        monkeypatch.setattr(made._client, "stat_object", theirs)
+        stored = await made.put_bytes("recordings", "a", b"four", "text/plain")
+        assert stored.size_bytes == 2
+
+
 def test_the_key_of_sse_c_never_goes_over_plain_http(s3: S3Server) -> None:
     encryption = Encryption(kind="sse-c", customer_key=CUSTOMER_KEY)
     with pytest.raises(ConfigError, match="needs TLS: set MINIO_SECURE=true"):
