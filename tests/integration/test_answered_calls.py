@@ -11,10 +11,11 @@ import pytest
 from simulators.backend import BackendSimulator
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
+from tests.integration.contents import contents
 from tests.integration.process import ServerProcess, server_process
 from tests.integration.server import BRISK_AGENT
 from tests.integration.test_backend_reports import STEPS
-from tests.integration.test_erase import contents, erase, holding
+from tests.integration.test_erase import erase, holding
 from tests.integration.test_sealed_journal import a_key
 
 AGENT = {**BRISK_AGENT, "metadata": {"org_id": "org-1", "agent_type": "Kisan Helpline"}}

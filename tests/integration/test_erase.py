@@ -18,6 +18,7 @@ from simulators.caller.vobiz_line import VobizLine
 from simulators.speech import Speech
 from storage.base import Storage
 from storage.factory import build_storage
+from tests.integration.contents import contents
 from tests.integration.process import MAIN, ServerProcess, server_process
 from tests.integration.server import BRISK_AGENT
 from tests.integration.test_sealed_journal import a_key
@@ -58,15 +59,6 @@ def caller(server: ServerProcess, speech: Speech, number: str) -> VobizCaller:
 async def a_call(server: ServerProcess, speech: Speech, number: str) -> None:
     async with caller(server, speech, number) as phone:
         await phone.listen_until_quiet(500, 20_000)
-
-
-def contents(folder: Path, *, index: bool = True) -> dict[str, bytes]:
-    """Every file below a folder."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and (index or not path.name.startswith("calls.db"))
-    }
 
 
 def holding(files: Mapping[str, bytes], number: str) -> list[str]:

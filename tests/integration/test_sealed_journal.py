@@ -19,6 +19,7 @@ from simulators.backend import BackendSimulator
 from simulators.caller.vobiz import VobizCaller
 from simulators.caller.vobiz_line import VobizLine
 from simulators.speech import Speech
+from tests.integration.contents import contents
 from tests.integration.process import ServerProcess, server_process
 from tests.integration.server import BRISK_AGENT
 from tests.integration.test_command_line import phone
@@ -73,16 +74,11 @@ def readable(data_dir: Path, number: str) -> dict[str, list[str]]:
     """
     secrets = [number[-10:], SAID, ANSWER, "opening hours", "RIFF", "WAVEfmt", "fLaC"]
     found: dict[str, list[str]] = {secret: [] for secret in secrets}
-    for path in data_dir.rglob("*"):
-        content = path.read_bytes() if path.is_file() else b""
+    for name, content in contents(data_dir, index=False).items():
         for secret in secrets:
             if secret.encode() in content:
-                found[secret].append(str(path.relative_to(data_dir)))
-    return {
-        secret: [name for name in names if not name.startswith("calls.db")]
-        for secret, names in found.items()
-        if any(not name.startswith("calls.db") for name in names)
-    }
+                found[secret].append(name)
+    return {secret: names for secret, names in found.items() if names}
 
 
 @asynccontextmanager
