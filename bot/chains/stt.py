@@ -213,6 +213,9 @@ class SttChain(Chain):
         self.lineup.succeeded(member.candidate)
         self._speech.take_text(frame)
         if frame.text:
+            # Where an interim right before it begins the turn, the interruption that comes with
+            # that would drop it from the aggregator's queue (Pipecat 1.14), and nobody answered.
+            frame.interruptible = False
             await self.push_frame(frame)
         if self._speech.open:
             self._expect_text()

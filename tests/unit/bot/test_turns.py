@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from pipecat.frames.frames import InterimTranscriptionFrame
+from pipecat.utils.time import time_now_iso8601
 
 from bot.events import Interrupted, TurnMetrics
 from config.agent_call import TurnsConfig
@@ -143,3 +145,17 @@ async def test_a_cough_is_not_answered_where_it_may_not_interrupt(
 
 def test_the_default_leaves_room_for_a_pause() -> None:
     assert TurnsConfig().end_of_speech_ms == 400
+
+
+@virtual_time
+async def test_a_text_right_behind_the_interim_that_begins_a_turn_is_answered(
+    tmp_path: Path,
+) -> None:
+    """The interruption that a turn begins with empties the queues; what was said must stay."""
+    async with make_call(make_agent(), tmp_path) as call:
+        await asyncio.sleep(3)
+        interim = InterimTranscriptionFrame("two", "caller", time_now_iso8601())
+        await call.stt.push_frame(interim)
+        await call.stt.heard("two tickets")
+        await asyncio.sleep(3)
+        assert call.llm.asked[0][-1] == {"role": "user", "content": "two tickets"}
