@@ -89,6 +89,19 @@ async def test_only_so_many_are_remembered(
     known.close()
 
 
+async def test_a_call_that_has_its_stream_is_forgotten_and_not_dropped(
+    missed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_EXPECTED", 1)
+    known = calls(missed)
+    before = left_out()
+    known.announce(a_call("begun"))
+    known.started("begun")
+    known.announce(a_call("next"))
+    assert (known.find("begun"), left_out() - before, missed) == (None, 0, [])
+    known.close()
+
+
 async def test_the_first_stream_has_the_id_that_the_call_was_given_at_its_answer(
     missed: list[str],
 ) -> None:
