@@ -3,10 +3,11 @@
 import asyncio
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from bench.faults import words
-from bench.faults.calls import Outcome
+from bench.faults.calls import RATE_HZ, Outcome
 from bench.faults.catalogue import Scenario, catalogue
 from bench.faults.report import wrong
 from bench.faults.stillness import Stillness
@@ -84,6 +85,21 @@ def test_a_word_that_breaks_off_and_goes_on_is_one_and_a_word_said_again_is_two(
     assert words.answer_heard(read(broken)) == [word]
     again = [HeardWord("cartesia", word, 0, 400), HeardWord("cartesia", word, 430, 830)]
     assert words.answer_heard(read(again)) == [word, word]
+
+
+def test_a_word_that_breaks_off_often_is_one() -> None:
+    # In eight pieces it reads longer than any voice takes for it.
+    text = f"{ANSWER_WORDS[3]}।"
+    sound = words.TONES.voice("cartesia")(text, 80.0 * len(text), RATE_HZ).astype(np.int16)
+    pieces = np.array_split(sound[: -RATE_HZ * 30 // 1000], 8)
+    silence = np.zeros(RATE_HZ * 93 // 1000, np.int16)
+    heard = np.concatenate([part for piece in pieces for part in (piece, silence)])
+    found = words.TONES.heard(heard, RATE_HZ)
+    assert len(found) == len(pieces)
+    assert sum(each.length_ms for each in found) > 100.0 * len(ANSWER_WORDS[3])
+    assert words.answer_heard(read(found)) == [ANSWER_WORDS[3]]
+    twice = words.TONES.heard(np.concatenate([heard, sound, silence]), RATE_HZ)
+    assert words.answer_heard(read(twice)) == 2 * [ANSWER_WORDS[3]]
 
 
 def test_scenarios_differ() -> None:
