@@ -56,6 +56,7 @@ class FakeTTSOptions(ProviderOptions):
         rate_hz: Of its audio; None is what is asked for.
         silent: It takes text and gives nothing.
         unfinished: It gives audio and never says that it has ended.
+        breaks_off_after: Fails in mid-sentence, behind so many words of it; 0 is never.
         word_times: It tells when each word is spoken.
         seconds_per_word: How long it takes to synthesise one.
     """
@@ -64,6 +65,7 @@ class FakeTTSOptions(ProviderOptions):
     silent: bool = False
     fails: bool = False
     unfinished: bool = False
+    breaks_off_after: int = 0
     word_times: bool = False
     seconds_per_word: float = 0.0
 
@@ -188,7 +190,10 @@ class FakeTTS(TTSService):
         rate_hz = self.options.rate_hz or self.sample_rate
         if context_id != self._timed_context:
             self._timed_context, self._words = context_id, 0
-        for word in text.split():
+        for number, word in enumerate(text.split()):
+            if number == self.options.breaks_off_after > 0:
+                yield ErrorFrame("the voice is gone")
+                return
             await asyncio.sleep(self.options.seconds_per_word)
             pcm = b"\x00\x20\x00\xe0" * (rate_hz * WORD_MS // 1000 // 2)
             yield TTSAudioRawFrame(pcm, rate_hz, 1, context_id=context_id)

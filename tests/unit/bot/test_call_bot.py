@@ -387,6 +387,23 @@ async def test_a_voice_that_fails_does_not_lend_its_words_to_the_next_answer(
         assert call.spoken() == [(APOLOGY, False), ("Something else.", False)]
 
 
+@pytest.mark.parametrize("word_times", [False, True])
+@virtual_time
+async def test_a_voice_that_breaks_off_is_apologised_for_behind_what_was_heard(
+    tmp_path: Path, word_times: bool
+) -> None:
+    """The transcript holds what two tries said of the sentence and no more, then the apology."""
+    answer = "one two three four five six seven eight nine ten eleven twelve."
+    voice = {"breaks_off_after": 4, "word_times": word_times}
+    async with make_call(make_agent(tts=voice, llm={"answers": [answer]}), tmp_path) as call:
+        await asyncio.sleep(0.1)
+        await call.user_says("hello")
+        await asyncio.sleep(10)
+        # Without word times it is judged by the pace: a word less of each try.
+        heard = "one two three four five six" + (" seven eight" if word_times else "")
+        assert call.spoken() == [(heard, False), (APOLOGY, False)]
+
+
 @virtual_time
 async def test_a_voice_that_never_ends_its_utterance_is_ended(tmp_path: Path) -> None:
     """It has said as much as such words take, so nothing of it is said again."""
