@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--kills", type=int, default=usual.kills, help="SIGKILLs in calls")
     add("--kill-calls", type=int, default=usual.kill_calls, help="for each kill and drain")
     add("--files", action="store_true", help="store in files, not in MinIO")
+    add("--sealed", action="store_true", help="encrypt what waits on disk")
     add("--keep", type=Path, metavar="FOLDER", help="keep logs and journals")
     return parser
 

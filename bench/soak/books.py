@@ -38,6 +38,7 @@ class Books:
         disk_failed: Calls in whose life nothing could be written; ``disk_incomplete`` of them
             have a recording that says that it is not complete.
         lost_caller_ms, lost_agent_ms: Of each call whose server was killed.
+        unread_ms: Of the caller's sound in such a call, what the server had not read.
         stopped_ms: Of the caller's sound in calls whose server was asked to end.
         missing_ms: Of the caller's sound in calls that the caller ended.
         session_ids: Of all records, with the carrier's id of each.
@@ -59,6 +60,7 @@ class Books:
     remarks: list[str] = field(default_factory=list)
     lost_caller_ms: list[float] = field(default_factory=list)
     lost_agent_ms: list[float] = field(default_factory=list)
+    unread_ms: list[float] = field(default_factory=list)
     stopped_ms: list[float] = field(default_factory=list)
     missing_ms: list[float] = field(default_factory=list)
     session_ids: dict[str, str] = field(default_factory=dict)
@@ -203,11 +205,15 @@ def _measure(books: Books, call: PlacedCall, record: Record) -> None:
                 books.wrong.append(f"{_name(call)}: {missing_ms:.0f} ms lost, and nobody killed")
         return
     books.lost_caller_ms.append(missing_ms)
+    books.unread_ms.append(call.unread_ms)
     if not call.cleared:
         books.lost_agent_ms.append(max(0.0, call.heard_ms - sound["agent_ms"]))
     for leg, lost in (("caller", books.lost_caller_ms), ("agent", books.lost_agent_ms)):
         if lost and lost[-1] > books.most_lost_ms and (leg == "caller" or not call.cleared):
-            books.wrong.append(f"{_name(call)}: {lost[-1]:.0f} ms of the {leg} lost in a kill")
+            unread = f", {call.unread_ms:.0f} ms were unread" if leg == "caller" else ""
+            books.wrong.append(
+                f"{_name(call)}: {lost[-1]:.0f} ms of the {leg} lost in a kill{unread}"
+            )
 
 
 async def _strangers(books: Books, storage: Storage, referenced: set[tuple[str, str]]) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from bench.soak.freezing import Frozen
 from bench.soak.odd import PLAIN, Line, Manner, Owes
 from simulators.caller.codec import PACKET_MS
 from simulators.caller.leg import CallClosed
@@ -40,6 +41,7 @@ class PlacedCall:
         answered: The media socket was taken and ``start`` was sent.
         told_ms: How long it took to be refused.
         killed_at_ms: Age of the call when its server was killed, None where it was not.
+        unread_ms: Of what it had sent by then, the server had not read so much.
         stopped: The server was asked to end while it was live; ``forced``: twice.
         near_kill: It was not wholly over when the server was killed, or had not wholly begun.
         disk_failed: Nothing could be written for a part of its life.
@@ -59,6 +61,7 @@ class PlacedCall:
     refused: str = ""
     told_ms: float = 0.0
     killed_at_ms: float | None = None
+    unread_ms: float = 0.0
     stopped: bool = False
     forced: bool = False
     near_kill: bool = False
@@ -138,14 +141,18 @@ class Callers:
         """Calls that are up."""
         return len(self._lines())
 
-    def about_to_kill(self) -> int:
-        """Note what every live call has sent so far; returns how many there are."""
+    def about_to_kill(self, frozen: Frozen) -> int:
+        """Note what every live call had sent by then; returns how many there are."""
         live = self._lines()
+        ago_ms = (time.monotonic() - frozen.at) * 1000
         for placed in self._unfinished():
             placed.near_kill = True
         for placed, caller in live:
-            placed.killed_at_ms = caller.now_ms
-            placed.sent_ms = caller.packets_sent * PACKET_MS
+            placed.killed_at_ms = caller.now_ms - ago_ms
+            placed.sent_ms = caller.packets_sent_by(frozen.at) * PACKET_MS
+            sent_bytes, _ = caller.bytes_on_wire
+            unread = frozen.unread.get(caller.local_port, 0) / max(1, sent_bytes)
+            placed.unread_ms = unread * caller.packets_sent * PACKET_MS
         return len(live)
 
     def about_to_stop(self, *, force: bool) -> int:

@@ -20,8 +20,8 @@ async def kill_once(town: Town, plan: SoakPlan, rng: random.Random, course: Cour
         for _ in range(plan.kill_calls):
             group.create_task(_late(town, rng.uniform(0.0, 1.5), rng.uniform(1.0, 8.0)))
         await _begun(town)
-        await asyncio.sleep(rng.uniform(0.0, 4.0))
-        course.live_at_kills.append(town.callers.about_to_kill())
+        frozen = await town.freeze(rng.uniform(0.0, 4.0))
+        course.live_at_kills.append(town.callers.about_to_kill(frozen))
         course.faults["SIGKILL"] += 1
         await town.kill()
     course.start_seconds.append(await town.start())

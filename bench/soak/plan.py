@@ -19,6 +19,8 @@ class SoakPlan:
         away_calls: Calls that end while the store is away.
         away_minutes: How long it is away; the calls come at random moments of that time.
         away_seconds: Longest time that they may take to be stored when it is back.
+        s3: The store is MinIO, not a folder.
+        sealed: What waits on disk is encrypted (``JOURNAL_KEY``).
     """
 
     seed: int
@@ -33,6 +35,7 @@ class SoakPlan:
     away_minutes: float = 60.0
     away_seconds: float = 600.0
     s3: bool = True
+    sealed: bool = False
 
 
 @dataclass(slots=True)

@@ -41,6 +41,7 @@ def report(header: str, command: str, seen: Seen) -> str:
     books, wrong = seen.books, seen.wrong
     lost = [
         ("caller, per kill", books.lost_caller_ms),
+        ("of it unread by the server", books.unread_ms),
         ("agent, per kill", books.lost_agent_ms),
         ("caller, server asked to end", books.stopped_ms),
         ("caller, calls not disturbed by an end of the server", books.missing_ms),

@@ -19,7 +19,7 @@ from bench.soak.storms import run_soak
 from bench.soak.told import ToldBooks, check_backend, check_list, listed_calls
 from bench.soak.town import Tell, Town, soak_town
 
-_UNSAID: Final = ("seed", "away_seconds", "s3")
+_UNSAID: Final = ("seed", "away_seconds", "s3", "sealed")
 _INDEX_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.2
 
@@ -28,9 +28,8 @@ def command_of(plan: SoakPlan) -> str:
     """What does the same again."""
     given = {name: value for name, value in asdict(plan).items() if name not in _UNSAID}
     words = [f"--{name.replace('_', '-')} {value:g}" for name, value in given.items()]
-    return " ".join(
-        ["python -m bench.soak", f"--seed {plan.seed}", *words, *([] if plan.s3 else ["--files"])]
-    )
+    words += ["--files"] * (not plan.s3) + ["--sealed"] * plan.sealed
+    return " ".join(["python -m bench.soak", f"--seed {plan.seed}", *words])
 
 
 async def soak(
@@ -47,7 +46,7 @@ async def soak(
         The report, and what it is made of.
     """
     rng = random.Random(plan.seed)
-    async with soak_town(folder, s3=plan.s3, rng=rng, tell=tell) as town:
+    async with soak_town(folder, s3=plan.s3, sealed=plan.sealed, rng=rng, tell=tell) as town:
         course, listed = Course(), dict[str, str]()
         try:
             await run_soak(town, plan, course, tell)

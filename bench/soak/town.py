@@ -1,6 +1,7 @@
 """The server of a soak, everything that it talks to, and how each is taken away."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import random
@@ -20,6 +21,7 @@ from bench.processes import Running, first_line, running, wait_listening
 from bench.scenario import CALLER_SAYS, simulator_script, write_agent
 from bench.soak.calls import Callers
 from bench.soak.clocked import set_clock
+from bench.soak.freezing import Frozen, freeze
 from bench.soak.gate import Gate, Mode
 from bench.soak.ports import steady_port
 from bench.soak.watch import Watch
@@ -101,6 +103,11 @@ class Town:
         self.server = server
         self.watch.begin(server.process.pid)
         return time.monotonic() - began
+
+    async def freeze(self, after_seconds: float) -> Frozen:
+        """Stop the server at an instant; what it has not done by then it never does."""
+        assert self.server is not None
+        return await asyncio.to_thread(freeze, self.server.process.pid, self.port, after_seconds)
 
     async def kill(self) -> None:
         """SIGKILL, at once."""
@@ -184,13 +191,19 @@ class Town:
 
 @asynccontextmanager
 async def soak_town(
-    folder: Path, *, s3: bool, rng: random.Random, tell: Tell = lambda text: None
+    folder: Path,
+    *,
+    s3: bool,
+    sealed: bool,
+    rng: random.Random,
+    tell: Tell = lambda text: None,
 ) -> AsyncIterator[Town]:
     """Everything but the server itself, which is to be started.
 
     Args:
         folder: Empty; gets agents, data and logs.
         s3: Keep calls in MinIO (moto where MinIO has not been built), not in files.
+        sealed: Encrypt what waits on disk.
     """
     async with AsyncExitStack() as stack:
         key = secrets.token_hex(16)
@@ -220,6 +233,8 @@ async def soak_town(
             "MAX_LOOP_LAG_MS": "5000",
             "MAX_FRAME_LATENESS_MS": "5000",
         }
+        if sealed:
+            environment["JOURNAL_KEY"] = base64.b64encode(secrets.token_bytes(32)).decode()
         storage: Storage = FilesystemStorage(folder / "data" / "storage")
         if s3:
             store = stack.enter_context(s3_server())

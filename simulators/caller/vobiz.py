@@ -1,10 +1,12 @@
 """A phone call as Vobiz places it on an application: webhook, XML, media socket, hang-up."""
 
 import asyncio
+import time
 import uuid
+from collections import deque
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from simulators.caller import vobiz_messages as messages
 from simulators.caller.codec import MULAW_8K, WireFormat
@@ -27,6 +29,8 @@ from simulators.caller.vobiz_webhooks import (
 from simulators.speech import Pcm, Speech, Voice
 
 _ERROR_SOURCE = "Error"
+#: Of so many it is known when they were sent: five seconds of a steady line.
+_REMEMBERED_PACKETS: Final = 250
 
 
 class VobizCaller(Leg):
@@ -91,6 +95,7 @@ class VobizCaller(Leg):
         self._webhooks = WebhookQueue(self.line.auth_token, self.log.webhook_failures)
         self._task: asyncio.Task[None] | None = None
         self._over = asyncio.Event()
+        self._sent_at: deque[float] = deque(maxlen=_REMEMBERED_PACKETS)
 
     # The life of a call
 
@@ -199,6 +204,19 @@ class VobizCaller(Leg):
         return self._last_stream.wire.bytes_sent, self._last_stream.wire.bytes_received
 
     @property
+    def local_port(self) -> int:
+        """Of the socket in use, at this end; 0 before there is one."""
+        return 0 if self._last_stream is None else self._last_stream.wire.local_port
+
+    def packets_sent_by(self, at: float) -> int:
+        """How many packets had been sent by an instant of the last seconds.
+
+        Args:
+            at: As ``time.monotonic()`` says it.
+        """
+        return self.packets_sent - sum(sent > at for sent in self._sent_at)
+
+    @property
     def dropped(self) -> int:
         """Messages not sent because the application does not read."""
         return self._last_stream.wire.dropped if self._last_stream else 0
@@ -273,6 +291,7 @@ class VobizCaller(Leg):
 
     def _send_packet(self, packet: Packet) -> None:
         self.packets_sent += 1
+        self._sent_at.append(time.monotonic())
         if self._stream is not None:
             self._stream.send_media(packet, self._impairment)
 

@@ -74,6 +74,12 @@ class Wire(asyncio.Protocol):
         self.dropped = 0
 
     @property
+    def local_port(self) -> int:
+        """Of this end; 0 before it is connected."""
+        name = self._transport and self._transport.get_extra_info("sockname")
+        return int(name[1]) if name else 0
+
+    @property
     def open(self) -> bool:
         """Whether messages can be sent."""
         state = self._protocol.state

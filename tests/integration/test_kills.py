@@ -3,6 +3,8 @@
 import random
 from pathlib import Path
 
+import pytest
+
 from bench.soak.plan import SoakPlan
 from bench.soak.run import soak
 
@@ -10,12 +12,21 @@ from bench.soak.run import soak
 SPARED_MS = 1000.0
 
 
-async def test_kills_lose_nothing_but_the_last_moment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sealed", [False, True], ids=["clear", "sealed"])
+async def test_kills_lose_nothing_but_the_last_moment(tmp_path: Path, sealed: bool) -> None:
     """One record, recording and transcript for each answered call, and all told to the backend."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - to play it again
     plan = SoakPlan(
-        seed=seed, calls=0, minutes=0, away_calls=0, bursts=0, drains=0, kills=5, s3=False
+        seed=seed,
+        calls=0,
+        minutes=0,
+        away_calls=0,
+        bursts=0,
+        drains=0,
+        kills=5,
+        s3=False,
+        sealed=sealed,
     )
     text, seen = await soak(plan, tmp_path, "", lambda text: None, spared_ms=SPARED_MS)
     assert seen.wrong == [], text

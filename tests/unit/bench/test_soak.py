@@ -111,7 +111,7 @@ async def test_sound_lost_in_a_kill(store: FilesystemStorage, tmp_path: Path) ->
     await keep(store, "a", "one", cause="crash")
     killed = ended(killed_at_ms=1200.0, sent_ms=1200.0, heard_ms=1050.0, received_ms=2000.0)
     books = await look(store, tmp_path, killed)
-    assert books.wrong == ["a: 200 ms of the caller lost in a kill"]
+    assert books.wrong == ["a: 200 ms of the caller lost in a kill, 0 ms were unread"]
     assert (books.lost_caller_ms, books.lost_agent_ms) == ([200.0], [50.0])
 
 

@@ -4,13 +4,17 @@ import asyncio
 import contextlib
 import random
 import socket
+import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import psutil
 import pytest
 
 from bench.soak.deck import Deck
 from bench.soak.figures import histogram, spread
+from bench.soak.freezing import freeze
 from bench.soak.gate import FAULTS, Gate, Mode
 from bench.soak.ports import steady_port
 from bench.soak.told import ToldBooks, check_backend, check_list
@@ -30,6 +34,35 @@ def test_the_same_seed_deals_the_same_cards() -> None:
     assert [decks[0].draw() for _ in range(40)] == [decks[1].draw() for _ in range(40)]
     with pytest.raises(ValueError, match="a card"):
         Deck([], random.Random(1))
+
+
+# Kills
+
+
+async def test_what_a_stopped_process_had_not_read_is_known() -> None:
+    code = (
+        "import socket, time; s = socket.create_server(('127.0.0.1', 0));"
+        "print(s.getsockname()[1], flush=True); c = s.accept()[0]; c.recv(3);"
+        "print('read', flush=True); time.sleep(60)"
+    )
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    try:
+        port = int(await child.stdout.readline())
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"abcdefgh")
+        assert await child.stdout.readline() == b"read\n"
+        before = time.monotonic()
+        frozen = await asyncio.to_thread(freeze, child.pid, port, 0.01)
+        assert before + 0.01 <= frozen.at <= time.monotonic()
+        assert frozen.unread == {writer.get_extra_info("sockname")[1]: 5}
+        assert psutil.Process(child.pid).status() == psutil.STATUS_STOPPED
+        writer.close()
+    finally:
+        child.kill()
+        await child.wait()
 
 
 # Gates
