@@ -41,7 +41,15 @@ class ReportingAzureSTTService(TellsUnheard, AzureSTTService):
         if recognizer and stream:
             let_go(partial(_end, recognizer, stream))
 
+    # Called on threads of the SDK's: the loop may be closed once the recogniser is let go.
+
+    def _on_handle_recognizing(self, event: Any) -> None:
+        if self._speech_recognizer:
+            super()._on_handle_recognizing(event)  # type: ignore[no-untyped-call]
+
     def _on_handle_recognized(self, event: Any) -> None:
+        if not self._speech_recognizer:
+            return
         super()._on_handle_recognized(event)  # type: ignore[no-untyped-call]
         if event.result.reason == ResultReason.NoMatch:
             telling = self._unheard.final("", is_answer=True)

@@ -41,6 +41,7 @@ class ReportingAzureTTSService(AzureTTSService):
     _result_id = ""
     _interrupted_id = ""
     _is_interrupting = False
+    _is_over = False
 
     async def setup(  # type: ignore[override]
         self, setup: FrameProcessorSetup
@@ -54,6 +55,7 @@ class ReportingAzureTTSService(AzureTTSService):
 
     async def cleanup(self) -> None:
         """Let go of the SDK."""
+        self._is_over = True
         await super().cleanup()  # type: ignore[no-untyped-call]
         synthesizer, self._speech_synthesizer = self._speech_synthesizer, None
         connection, self._connection = self._connection, None
@@ -76,20 +78,24 @@ class ReportingAzureTTSService(AzureTTSService):
         if self._is_interrupting:
             self._interrupted_id = self._result_id
 
+    def _is_wanted(self, result_id: str) -> bool:
+        # The loop that would be told may be closed once the call is over.
+        return not self._is_over and result_id != self._interrupted_id
+
     def _handle_synthesizing(self, evt: Any) -> None:
-        if evt.result.result_id != self._interrupted_id:
+        if self._is_wanted(evt.result.result_id):
             super()._handle_synthesizing(evt)  # type: ignore[no-untyped-call]
 
     def _handle_completed(self, evt: Any) -> None:
-        if evt.result.result_id != self._interrupted_id:
+        if self._is_wanted(evt.result.result_id):
             super()._handle_completed(evt)  # type: ignore[no-untyped-call]
 
     def _handle_word_boundary(self, evt: Any) -> None:
-        if evt.result_id != self._interrupted_id:
+        if self._is_wanted(evt.result_id):
             super()._handle_word_boundary(evt)  # type: ignore[no-untyped-call]
 
     def _handle_canceled(self, evt: Any) -> None:
-        if evt.result.result_id == self._interrupted_id:
+        if not self._is_wanted(evt.result.result_id):
             return
         details = evt.result.cancellation_details
         if details.reason == CancellationReason.Error:

@@ -1,6 +1,10 @@
 """Azure's text-to-speech through Pipecat's service and Azure's SDK, against the simulator."""
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 import numpy as np
@@ -109,6 +113,36 @@ async def test_sound_that_stops_coming_is_an_error(
             await line.send(TTSSpeakFrame(TEXT))
             await line.first(ErrorFrame)
         assert line.errors[0] == "tts_timeout"
+
+
+async def test_what_the_sdk_tells_once_the_call_is_over_is_not_taken(
+    http: aiohttp.ClientSession, key: str
+) -> None:
+    async with AzureSimulator() as simulator:
+        service: Any = build_tts(AzureTTSOptions(), context(http, simulator.base_url, key=key))
+        async with on_the_line(service):
+            pass
+        result: Any = SimpleNamespace(
+            result_id="1",
+            audio_data=b"\0\0",
+            audio_duration=timedelta(),
+            properties={},
+            cancellation_details=SimpleNamespace(reason=None, error_details=""),
+        )
+        late = SimpleNamespace(
+            result=result,
+            result_id="1",
+            text="word",
+            audio_offset=0,
+            duration=timedelta(),
+            boundary_type=None,
+        )
+        service._handle_synthesizing(late)
+        service._handle_completed(late)
+        service._handle_word_boundary(late)
+        service._handle_canceled(late)
+        await asyncio.sleep(0.01)
+        assert service._audio_queue.empty() and service._word_boundary_queue.empty()
 
 
 async def test_a_phrase_outside_a_call(http: aiohttp.ClientSession, key: str) -> None:
