@@ -27,15 +27,16 @@ class ReportingAzureSTTService(TellsUnheard, AzureSTTService):
     """
 
     _is_told = False
+    _is_let_go = False
 
     async def _connect(self) -> None:
-        self._is_told = False
+        self._is_told = self._is_let_go = False
         await super()._connect()  # type: ignore[no-untyped-call]
         if self._speech_recognizer:
             self._speech_recognizer.session_stopped.connect(self._on_session_stopped)
 
     async def _disconnect(self) -> None:
-        self._is_told = True
+        self._is_told = self._is_let_go = True
         recognizer, self._speech_recognizer = self._speech_recognizer, None
         stream, self._audio_stream = self._audio_stream, None
         if recognizer and stream:
@@ -44,11 +45,11 @@ class ReportingAzureSTTService(TellsUnheard, AzureSTTService):
     # Called on threads of the SDK's: the loop may be closed once the recogniser is let go.
 
     def _on_handle_recognizing(self, event: Any) -> None:
-        if self._speech_recognizer:
+        if not self._is_let_go:
             super()._on_handle_recognizing(event)  # type: ignore[no-untyped-call]
 
     def _on_handle_recognized(self, event: Any) -> None:
-        if not self._speech_recognizer:
+        if self._is_let_go:
             return
         super()._on_handle_recognized(event)  # type: ignore[no-untyped-call]
         if event.result.reason == ResultReason.NoMatch:
