@@ -35,6 +35,11 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
             f"{len(calls.left)} calls are left to the next start of the server, which also tells "
             "the backend and webhooks of them"
         )
+    if calls.ringing:
+        show(
+            f"{len(calls.ringing)} calls were answered in the last half minute, and their streams "
+            "may still come: start the server, or recover again in half a minute"
+        )
     if options.index:
         index = asyncio.run(recover_index(settings))
         show(

@@ -29,11 +29,13 @@ class Recovered:
         stored: Calls that are safe now.
         failed: Calls that still wait, and why.
         left: Calls that only a server may finish, since it also tells others of them.
+        ringing: Calls answered so lately that their streams may still come to a server.
     """
 
     stored: list[StoredCall] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
+    ringing: list[str] = field(default_factory=list)
 
 
 async def recover_calls(settings: Settings) -> Recovered:
@@ -47,11 +49,11 @@ async def recover_calls(settings: Settings) -> Recovered:
     if settings.backend.is_usable or settings.webhooks:
         # Backend and webhooks are told of a call before its journal goes, and by one alone.
         return Recovered(left=[folder.name for folder in unfinished(root)])
-    await _journal_lost_calls(data, settings.storage.journal_key)
+    ringing = await _journal_lost_calls(data, settings.storage.journal_key)
     folders = unfinished(root)
     storage = build_storage(settings)
     keeper = RecordKeeper(storage, root, prices=settings.prices)
-    found = Recovered()
+    found = Recovered(ringing=ringing)
     try:
         for folder in folders:
             try:
@@ -67,11 +69,13 @@ async def recover_calls(settings: Settings) -> Recovered:
     return found
 
 
-async def _journal_lost_calls(data: Path, secret: SecretStr | None) -> None:
+async def _journal_lost_calls(data: Path, secret: SecretStr | None) -> list[str]:
     """Have a journal for each call that was answered, and lost before it had one.
 
-    Those whose stream may still come to a server that starts now are left to it.
+    Returns:
+        The others, whose streams may still come to a server that starts now.
     """
+    ringing = []
     key = use_journal_keys(secret) if secret is not None else None
     answered = AnsweredCalls(data / FOLDER, data / "journal", key)
     journals = JournalWriter(data / "journal", key=key)
@@ -79,6 +83,7 @@ async def _journal_lost_calls(data: Path, secret: SecretStr | None) -> None:
     try:
         for header in await answered.start():
             if time.time() - header.started_at < NO_START_SECONDS:
+                ringing.append(header.session_id)
                 continue
             status = await journal_no_start(header, journals, "crash")
             if status.complete:
@@ -86,6 +91,7 @@ async def _journal_lost_calls(data: Path, secret: SecretStr | None) -> None:
     finally:
         await journals.close()
         await answered.close()
+    return ringing
 
 
 async def recover_index(settings: Settings) -> Rebuilt:

@@ -164,7 +164,9 @@ async def test_a_call_that_was_answered_and_lost_has_its_record(tmp_path: Path) 
         await answered.kept(each)
     await answered.close()
     settings = load_settings(env={"DATA_DIR": str(data)})
-    (stored,) = (await recover_calls(settings)).stored
+    found = await recover_calls(settings)
+    (stored,) = found.stored
+    assert found.ringing == [recent.session_id]
     assert (stored.record.session_id, stored.record.end_cause) == (lost.session_id, "crash")
     assert [path.stem for path in (data / "answered").glob("*/*.json")] == [recent.session_id]
     assert (await recover_calls(settings)).stored == []
