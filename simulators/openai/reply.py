@@ -1,7 +1,7 @@
 """What the simulated model answers."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,12 +67,14 @@ class Reply:
         """The finish reason."""
         return self.finish_reason or ("tool_calls" if self.tool_calls else "stop")
 
-    def pieces(self) -> list[str]:
-        """The text in the pieces in which it is streamed."""
+    def pieces(self) -> Iterator[str]:
+        """The text in the pieces in which it is streamed, each when it is asked for."""
         if self.chunk_chars is None:
-            return re.findall(r"\s*\S+\s*$|\s*\S+", self.text)
+            yield from (found[0] for found in re.finditer(r"\s*\S+\s*$|\s*\S+", self.text))
+            return
         size = self.chunk_chars
-        return [self.text[start : start + size] for start in range(0, len(self.text), size)]
+        for start in range(0, len(self.text), size):
+            yield self.text[start : start + size]
 
 
 @dataclass(frozen=True, slots=True)
