@@ -146,7 +146,10 @@ async def call_with_fault(
             again_ms = (await caller.say(phrase)).end_ms
             await _hear_out(caller, again_ms)
     except CallClosed:
-        await caller.wait_ended(5)
+        try:
+            await caller.wait_ended(5)
+        except CallTimeout:
+            problem = "the server did not take the carrier's last webhook"
     except CallTimeout as error:
         problem = str(error)
     ended_ms = caller.ended_ms
