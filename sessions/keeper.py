@@ -110,8 +110,10 @@ class RecordKeeper:
         prices: PricesSettings | None = None,
         report: Callable[[StoredCall], Awaitable[None]] | None = None,
     ) -> None:
-        self._storer = CallStorer(storage)
         self._root = root.absolute()
+        #: Held while a stored record is changed, by whoever does it on this data folder.
+        self.amending = RecordLock(self._root.parent)
+        self._storer = CallStorer(storage, self.amending)
         self._options = options or KeeperOptions()
         self._on_stored = on_stored
         self._prices = prices
@@ -121,8 +123,6 @@ class RecordKeeper:
         self._working: dict[Path, asyncio.Task[StoredCall]] = {}
         self._waiting = WaitingCalls(self._options.backoff, self._options.alert_seconds)
         self._looked = time.monotonic()
-        #: Held while a stored record is changed, by whoever does it on this data folder.
-        self.amending = RecordLock(self._root.parent)
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._stored = 0

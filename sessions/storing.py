@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import msgspec
@@ -36,10 +37,16 @@ class StoredCall:
 
 
 class CallStorer:
-    """Stores calls; holds nothing itself."""
+    """Stores calls; holds nothing itself.
 
-    def __init__(self, storage: Storage) -> None:
+    Args:
+        storage: Where they go.
+        amending: Held while a record and its notes are written, as by whoever else changes them.
+    """
+
+    def __init__(self, storage: Storage, amending: AbstractAsyncContextManager[None]) -> None:
         self._storage = storage
+        self._amending = amending
 
     async def store(self, built: BuiltCall, files: BuiltFiles) -> StoredCall:
         """Store every part, and the record last: where there is one, all it speaks of is there.
@@ -65,14 +72,17 @@ class CallStorer:
         if built.transcript_vtt:  # Built by an older server, there is none.
             shown = await self._keep(files, built.transcript_vtt, record)
             record = msgspec.structs.replace(record, transcript_vtt=shown)
-        await self._note_deletions(record, built.record_key)
-        record = await self._as_told_since(record, built.record_key)
-        data = msgspec.json.encode(record)
-        info = await self._storage.put_bytes(
-            "transcripts", built.record_key, data, _JSON, _metadata(record)
-        )
-        if await self._storage.read("transcripts", built.record_key) != data:
-            raise StorageError("storage_corrupt", f"{built.record_key} came back changed")
+        # Whoever deletes finds a note and its record both, or neither; and nothing that others
+        # tell between the look at an earlier record and the writing of this one is lost.
+        async with self._amending:
+            await self._note_deletions(record, built.record_key)
+            record = await self._as_told_since(record, built.record_key)
+            data = msgspec.json.encode(record)
+            info = await self._storage.put_bytes(
+                "transcripts", built.record_key, data, _JSON, _metadata(record)
+            )
+            if await self._storage.read("transcripts", built.record_key) != data:
+                raise StorageError("storage_corrupt", f"{built.record_key} came back changed")
         text_path = files.path(built.transcript_text.name)
         text = await asyncio.to_thread(text_path.read_text, "utf-8")
         return StoredCall(
