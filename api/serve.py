@@ -6,7 +6,6 @@ import gc
 import logging
 import signal
 import socket
-import sys
 from types import FrameType
 from typing import Literal
 
@@ -33,11 +32,6 @@ BACKLOG = 1024
 REQUESTS_SECONDS = 5
 #: How long a stop may take that was asked for twice.
 FORCED_SECONDS = 5.0
-#: How long a thread that runs Python keeps the others waiting. After each system call the journal's
-#: thread has to ask for the interpreter again, several times in a round, and while the loop builds
-#: a call it waits for so long each time: with Python's 5 ms the worst rounds of 4 and 20 journals
-#: took 21 to 42 ms beside a loop that is busy for 150 ms, with 1 ms they took 5 to 6 ms.
-SWITCH_SECONDS = 0.001
 
 
 class _Server(uvicorn.Server):
@@ -102,7 +96,6 @@ def serve(settings: Settings) -> int:
     Raises:
         ConfigError: The settings cannot be served, or the address cannot be listened on.
     """
-    sys.setswitchinterval(SWITCH_SECONDS)
     with _listener(settings) as listener:
         app = create_app(settings)
         config = server_config(app, settings)
