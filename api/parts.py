@@ -316,6 +316,8 @@ class ServerParts:
 
     def _no_start(self, call: ExpectedCall) -> None:
         self.manager.record_no_start(call.header, call.cause)
+        if call.hangup is not None:
+            self.manager.carrier_hung_up(call.call_id, call.hangup)
 
     def _backend_agent_changed(self, agent_id: str, agent: AgentConfig | None) -> None:
         if self.agents.find(agent_id) is None:  # Files win.

@@ -186,8 +186,8 @@ def _note_hangup(parts: ServerParts, fields: dict[str, str]) -> None:
     names = ("HangupCauseName", "HangupCauseCode", "HangupSource", "Duration", "BillDuration")
     detail = ", ".join(f"{name}={fields[name]}" for name in names if fields.get(name))
     call_id = fields.get("CallUUID", "")
-    parts.expected.hung_up(call_id)
-    parts.manager.carrier_hung_up(call_id, detail)
+    if not parts.expected.hung_up(call_id, detail):
+        parts.manager.carrier_hung_up(call_id, detail)
 
 
 def _stream(request: Request, parts: ServerParts, agent: AgentConfig) -> Element:

@@ -34,6 +34,7 @@ class WebSocketChannel:
         self._websocket = websocket
         self._send_seconds = send_seconds
         self._departure: Departure = "left"
+        self._sending: set[asyncio.Timeout] = set()
 
     @property
     def departure(self) -> Departure:
@@ -59,8 +60,18 @@ class WebSocketChannel:
         kind = "text" if isinstance(message, str) else "bytes"
         # The socket may close while this waits: its reader finds out and ends the call.
         with suppress(WebSocketDisconnect, RuntimeError):
-            async with asyncio.timeout(self._send_seconds):
-                await self._websocket.send({"type": "websocket.send", kind: message})
+            async with asyncio.timeout(self._send_seconds) as limit:
+                self._sending.add(limit)
+                try:
+                    await self._websocket.send({"type": "websocket.send", kind: message})
+                finally:
+                    self._sending.discard(limit)
+
+    def abandon(self) -> None:
+        """See :class:`sessions.channel.Channel`."""
+        now = asyncio.get_running_loop().time()
+        for limit in self._sending:
+            limit.reschedule(now)
 
     async def close(self, code: int, reason: str) -> None:
         """See :class:`sessions.channel.Channel`."""

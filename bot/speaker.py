@@ -225,13 +225,15 @@ class Speaker:
         cut, self._unreported = self._unreported, deque()
         self._current = None
         self._announced.clear()
-        heard_ms = await self.playout.clear()
+        # Before the line is told: one that is blocked may not take it before the call ends.
+        heard_ms = self.playout.heard_ms()
         unremembered: list[str] = []
         for utterance in cut:
             if utterance.started_ms is None:
                 continue
             self._report(utterance, utterance.heard_until(heard_ms), interrupted=True)
             unremembered.append(utterance.unremembered_until(heard_ms))
+        await self.playout.clear()
         return " ".join(filter(None, unremembered))
 
     async def _started(self, utterance: Utterance) -> None:

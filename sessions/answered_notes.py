@@ -107,6 +107,16 @@ def own_abandoned(root: Path) -> Iterator[OwnedNotes]:
             yield OwnedNotes(path, handle)
 
 
+def forget_note(root: Path, session_id: str) -> None:
+    """Remove the note of a call, in whichever process's folder it lies.
+
+    Raises:
+        OSError: The disk would not let it go.
+    """
+    for path in root.glob(f"[!.]*/{session_id}.json"):
+        path.unlink(missing_ok=True)
+
+
 def write_note(path: Path, header: JournalHeader, key: JournalKey | None) -> None:
     """Put a note down, wholly or not at all.
 

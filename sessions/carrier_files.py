@@ -111,6 +111,8 @@ class CarrierFiles:
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self._since: dict[str, float] = {}
         self._keys: dict[str, str] = {}
+        #: Of each call whose file is, or may be, in the store: the record's key and the file's.
+        self._put: dict[str, tuple[str, str]] = {}
 
     def stats(self) -> CarrierStats:
         """What is still to come."""
@@ -143,6 +145,7 @@ class CarrierFiles:
     def _done(self, session_id: str) -> None:
         del self._fetching[session_id], self._since[session_id]
         self._keys.pop(session_id, None)
+        self._put.pop(session_id, None)
 
     async def _guarded(self, session_id: str) -> None:
         try:
@@ -161,6 +164,8 @@ class CarrierFiles:
             try:
                 async with self._slots:
                     outcome = await self._settle(session_id)
+                    if outcome == "unwanted":
+                        await self._discard(session_id)
                 if outcome is not None:
                     metrics.CARRIER_RECORDINGS.labels(outcome).inc()
                     return
@@ -221,6 +226,7 @@ class CarrierFiles:
     ) -> Outcome:
         key = carrier_key(record)
         metadata = {"session-id": record.session_id, "sha256": fetched.sha256}
+        self._put[note.session_id] = note.record_key, key
         info = await self._storage.put_file("recordings", key, part, fetched.content_type, metadata)
         if await self._storage.sha256("recordings", key) != fetched.sha256:
             raise StorageError("storage_corrupt", f"recordings/{key} came back changed")
@@ -233,11 +239,22 @@ class CarrierFiles:
             sha256=fetched.sha256,
         )
         told = CarrierRecording(state="stored", recording_id=note.recording_id, file=file)
-        if await self._tell(note.session_id, note.record_key, told):
-            return "stored"
-        # It was deleted or erased meanwhile: what came too late goes as well.
-        await delete_object(self._storage, "recordings", key)
-        return "unwanted"
+        is_told = await self._tell(note.session_id, note.record_key, told)
+        return "stored" if is_told else "unwanted"
+
+    async def _discard(self, session_id: str) -> None:
+        """What came after its call was deleted or erased goes as well.
+
+        A file that the record names was stored by another server on this folder.
+        """
+        if session_id not in self._put:
+            return
+        record_key, key = self._put[session_id]
+        async with self._amending:
+            record = await read_record(self._storage, record_key)
+            told = record.carrier_recording if record is not None else None
+            if told is None or told.file is None or told.file.key != key:
+                await delete_object(self._storage, "recordings", key)
 
     async def _fail(self, note: CarrierNote, reason: str) -> Outcome:
         told = CarrierRecording(

@@ -24,5 +24,8 @@ class Channel(Protocol):
             TimeoutError: The peer does not read.
         """
 
+    def abandon(self) -> None:
+        """Give up what is being sent to a peer that does not read: it raises ``TimeoutError``."""
+
     async def close(self, code: int, reason: str) -> None:
         """Close the socket; safe to call twice."""

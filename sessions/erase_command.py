@@ -7,7 +7,7 @@ import msgspec
 from config.errors import StorageError
 from config.settings import Settings
 from sessions.erasure import ErasureProof, NumberEraser
-from sessions.index_changes import index_changes
+from sessions.index_changes import index_changes, index_forgetting
 from sessions.index_note import put_down_note
 from sessions.journal_seal import use_journal_keys
 from storage.base import Storage
@@ -40,16 +40,17 @@ async def run_erase(settings: Settings, number: str, *, dry_run: bool) -> tuple[
 
 async def _erase(settings: Settings, storage: Storage, number: str) -> tuple[ErasureProof, str]:
     data, index = settings.data_dir.absolute(), build_index(settings)
+    changed, forget = index_changes(index, data), index_forgetting(index, storage, data)
+    eraser = NumberEraser(storage, data, on_changed=changed, forget_rows=forget)
     try:
         try:
             if await index.open():
                 # Tables that are made here are empty: the server has to fill them again.
                 await asyncio.to_thread(put_down_note, data)
-            changed = index_changes(index, data)
         except StorageError:
             # The server makes it again from the store, which is what counts.
-            changed = None
+            eraser = NumberEraser(storage, data)
             await asyncio.to_thread(put_down_note, data)
-        return await NumberEraser(storage, data, on_changed=changed).erase(number)
+        return await eraser.erase(number)
     finally:
         await index.close()

@@ -6,7 +6,8 @@ our own ids, and every file by its hash before it was deleted.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,12 +24,16 @@ from sessions.deletion import (
     write_record,
 )
 from sessions.erasure_disk import (
+    JOURNAL,
     ErasedJournal,
+    JournalsErased,
     LocalFile,
     Pending,
     answered_of,
     erase_journals,
     erase_reports,
+    erase_session_files,
+    journal_waits,
     journals_of,
     reports_of,
     same_number,
@@ -39,6 +44,8 @@ from sessions.retention import OnChanged
 from storage.base import ObjectInfo, Storage
 
 RECORDS = "records/"
+#: Takes the rows of a number out of an index, of which nothing else is left, and names the calls.
+ForgetRows = Callable[[str], Awaitable[list[str]]]
 #: What a record loses, besides its files.
 PERSONAL = (
     "from_number or to_number",
@@ -75,6 +82,7 @@ class ErasureProof(msgspec.Struct, frozen=True, kw_only=True):
         reports: Files of reports to others that were not delivered yet, notes of recordings
             that were still to be fetched from the carrier, and notes of calls that a dead
             process had answered.
+        index_rows: Calls of which nothing but a row of the index was left.
     """
 
     erasure_id: str
@@ -85,8 +93,27 @@ class ErasureProof(msgspec.Struct, frozen=True, kw_only=True):
     journals: list[ErasedJournal]
     reports: list[LocalFile]
     pending: list[Pending]
+    index_rows: list[str] = []
     removed_from_records: tuple[str, ...] = PERSONAL
     version: int = 1
+
+
+@dataclass(slots=True)
+class _Erasure:
+    """What one run has done so far."""
+
+    wanted: str
+    journals: JournalsErased
+    calls: list[ErasedCall] = field(default_factory=list)
+    reports: list[LocalFile] = field(default_factory=list)
+    pending: list[Pending] = field(default_factory=list)
+    #: Calls that cannot be erased now: they keep their number, so that they are found again.
+    spared: set[str] = field(default_factory=set)
+
+    @property
+    def session_ids(self) -> set[str]:
+        calls = {call.session_id for call in self.calls}
+        return calls | {journal.session_id for journal in self.journals.erased}
 
 
 class NumberEraser:
@@ -96,16 +123,23 @@ class NumberEraser:
         storage: Where calls are.
         data: The data folder: of journals and of reports to others.
         on_changed: Awaited after each record's change, to keep an index right.
+        forget_rows: Awaited at the end, for what only an index still knows.
 
     A server that uses the same data folder may run: each record is changed under its lock.
     """
 
     def __init__(
-        self, storage: Storage, data: Path, *, on_changed: OnChanged | None = None
+        self,
+        storage: Storage,
+        data: Path,
+        *,
+        on_changed: OnChanged | None = None,
+        forget_rows: ForgetRows | None = None,
     ) -> None:
         self._storage = storage
         self._data = data
         self._on_changed = on_changed
+        self._forget_rows = forget_rows
         self._changing = RecordLock(data)
 
     async def find(self, number: str) -> list[str]:
@@ -127,8 +161,8 @@ class NumberEraser:
             if record is not None and _sides(record, wanted):
                 found.append(info.key)
                 ids.add(record.session_id)
-        for folder, reason in await asyncio.to_thread(journals_of, data / "journal", wanted):
-            found.append(f"journal/{folder.name}" + (f" ({reason})" if reason else ""))
+        for folder, reason in await asyncio.to_thread(journals_of, data / JOURNAL, wanted):
+            found.append(f"{JOURNAL}/{folder.name}" + (f" ({reason})" if reason else ""))
             ids.add(folder.name)
         reports, unread = await asyncio.to_thread(reports_of, data, wanted, ids, frozenset[str]())
         notes, rings = await asyncio.to_thread(answered_of, data, wanted)
@@ -146,39 +180,42 @@ class NumberEraser:
             ConfigError: It is no telephone number.
             StorageError: The records cannot be listed, or the proof cannot be stored.
         """
-        wanted = normalise_number(number)
-        begun_at, pending = now_text(), list[Pending]()
+        wanted, begun_at = normalise_number(number), now_text()
         # What becomes a journal first, then journals: one that is stored meanwhile is found
         # among the records.
         notes, rings = await asyncio.to_thread(answered_of, self._data, wanted)
         answered = await asyncio.to_thread(erase_reports, self._data, notes)
-        pending += rings
-        journals, left = await asyncio.to_thread(erase_journals, self._data / "journal", wanted)
-        pending += left
+        journals = await asyncio.to_thread(erase_journals, self._data, wanted)
+        run = _Erasure(wanted, journals, reports=answered + journals.reports)
+        run.pending = rings + journals.pending
+        run.spared = journals.busy | {Path(each.what).name for each in journals.pending}
         if self._on_changed is not None:
-            for journal in journals:
+            for journal in journals.erased:
                 await self._on_changed(journal.session_id, "", None)
-        calls: list[ErasedCall] = []
         async for info in self._records():
             try:
-                if (call := await self._erase_call(info.key, wanted)) is not None:
-                    calls.append(call)
+                await self._erase_call(info.key, run)
             except StorageError as error:
-                pending.append(Pending(what=info.key, reason=error.message))
-        ids = {call.session_id for call in calls} | {journal.session_id for journal in journals}
-        spared = {Path(each.what).name for each in left}
-        paths, unread = await asyncio.to_thread(reports_of, self._data, wanted, ids, spared)
-        reports = await asyncio.to_thread(erase_reports, self._data, paths)
-        pending += unread
+                run.pending.append(Pending(what=info.key, reason=error.message))
+            except OSError as error:
+                why = f"its reports cannot be removed: {type(error).__name__}"
+                run.pending.append(Pending(what=info.key, reason=why))
+        paths, unread = await asyncio.to_thread(
+            reports_of, self._data, wanted, run.session_ids, run.spared
+        )
+        run.reports += await asyncio.to_thread(erase_reports, self._data, paths)
+        run.pending += unread
+        rows = [] if self._forget_rows is None else await self._forget_rows(wanted)
         proof = ErasureProof(
             erasure_id=str(uuid4()),
             begun_at=begun_at,
             ended_at=now_text(),
-            complete=not pending,
-            calls=calls,
-            journals=journals,
-            reports=answered + reports,
-            pending=pending,
+            complete=not run.pending,
+            calls=run.calls,
+            journals=journals.erased,
+            reports=run.reports,
+            pending=run.pending,
+            index_rows=rows,
         )
         key = f"erasures/{begun_at[:10].replace('-', '/')}/{proof.erasure_id}.json"
         data = msgspec.json.encode(proof)
@@ -188,33 +225,48 @@ class NumberEraser:
     def _records(self) -> AsyncIterator[ObjectInfo]:
         return self._storage.list_objects("transcripts", RECORDS)
 
-    async def _erase_call(self, key: str, wanted: str) -> ErasedCall | None:
+    async def _erase_call(self, key: str, run: _Erasure) -> None:
         record = await read_record(self._storage, key)
-        if record is None or not _sides(record, wanted):
-            return None
+        if record is None or not _sides(record, run.wanted):
+            return
+        session_id = record.session_id
+        if session_id in run.journals.busy:
+            return
+        # Of one that began or ended meanwhile, reports are still to come, and the journal that
+        # is there would be stored again. One that cannot be read holds up nothing.
+        if session_id not in run.journals.unread and await asyncio.to_thread(
+            journal_waits, self._data, session_id
+        ):
+            run.spared.add(session_id)
+            run.pending.append(Pending(what=key, reason="the call is being stored"))
+            return
         async with self._changing:
-            return await self._erase_locked(key, wanted)
+            await self._erase_locked(key, run)
 
-    async def _erase_locked(self, key: str, wanted: str) -> ErasedCall | None:
+    async def _erase_locked(self, key: str, run: _Erasure) -> None:
         # Read anew: others may have changed it since.
         record = await read_record(self._storage, key)
-        if record is None or not _sides(record, wanted):
-            return None
+        if record is None or not _sides(record, run.wanted):
+            return
         before = await self._storage.sha256("transcripts", key)
         deleted = await delete_files(self._storage, record, "record")
+        # Not all reports name the number: without the record nothing tells whose they are.
+        run.reports += await asyncio.to_thread(erase_session_files, self._data, record.session_id)
         # Last, so that a try that breaks off is found by its number again.
-        left = impersonal(without(record, "record"), wanted)
+        left = impersonal(without(record, "record"), run.wanted)
         after = await write_record(self._storage, key, left)
+        run.calls.append(
+            ErasedCall(
+                session_id=record.session_id,
+                started_at=record.started_at,
+                record_key=key,
+                deleted=deleted,
+                record_sha256_before=before,
+                record_sha256_after=after,
+            )
+        )
         if self._on_changed is not None:
             await self._on_changed(record.session_id, key, left)
-        return ErasedCall(
-            session_id=record.session_id,
-            started_at=record.started_at,
-            record_key=key,
-            deleted=deleted,
-            record_sha256_before=before,
-            record_sha256_after=after,
-        )
 
 
 def impersonal(record: CallRecord, wanted: str) -> CallRecord:

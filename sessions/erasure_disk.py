@@ -5,8 +5,10 @@ All of it blocks: run it in a thread.
 
 import contextlib
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -22,6 +24,7 @@ from sessions.outbox.folder import read_report
 from sessions.outbox.report import NAME
 from sessions.spool import BROKEN_PREFIX, JournalBusyError, locked, remove
 
+JOURNAL = "journal"
 OUTBOX = "outbox"
 
 
@@ -45,6 +48,23 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
 
     what: str
     reason: str
+
+
+@dataclass(slots=True)
+class JournalsErased:
+    """What became of the journals of a number.
+
+    Attributes:
+        reports: Files of the erased calls' reports and notes.
+        busy: Calls that are live or are being stored.
+        unread: Calls whose journal may be the number's, and cannot be read.
+    """
+
+    erased: list[ErasedJournal] = field(default_factory=list)
+    reports: list[LocalFile] = field(default_factory=list)
+    pending: list[Pending] = field(default_factory=list)
+    busy: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
 
 
 def same_number(number: str | None, wanted: str) -> bool:
@@ -83,14 +103,20 @@ def journals_of(root: Path, wanted: str) -> list[tuple[Path, str]]:
     return found
 
 
-def erase_journals(root: Path, wanted: str) -> tuple[list[ErasedJournal], list[Pending]]:
-    erased, pending = list[ErasedJournal](), list[Pending]()
-    for folder, reason in journals_of(root, wanted):
+def erase_journals(data: Path, wanted: str) -> JournalsErased:
+    """Erase what is not stored yet of a number's calls, with the reports of these."""
+    done = JournalsErased()
+    for folder, reason in journals_of(data / JOURNAL, wanted):
         name = folder.name.removeprefix(BROKEN_PREFIX)
+        what = f"{JOURNAL}/{folder.name}"
+        if reason:
+            done.unread.add(name)
+            done.pending.append(Pending(what=what, reason=reason))
+            continue
         try:
-            if reason:
-                raise JournalBusyError(reason)
             with locked(folder):
+                # Before the journal: nothing else tells whose they are.
+                done.reports += erase_session_files(data, name)
                 files = [_described(path, folder) for path in _files(folder)]
                 if folder.name.startswith(BROKEN_PREFIX):
                     shutil.rmtree(folder)
@@ -99,11 +125,21 @@ def erase_journals(root: Path, wanted: str) -> tuple[list[ErasedJournal], list[P
         except FileNotFoundError:
             continue  # It was stored in between; it is found among the records.
         except (JournalBusyError, OSError) as error:
-            why = reason or f"the call is live or is being stored ({type(error).__name__})"
-            pending.append(Pending(what=f"journal/{folder.name}", reason=why))
+            why = f"the call is live or is being stored ({type(error).__name__})"
+            done.busy.add(name)
+            done.pending.append(Pending(what=what, reason=why))
         else:
-            erased.append(ErasedJournal(session_id=name, deleted=files))
-    return erased, pending
+            done.erased.append(ErasedJournal(session_id=name, deleted=files))
+    return done
+
+
+def journal_waits(data: Path, session_id: str) -> bool:
+    """Whether a call has a journal, live or kept aside: what is still told of it is to come.
+
+    A journal is renamed when its call is stored, so the one kept aside is looked for last.
+    """
+    folder = data / JOURNAL / session_id
+    return folder.exists() or folder.with_name(BROKEN_PREFIX + session_id).exists()
 
 
 def reports_of(
@@ -138,6 +174,18 @@ def reports_of(
     reasons = [path.with_suffix(".txt") for path in found if path.suffix == ".json"]
     found += [path for path in reasons if path not in found and path.exists()]
     return found, unread
+
+
+def erase_session_files(data: Path, session_id: str) -> list[LocalFile]:
+    """Erase the reports and notes that bear a call's id in their name."""
+    found = [
+        Path(folder, name)
+        for root in (data / OUTBOX, data / CARRIER_NOTES)
+        for folder, _, names in os.walk(root)
+        for name in names
+        if session_id in name
+    ]
+    return erase_reports(data, sorted(found))
 
 
 def answered_of(data: Path, wanted: str) -> tuple[list[Path], list[Pending]]:

@@ -19,6 +19,8 @@ EXPIRES_SECONDS = 600.0
 NO_START_SECONDS = 30.0
 #: A call that a dead process answered may come to the new one, however long that took to start.
 LEAST_SECONDS = 5.0
+#: A caller may hang up while the stream opens: its first message, or its agent, is on the way.
+OPENING_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +30,12 @@ class ExpectedCall:
     Attributes:
         header: Of its journal, should it never begin; its session id is the call's either way.
         cause: Of its end then: ``crash`` where the process that answered it is dead.
+        hangup: What the carrier has told of the call's end, None before it has.
     """
 
     header: JournalHeader
     cause: Literal["no_start", "crash"] = "no_start"
+    hangup: str | None = None
 
     @property
     def call_id(self) -> str:
@@ -59,7 +63,7 @@ class ExpectedCall:
         header = msgspec.structs.replace(
             self.header, session_id=known.session_id, started_at=known.started_at
         )
-        return replace(self, header=header)
+        return replace(self, header=header, hangup=earlier.hangup)
 
 
 @dataclass(slots=True)
@@ -150,13 +154,30 @@ class ExpectedCalls:
         self._cancel(found)
         return found.call.header.session_id if in_time else None
 
-    def hung_up(self, call_id: str) -> None:
-        """The call is over; one that has not begun is missed now."""
-        self._missed(call_id)
+    def hung_up(self, call_id: str, detail: str) -> bool:
+        """The carrier says that a call is over, and how.
+
+        One that has not begun holds no line any more. It is missed after ``OPENING_SECONDS``:
+        until then its stream may turn out to be open.
+
+        Returns:
+            Whether it was waited for; then ``hangup`` is kept with the call.
+        """
+        found = self._calls.get(call_id)
+        if found is None or found.timer is None:
+            return False
+        self._waiting.discard(call_id)
+        if found.call.hangup is None:
+            found.call = replace(found.call, hangup=detail)
+            found.timer.cancel()
+            loop = asyncio.get_running_loop()
+            due = min(found.timer.when(), loop.time() + OPENING_SECONDS)
+            found.timer = loop.call_at(due, self._missed, call_id)
+        return True
 
     def close(self) -> None:
         """Wait for no stream any more: a call that was answered and has none is missed now."""
-        for call_id in tuple(self._waiting):
+        for call_id in tuple(self._calls):
             self._missed(call_id)
         for announced in self._calls.values():
             self._cancel(announced)

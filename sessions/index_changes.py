@@ -6,12 +6,20 @@ from pathlib import Path
 from loguru import logger
 
 from config.errors import StorageError
+from sessions.erasure import ForgetRows
 from sessions.index_entries import stored_entry
 from sessions.index_note import put_down_note
+from sessions.index_rebuild import stored_row
 from sessions.indexer import CallIndexer
 from sessions.record import CallRecord
 from sessions.retention import OnChanged
+from sessions.server_identity import server_id
+from storage.base import Storage
 from storage.index.calls import CallIndex
+from storage.index.entry import CallFilter, IndexedCall, Place
+
+#: Rows looked at in one go.
+_PAGE = 200
 
 
 def indexer_changes(indexer: CallIndexer) -> OnChanged:
@@ -44,3 +52,40 @@ def index_changes(index: CallIndex, data: Path) -> OnChanged:
             await asyncio.to_thread(put_down_note, data)
 
     return changed
+
+
+def index_forgetting(index: CallIndex, storage: Storage, data: Path) -> ForgetRows:
+    """Takes the rows of a number out of an index, in a process beside the server's.
+
+    A call that was lost has nothing but its row. Of one whose record is there, the row becomes
+    what the record says. Rows of calls that another server holds are left to it. Where index or
+    store are away, a note in ``data``, the data folder, has the server mend the index.
+    """
+
+    async def forget(number: str) -> list[str]:
+        gone: list[str] = []
+        try:
+            ours = await asyncio.to_thread(server_id, data)
+            place: Place | None = None
+            while rows := await index.page(CallFilter(number=number), _PAGE, place):
+                place = rows[-1].place
+                gone += await take_out([r for r in rows if r.server_id in (None, ours)])
+        except StorageError as error:
+            logger.warning("rows of erased calls may be left in the index: {}", error)
+            await asyncio.to_thread(put_down_note, data)
+        return gone
+
+    async def take_out(rows: list[IndexedCall]) -> list[str]:
+        left = []
+        for row in rows:
+            # The journal first: it goes when the record is there.
+            if await asyncio.to_thread((data / "journal" / row.session_id).exists):
+                continue
+            if (found := await stored_row(storage, row)) is None:
+                left.append(row.session_id)
+            else:
+                await index.put([found])
+        await index.forget(left)
+        return left
+
+    return forget

@@ -83,4 +83,5 @@ def _entry(
         transcript_key=words.key if words and stored else None,
         record_key=record_key,
         server_id=server_id,
+        erased=stored and record.erased_at is not None,
     )

@@ -192,8 +192,8 @@ class CallIndexer:
     async def _rest(self) -> None:
         """Wait for news, or until it is time to look at the index; all that was is written."""
         if not self._restoring:
-            # Whoever changes the store from outside asks for it to be gone through, by the note.
-            if self._lost_some or (not self._note.is_ours and await self._note.exists()):
+            # Whoever changes the store from outside asks for it to be gone through, by a note.
+            if self._lost_some or await self._note.is_from_outside():
                 self._restore_later()
             elif self._note.is_ours:
                 await self._note.take_away()
@@ -228,7 +228,7 @@ class CallIndexer:
         self._find(until_done(self._restore, self._first_pause_seconds))
 
     async def _restore(self) -> None:
-        await self._note.put_down()
+        await self._note.take_over()
         found = await rebuild_index(self.index, self._storage, self._root, self.server_id)
         self._restoring = False
         # The store was read while calls came and went: what is known of these is newer.

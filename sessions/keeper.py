@@ -21,12 +21,13 @@ from loguru import logger
 
 from config.errors import StorageError
 from config.prices import PricesSettings
+from sessions.answered_notes import FOLDER, forget_note
 from sessions.build import BuiltCall, build_call
 from sessions.built_files import BuiltFiles, built_files
 from sessions.journal_seal import JournalKeyError, JournalVersionError
 from sessions.record import CallRecord
 from sessions.record_lock import RecordLock
-from sessions.spool import JournalBusyError, ended_at, locked, remove, set_aside, unfinished
+from sessions.spool import JournalBusyError, locked, remove, set_aside, unfinished_since
 from sessions.store_troubles import StoreTroubles, let_go
 from sessions.storing import CallStorer, StoredCall
 from sessions.waiting import Backoff, Lock, WaitingCalls
@@ -109,8 +110,10 @@ class RecordKeeper:
         prices: PricesSettings | None = None,
         report: Callable[[StoredCall], Awaitable[None]] | None = None,
     ) -> None:
-        self._storer = CallStorer(storage)
         self._root = root.absolute()
+        #: Held while a stored record is changed, by whoever does it on this data folder.
+        self.amending = RecordLock(self._root.parent)
+        self._storer = CallStorer(storage, self.amending)
         self._options = options or KeeperOptions()
         self._on_stored = on_stored
         self._prices = prices
@@ -120,8 +123,6 @@ class RecordKeeper:
         self._working: dict[Path, asyncio.Task[StoredCall]] = {}
         self._waiting = WaitingCalls(self._options.backoff, self._options.alert_seconds)
         self._looked = time.monotonic()
-        #: Held while a stored record is changed, by whoever does it on this data folder.
-        self.amending = RecordLock(self._root.parent)
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._stored = 0
@@ -229,15 +230,25 @@ class RecordKeeper:
     async def _retry_for_ever(self) -> None:
         while True:
             self._wake.clear()
-            if time.monotonic() - self._looked >= self._options.rescan_seconds:
-                await self._rescan()
-            self._waiting.watch()
-            while len(self._working) < self._at_once and (folder := self._waiting.take()):
-                self._begin(folder)
+            pause_seconds = _WATCH_SECONDS
+            try:
+                await self._take_up()
+                pause_seconds = self._pause()
+            # What nobody foresaw is told, and ends neither the trying nor the server's stop.
+            except Exception:
+                logger.exception("calls that wait to be stored were not looked at")
             # Not wait_for: in Python 3.11 it can swallow the cancellation that ends this task.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause()):
+                async with asyncio.timeout(pause_seconds):
                     await self._wake.wait()
+
+    async def _take_up(self) -> None:
+        """Begin with what is due."""
+        if time.monotonic() - self._looked >= self._options.rescan_seconds:
+            await self._rescan()
+        self._waiting.watch()
+        while len(self._working) < self._at_once and (folder := self._waiting.take()):
+            self._begin(folder)
 
     @property
     def _at_once(self) -> int:
@@ -255,15 +266,14 @@ class RecordKeeper:
     async def _rescan(self) -> None:
         self._looked = time.monotonic()
         try:
-            found = await self._in_thread(unfinished, self._root)
+            found = await self._in_thread(unfinished_since, self._root)
         except (OSError, StorageError) as error:
             # A disk that is away for a while must not end the search for ever.
             logger.warning("the folder of journals cannot be searched: {}", error)
             return
-        for folder in found:
+        for ended_at, folder in found:
             if folder not in self._working:
-                with contextlib.suppress(FileNotFoundError):
-                    self._waiting.found(folder, ended_at(folder))
+                self._waiting.found(folder, ended_at)
 
     async def _attempt(self, folder: Path) -> StoredCall:
         async with self._slots:
@@ -275,12 +285,24 @@ class RecordKeeper:
                     stored = await self._storer.store(built, files)
                     if self._report is not None:
                         await self._report(stored)
-                    await self._in_thread(set_aside if built.salvage else remove, folder)
+                    await self._in_thread(self._remove, folder, built.salvage)
                 finally:
                     # Beside the loop: to give a large file back takes the disk a moment.
                     with contextlib.suppress(RuntimeError):
                         self._pool.submit(files.close)
                 return stored
+
+    def _remove(self, folder: Path, salvage: bool) -> None:
+        """The journal goes last: a note without one would be taken for a call that was lost.
+
+        Another process may hold the note of a call that is finished here.
+        """
+        try:
+            forget_note(self._root.parent / FOLDER, folder.name)
+        except OSError as error:
+            message = f"the note of call {folder.name} cannot be removed: {error}"
+            raise StorageError("journal_note_kept", message) from error
+        (set_aside if salvage else remove)(folder)
 
     async def _own(self, folder: Path, owned: ExitStack) -> None:
         """Lock the journal; a search for forgotten ones may hold it for an instant."""

@@ -42,9 +42,9 @@ class Line:
         self._hushed = False
 
     def move(self, channel: Channel, dialect: Dialect) -> None:
-        """Send over another stream from now on."""
-        self.channel = channel
-        self.dialect = dialect
+        """Send over another stream from now on, whatever became of the old one."""
+        old, self.channel, self.dialect = self.channel, channel, dialect
+        old.abandon()
 
     def hush(self) -> None:
         """Send no more audio: the peer is about to be told that the call is over."""
@@ -73,13 +73,16 @@ class Line:
         """Send what the dialect has for an occasion; None is nothing to send.
 
         Returns:
-            Whether there was anything to send.
+            Whether there was anything to send, and a stream that took it.
         """
         if message is None:
             return False
+        channel = self.channel
         try:
-            await self.channel.send(message)
+            await channel.send(message)
         except OSError:
+            if channel is not self.channel:
+                return False  # The call goes on over another stream: only this message is lost.
             self._on_lost()
             raise
         return True

@@ -144,6 +144,7 @@ class SessionManager:
         *,
         session_id: str | None = None,
         began_at: float | None = None,
+        hangup: str | None = None,
     ) -> str:
         """Serve one call to its end.
 
@@ -154,6 +155,7 @@ class SessionManager:
         Args:
             session_id: The call's, where it has one since it was answered.
             began_at: Loop time of the peer's first message, None for now.
+            hangup: What the carrier told of the call's end while its stream was opening.
 
         Returns:
             The end cause.
@@ -177,6 +179,10 @@ class SessionManager:
         self._idle.clear()
         metrics.SESSIONS_TOTAL.labels(dialect.name).inc()
         metrics.SESSIONS_ACTIVE.set(self.active)
+        if hangup is not None and facts.carrier_call_id:
+            # Once the session has told of its beginning.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self.carrier_hung_up, facts.carrier_call_id, hangup)
         cause = "internal_error"
         try:
             cause = await session.run(held)

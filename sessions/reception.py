@@ -113,12 +113,14 @@ class Reception:
         except VoiceServerError as error:
             await self._refuse(channel, greeting.dialect, error)
             return
+        announced = self._expected.find(facts.carrier_call_id)
         session_id = self._expected.started(facts.carrier_call_id)
         held = tuple(greeting.held)
         await self._manager.serve(
             *(agent, facts, channel, greeting.dialect, held),
             session_id=session_id,
             began_at=greeting.began_at(),
+            hangup=announced.hangup if announced is not None and session_id else None,
         )
 
     async def _opening(

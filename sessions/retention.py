@@ -127,16 +127,17 @@ class RetentionSweeper:
 
     async def _work_off(self, key: str) -> bool:
         """Do what one note says, then remove it; whether there was anything to delete."""
-        try:
-            data = await self._storage.read("transcripts", key)
-            note = msgspec.json.decode(data, type=DeletionNote)
-        except msgspec.MsgspecError as error:
-            raise StorageError("storage_corrupt", "it is no note") from error
+        # A call that is being stored puts its note first: its record is there, too, after that.
         async with self._amending:
+            try:
+                data = await self._storage.read("transcripts", key)
+                note = msgspec.json.decode(data, type=DeletionNote)
+            except msgspec.MsgspecError as error:
+                raise StorageError("storage_corrupt", "it is no note") from error
             record = await read_record(self._storage, note.record_key)
             if record is not None:
                 await self._delete(note, record)
-        await self._storage.delete("transcripts", key)
+            await self._storage.delete("transcripts", key)
         return record is not None
 
     async def _delete(self, note: DeletionNote, record: CallRecord) -> None:

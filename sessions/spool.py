@@ -18,6 +18,7 @@ from loguru import logger
 
 from sessions.built_files import remove_clear
 from sessions.journal_format import GONE_PREFIX, MEDIA_NAME, NEW_PREFIX
+from storage.whole_files import sync_folder
 
 #: Journals that nothing can be made of are put aside under this name, never deleted.
 BROKEN_PREFIX = ".broken-"
@@ -55,6 +56,11 @@ def unfinished(root: Path) -> list[Path]:
 
     Clears away half-removed ones, and what lies in the clear beside a sealed one.
     """
+    return [folder for _, folder in unfinished_since(root)]
+
+
+def unfinished_since(root: Path) -> list[tuple[float, Path]]:
+    """The same, each with the wall clock of its call's end."""
     found: list[tuple[float, Path]] = []
     with contextlib.suppress(FileNotFoundError):
         for entry in root.iterdir():
@@ -69,7 +75,7 @@ def unfinished(root: Path) -> list[Path]:
                         found.append((ended_at(entry), entry))
                 elif entry.name.startswith(BROKEN_PREFIX):
                     remove_clear(entry)
-    return [folder for _, folder in sorted(found)]
+    return sorted(found)
 
 
 def ended_at(folder: Path) -> float:
@@ -82,9 +88,15 @@ def ended_at(folder: Path) -> float:
 
 
 def remove(folder: Path) -> None:
-    """Remove a finished journal; a crash in the middle leaves nothing that looks like one."""
+    """Remove a finished journal; a crash in the middle leaves nothing that looks like one.
+
+    Nor does a machine that loses its power: a part of it that came back would be taken for a
+    call that broke off.
+    """
     gone = folder.with_name(GONE_PREFIX + folder.name)
     folder.rename(gone)
+    with contextlib.suppress(OSError):  # The call is safe all the same.
+        sync_folder(folder.parent)
     shutil.rmtree(gone, ignore_errors=True)
 
 

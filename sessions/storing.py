@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import msgspec
+from loguru import logger
 
 from config.errors import StorageError
 from sessions.build import BuiltCall, BuiltFile
@@ -35,18 +37,29 @@ class StoredCall:
 
 
 class CallStorer:
-    """Stores calls; holds nothing itself."""
+    """Stores calls; holds nothing itself.
 
-    def __init__(self, storage: Storage) -> None:
+    Args:
+        storage: Where they go.
+        amending: Held while a record and its notes are written, as by whoever else changes them.
+    """
+
+    def __init__(self, storage: Storage, amending: AbstractAsyncContextManager[None]) -> None:
         self._storage = storage
+        self._amending = amending
 
     async def store(self, built: BuiltCall, files: BuiltFiles) -> StoredCall:
         """Store every part, and the record last: where there is one, all it speaks of is there.
+
+        What is left of a call never takes the place of the whole of it: a machine that lost its
+        power may give back a part of a journal that had been stored and removed.
 
         Raises:
             StorageError: On any step; what was stored is stored again by the next try.
         """
         record = built.record
+        if (whole := await self._stored_whole(record, built.record_key)) is not None:
+            return whole
         if built.recording:
             file = await self._keep(files, built.recording, record)
             sound = msgspec.structs.replace(record.recording, file=file)
@@ -59,14 +72,17 @@ class CallStorer:
         if built.transcript_vtt:  # Built by an older server, there is none.
             shown = await self._keep(files, built.transcript_vtt, record)
             record = msgspec.structs.replace(record, transcript_vtt=shown)
-        await self._note_deletions(record, built.record_key)
-        record = await self._as_told_since(record, built.record_key)
-        data = msgspec.json.encode(record)
-        info = await self._storage.put_bytes(
-            "transcripts", built.record_key, data, _JSON, _metadata(record)
-        )
-        if await self._storage.read("transcripts", built.record_key) != data:
-            raise StorageError("storage_corrupt", f"{built.record_key} came back changed")
+        # Whoever deletes finds a note and its record both, or neither; and nothing that others
+        # tell between the look at an earlier record and the writing of this one is lost.
+        async with self._amending:
+            await self._note_deletions(record, built.record_key)
+            record = await self._as_told_since(record, built.record_key)
+            data = msgspec.json.encode(record)
+            info = await self._storage.put_bytes(
+                "transcripts", built.record_key, data, _JSON, _metadata(record)
+            )
+            if await self._storage.read("transcripts", built.record_key) != data:
+                raise StorageError("storage_corrupt", f"{built.record_key} came back changed")
         text_path = files.path(built.transcript_text.name)
         text = await asyncio.to_thread(text_path.read_text, "utf-8")
         return StoredCall(
@@ -76,18 +92,39 @@ class CallStorer:
             record_url=info.url,
         )
 
+    async def _stored_whole(self, record: CallRecord, record_key: str) -> StoredCall | None:
+        """The call as it has been stored already, where this is a broken-off rest of it."""
+        if record.end_cause != "crash":
+            return None
+        earlier = await self._earlier(record_key)
+        if earlier is None or earlier.erased_at is not None:
+            return None
+        if earlier.end_cause == "crash" and earlier.duration_seconds <= record.duration_seconds:
+            return None
+        logger.warning(
+            "call {}: a part of its journal came back; the call is stored as it was, with the "
+            "cause {}",
+            *(record.session_id, earlier.end_cause),
+        )
+        text = ""
+        if (file := earlier.transcript_text) is not None:
+            try:
+                text = (await self._storage.read(file.kind, file.key)).decode("utf-8", "replace")
+            except StorageError as error:
+                if error.code != "storage_not_found":  # It may have been deleted since.
+                    raise
+        info = await self._storage.stat("transcripts", record_key)
+        return StoredCall(
+            record=earlier, transcript_text=text, record_key=record_key, record_url=info.url
+        )
+
     async def _as_told_since(self, record: CallRecord, record_key: str) -> CallRecord:
         """With what was added to a record that an earlier try has stored already.
 
         A process that dies before it has removed the journal leaves such a one: the carrier's
         recording and its late notices are told once, and by others than the journal.
         """
-        try:
-            earlier = await read_record(self._storage, record_key)
-        except StorageError as error:
-            if error.code != "storage_corrupt":
-                raise
-            return record
+        earlier = await self._earlier(record_key)
         # Of one that was erased meanwhile, the proof says that this call was left.
         if earlier is None or earlier.erased_at is not None:
             return record
@@ -97,6 +134,15 @@ class CallStorer:
             notices=[*record.notices, *late],
             carrier_recording=earlier.carrier_recording or record.carrier_recording,
         )
+
+    async def _earlier(self, record_key: str) -> CallRecord | None:
+        """What is stored under the key; None where there is nothing, or nothing of any use."""
+        try:
+            return await read_record(self._storage, record_key)
+        except StorageError as error:
+            if error.code != "storage_corrupt":
+                raise
+            return None
 
     async def _note_deletions(self, record: CallRecord, record_key: str) -> None:
         """Before the record: a call that is kept is also one that will be deleted in time."""

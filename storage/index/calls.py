@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from config.errors import StorageError
 from storage.index.engines import build_engine, index_errors
-from storage.index.entry import CallFilter, IndexedCall, Place
+from storage.index.entry import ERASED_VERSION, CallFilter, IndexedCall, Place
 from storage.index.tables import SCHEMA_VERSION, calls, metadata, schema
 
 #: Rows in one statement: SQLite takes 32,766 values at most.
@@ -98,7 +98,7 @@ class CallIndex:
             known = newest.get(entry.session_id)
             if known is None or entry.version >= known.version:
                 newest[entry.session_id] = entry
-        rows = [{**asdict(entry), "version": entry.version} for entry in newest.values()]
+        rows = [_row(entry) for entry in newest.values()]
         with index_errors():
             async with self._engine.begin() as connection:
                 for at in range(0, len(rows), MAX_ROWS):
@@ -226,7 +226,13 @@ def _filtered(query: Select[Any], wanted: CallFilter) -> Select[Any]:
     return query
 
 
+def _row(entry: IndexedCall) -> dict[str, Any]:
+    values = asdict(entry)
+    del values["erased"]  # The version says it.
+    return {**values, "version": entry.version}
+
+
 def _entry(row: Row[Any]) -> IndexedCall:
     values = dict(row._mapping)
-    del values["version"]
-    return IndexedCall(**values)
+    version = values.pop("version")
+    return IndexedCall(**values, erased=version == ERASED_VERSION)

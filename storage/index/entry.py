@@ -7,6 +7,9 @@ CallState = Literal["live", "ended", "stored", "lost"]
 
 #: How far a call has come; a row is never overwritten by one that knows less.
 VERSIONS: Final[dict[CallState, int]] = {"live": 1, "ended": 2, "lost": 3, "stored": 4}
+#: Of a stored call whose person was taken out: what another process has not written yet, and
+#: still names the number, never takes its place.
+ERASED_VERSION: Final = 5
 
 #: Longest id, number or key that is kept; a longer one is cut.
 MAX_TEXT_CHARS: Final = 256
@@ -25,6 +28,7 @@ class IndexedCall:
         end_cause: One of ``bot.events.END_CAUSES``, None while it is live.
         recording_key: Of the kind ``recordings``; the other keys are of ``transcripts``.
         server_id: Which server holds it, until it is stored.
+        erased: Stored, and what tells of the person was taken out.
     """
 
     session_id: str
@@ -41,11 +45,12 @@ class IndexedCall:
     transcript_key: str | None = None
     record_key: str | None = None
     server_id: str | None = None
+    erased: bool = False
 
     @property
     def version(self) -> int:
         """See :data:`VERSIONS`."""
-        return VERSIONS[self.status]
+        return ERASED_VERSION if self.erased else VERSIONS[self.status]
 
     @property
     def place(self) -> "Place":

@@ -12,10 +12,12 @@ import msgspec
 import pytest
 
 from bot.phrases import PhraseCache
-from simulators.caller.codec import PACKET_MS, l16
+from sessions.expected import OPENING_SECONDS
+from simulators.caller.codec import MULAW_8K, PACKET_MS, l16
 from simulators.caller.vobiz import VobizCaller
 from simulators.caller.vobiz_answer import AnswerRejected
 from simulators.caller.vobiz_line import VobizLine
+from simulators.caller.vobiz_stream import MediaStream
 from simulators.caller.wire import WireRefused, open_wire
 from simulators.speech import Speech
 from tests.integration.server import BRISK_AGENT, BUSY_SECONDS, RunningServer, running_server
@@ -146,6 +148,39 @@ async def test_a_hangup_that_is_told_before_its_stream_ends_costs_no_sound(
     record = await server.one_record()
     assert record["end_cause"] == "caller_hangup"
     assert record["recording"]["caller_ms"] >= (caller.packets_sent - 1) * PACKET_MS
+
+
+class Deaf:
+    """Whose stream it is, and who listens to nothing."""
+
+    def stream_text(self, stream: MediaStream, data: bytes) -> None:
+        pass
+
+    def stream_binary(self, stream: MediaStream, data: bytes) -> None:
+        pass
+
+    def stream_closed(self, stream: MediaStream, code: int, reason: str) -> None:
+        pass
+
+
+async def test_a_caller_who_hangs_up_while_the_stream_opens_is_one_call(
+    server: RunningServer,
+) -> None:
+    """The hangup webhook overtakes ``start`` on the socket that is already open."""
+    stream = MediaStream(Deaf(), "early-1", "MA", MULAW_8K)
+    form = {"CallUUID": "early-1", "From": "09812345678", "To": "911140000000"}
+    assert await post(server, "/answer", **form, Event="StartApp") == 200
+    await stream.connect(f"{server.ws}/voice/brisk", timeout_seconds=10)
+    assert await post(server, "/hangup", CallUUID="early-1", HangupCauseName="Gone") == 204
+    stream.send_start()
+    await server.until(lambda: server.parts.manager.active)
+    await server.until(lambda: not server.parts.manager.active)
+    await asyncio.sleep(OPENING_SECONDS)
+    record = await server.one_record()
+    assert record["end_cause"] == "caller_hangup"
+    assert record["from_number"] == "+919812345678"
+    notices = [(n["name"], n["detail"]) for n in record["notices"]]
+    assert notices == [("hangup", "HangupCauseName=Gone")]
 
 
 async def test_news_of_unknown_calls_is_taken_and_forgotten(server: RunningServer) -> None:
@@ -302,6 +337,7 @@ async def test_a_call_that_never_starts(server: RunningServer, speech: Speech) -
         assert await silent.code == 1008
     assert server.parts.manager.active == 0
     assert await post(server, "/hangup", CallUUID="never-1", HangupCauseName="Gone") == 204
+    await server.until(server.records)
     record = await server.one_record()
     assert record["end_cause"] == "no_start"
     assert record["carrier_call_id"] == "never-1"

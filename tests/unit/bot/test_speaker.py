@@ -193,3 +193,24 @@ async def test_phrases_beyond_what_may_wait_are_not_said_and_told_once() -> None
         texts = [text for text, heard, _ in spoken(mouth) if heard]
         assert texts == [f"phrase {number}" for number in range(10)]
         assert len(ends) == 100, "who waits for the end of a phrase is told in any case"
+
+
+@virtual_time
+async def test_what_was_heard_is_told_before_a_blocked_line_has_taken_the_end() -> None:
+    """The call may be over before the line gives up, and its transcript with it."""
+    async with speaking_mouth() as mouth:
+        blocked = asyncio.Event()
+
+        async def clear(heard_until: float) -> bool:
+            await blocked.wait()
+            return False
+
+        mouth.speaker.say("one two three four", audio(800), "p")
+        await asyncio.sleep(0.5)
+        mouth.line.clear = clear  # type: ignore[method-assign]
+        ending = asyncio.create_task(mouth.speaker.hang_up())
+        await asyncio.sleep(0.01)
+        assert not ending.done()
+        assert spoken(mouth) == [("one two three four", "one two", True)]
+        blocked.set()
+        await ending

@@ -45,6 +45,9 @@ class DeafChannel:
     async def send(self, message: str | bytes) -> None:
         raise AssertionError("a carrier is told nothing of events")
 
+    def abandon(self) -> None:
+        raise AssertionError("nothing is being sent")
+
     async def close(self, code: int, reason: str) -> None:
         pass
 

@@ -280,6 +280,6 @@ async def test_the_command(storage: Stubborn, tmp_path: Path) -> None:
     assert complete and printed["proof"]["calls"][0]["session_id"] == record.session_id
     stored = await storage.read("transcripts", printed["stored_as"])
     assert msgspec.json.decode(stored) == printed["proof"]
-    assert await asyncio.to_thread((tmp_path / "index_incomplete").exists)
+    assert await asyncio.to_thread((tmp_path / "index_outdated").exists)
     with pytest.raises(ConfigError, match="is not a telephone number"):
         await run_erase(settings, "12", dry_run=True)

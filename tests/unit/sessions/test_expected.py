@@ -7,10 +7,11 @@ from prometheus_client import REGISTRY
 
 from serializer.codecs import PCM_8K
 from sessions import expected as module
-from sessions.expected import ExpectedCall, ExpectedCalls
+from sessions.expected import OPENING_SECONDS, ExpectedCall, ExpectedCalls
 from sessions.facts import CallFacts
 from sessions.no_start import never_begun_header
 from tests.unit.bot.agents import make_agent
+from tests.virtual_time import virtual_time
 
 AGENT = make_agent()
 
@@ -58,20 +59,50 @@ async def test_one_that_never_begins_is_told_of_once(missed: list[str]) -> None:
     async with asyncio.timeout(5):
         while not missed:  # noqa: ASYNC110 - a timer of the loop fills it
             await asyncio.sleep(0.005)
-    known.hung_up("late")
-    known.hung_up("begun")
+    assert not known.hung_up("late", "") and not known.hung_up("begun", "")
     known.announce(a_call("begun"))
     await asyncio.sleep(0.03)
-    known.hung_up("begun")
+    assert not known.hung_up("begun", "")
     assert missed == ["late"]
 
 
-async def test_a_hangup_before_the_stream_tells_at_once(missed: list[str]) -> None:
+@virtual_time
+async def test_a_hangup_before_the_stream_tells_once_no_stream_can_be_opening(
+    missed: list[str],
+) -> None:
     known = calls(missed)
     known.announce(a_call("gone"))
-    known.hung_up("gone")
-    known.hung_up("gone")
+    assert known.hung_up("gone", "busy") and known.waiting == 0
+    await asyncio.sleep(OPENING_SECONDS - 0.5)
+    assert known.hung_up("gone", "again")
+    assert missed == []
+    await asyncio.sleep(0.6)
     assert missed == ["gone"]
+    found = known.find("gone")
+    assert found is not None and found.hangup == "busy"
+    known.close()
+
+
+@virtual_time
+async def test_a_hangup_while_the_stream_opens_leaves_the_call_its_id(missed: list[str]) -> None:
+    known = calls(missed)
+    announced = known.announce(a_call("opening"))
+    known.hung_up("opening", "normal")
+    await asyncio.sleep(OPENING_SECONDS - 0.1)
+    assert known.started("opening") == announced.header.session_id
+    await asyncio.sleep(60)
+    assert missed == []
+    known.close()
+
+
+@virtual_time
+async def test_a_hangup_makes_no_wait_longer(missed: list[str]) -> None:
+    known = calls(missed, 1.0)
+    known.announce(a_call("late"))
+    await asyncio.sleep(0.5)
+    known.hung_up("late", "normal")
+    await asyncio.sleep(0.6)
+    assert missed == ["late"]
     known.close()
 
 
@@ -119,12 +150,14 @@ async def test_the_first_stream_has_the_id_that_the_call_was_given_at_its_answer
     assert missed == []
 
 
+@virtual_time
 async def test_a_stream_that_comes_after_its_record_was_made_gets_another_id(
     missed: list[str],
 ) -> None:
     known = calls(missed)
     first = known.announce(a_call("late")).header
-    known.hung_up("late")
+    known.hung_up("late", "")
+    await asyncio.sleep(OPENING_SECONDS + 0.1)
     assert missed == ["late"] and known.started("late") is None
     assert known.announce(a_call("late")).header.session_id != first.session_id
     known.close()
@@ -135,7 +168,8 @@ async def test_one_that_has_not_begun_when_the_server_stops_is_told_of(missed: l
     for call_id in ("rings", "begun", "hung-up"):
         known.announce(a_call(call_id))
     known.started("begun")
-    known.hung_up("hung-up")
+    known.hung_up("hung-up", "")
+    assert known.waiting == 1
     known.close()
-    assert missed == ["hung-up", "rings"]
+    assert sorted(missed) == ["hung-up", "rings"]
     assert known.waiting == 0

@@ -1,9 +1,13 @@
 """A call that is tried again, perhaps by another process: what stands in the store is not lost."""
 
+import asyncio
 import os
+import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +19,14 @@ from config.errors import StorageError
 from config.settings import load_settings
 from sessions.answered import AnsweredCalls
 from sessions.build import BuiltCall, build_call
-from sessions.journal_format import MEDIA_NAME
+from sessions.journal_format import EVENTS_NAME, MEDIA_NAME
+from sessions.journal_state import JournalState, write_state
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.record import CallRecord, CarrierRecording, NoticeRecord
 from sessions.recovery import recover_calls
-from sessions.spool import JournalBusyError, locked
-from storage.base import StorageKind
+from sessions.retention import RetentionSweeper
+from sessions.spool import JournalBusyError, locked, unfinished_since
+from storage.base import ObjectInfo, StorageKind
 from tests.unit.sessions.journals import a_call, header
 from tests.unit.sessions.test_keeper import FAST, ShakyStorage, keeping, until, write_call
 
@@ -64,7 +70,11 @@ async def died_before_it_removed_the_journal(
     storage: ShakyStorage, root: Path
 ) -> tuple[str, CallRecord]:
     """A record that is stored, with its key, and whose journal is still there."""
-    folder = await write_call(root, header(carrier_recording_seconds=60), cause="caller_hangup")
+    folder = await write_call(
+        root,
+        header(carrier_recording_seconds=60),
+        cause="caller_hangup",
+    )
 
     async def fails(_: StoredCall) -> None:
         raise StorageError("storage_unavailable", "the reports cannot be written")
@@ -94,6 +104,57 @@ async def test_what_was_told_of_a_stored_call_outlives_a_second_try(
         await until(lambda: stored)
     assert stored[0].record == changed
     assert await storage.read("transcripts", key) == msgspec.json.encode(changed)
+
+
+def broken_off(folder: Path, whole: Path) -> None:
+    """What a machine that lost its power gives back of a journal that had been removed."""
+    shutil.copytree(whole, folder)
+    media = (folder / MEDIA_NAME).read_bytes()
+    (folder / MEDIA_NAME).write_bytes(media[: len(media) // 3])
+    lines = (folder / EVENTS_NAME).read_bytes().splitlines(keepends=True)
+    (folder / EVENTS_NAME).write_bytes(b"".join(x for x in lines if b'"CallEnded"' not in x))
+    write_state(folder, JournalState())
+
+
+@pytest.mark.parametrize("cause", ["caller_hangup", ""], ids=["ended", "crashed"])
+async def test_a_part_of_a_journal_that_comes_back_takes_nothing_from_the_stored_call(
+    storage: ShakyStorage, root: Path, tmp_path: Path, cause: str
+) -> None:
+    folder = await write_call(root, header(), cause=cause)
+    shutil.copytree(folder, tmp_path / "whole")
+    stored: list[StoredCall] = []
+    async with keeping(storage, root, stored) as keeper:
+        await until(lambda: stored)
+        before = await everything(storage)
+        broken_off(folder, tmp_path / "whole")
+        again = await keeper.finish(folder)
+    assert again == stored[0]
+    assert await everything(storage) == before
+    assert not folder.exists()
+
+
+async def test_the_whole_of_a_call_takes_the_place_of_a_part(
+    storage: ShakyStorage, root: Path, tmp_path: Path
+) -> None:
+    """Where the part came to the store first, as of a journal on a copied folder."""
+    folder = await write_call(root, header())
+    folder.rename(tmp_path / "whole")
+    async with keeping(storage, root) as keeper:
+        broken_off(folder, tmp_path / "whole")
+        part = (await keeper.finish(folder)).record
+        shutil.copytree(tmp_path / "whole", folder)
+        whole = (await keeper.finish(folder)).record
+    assert part.end_cause == whole.end_cause == "crash"
+    assert part.duration_seconds < whole.duration_seconds
+
+
+async def everything(storage: ShakyStorage) -> dict[str, bytes]:
+    kinds: tuple[StorageKind, ...] = ("recordings", "transcripts")
+    return {
+        each.key: await storage.read(kind, each.key)
+        for kind in kinds
+        async for each in storage.list_objects(kind, "")
+    }
 
 
 async def test_a_call_that_an_erasing_had_to_leave_takes_nothing_from_the_erased_record(
@@ -170,6 +231,66 @@ async def test_a_call_that_was_answered_and_lost_has_its_record(tmp_path: Path) 
     assert (stored.record.session_id, stored.record.end_cause) == (lost.session_id, "crash")
     assert [path.stem for path in (data / "answered").glob("*/*.json")] == [recent.session_id]
     assert (await recover_calls(settings)).stored == []
+
+
+async def test_a_call_that_another_process_finishes_is_lost_in_no_later_start(
+    storage: ShakyStorage, tmp_path: Path
+) -> None:
+    """Its note goes with the journal, in whichever process's folder it lies."""
+    data, head = tmp_path / "data", header()
+    answered = AnsweredCalls(data / "answered", data / "journal")
+    await answered.kept(head)
+    folder = await write_call(data / "journal", head, cause="caller_hangup")
+    async with keeping(storage, data / "journal") as keeper:
+        await keeper.finish(folder)
+    await answered.close()
+    later = AnsweredCalls(data / "answered", data / "journal")
+    assert await later.start() == []
+    await later.close()
+
+
+async def test_a_note_that_cannot_be_removed_keeps_the_journal(
+    storage: ShakyStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = await write_call(root, header(), cause="caller_hangup")
+
+    def fails(*_: object) -> None:
+        raise OSError("read-only")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sessions.keeper.forget_note", fails)
+        async with keeping(storage, root) as keeper:
+            with pytest.raises(StorageError, match="cannot be removed: read-only"):
+                await keeper.finish(folder)
+            assert folder.exists()
+    stored: list[StoredCall] = []
+    async with keeping(storage, root, stored):
+        await until(lambda: stored)
+    assert not folder.exists()
+
+
+async def test_a_search_that_fails_as_nobody_foresaw_ends_no_trying(
+    storage: ShakyStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = 0
+
+    def search(where: Path) -> list[tuple[float, Path]]:
+        nonlocal searches
+        searches += 1
+        if searches == 2:
+            raise RuntimeError("on purpose")
+        return unfinished_since(where)
+
+    monkeypatch.setattr("sessions.keeper.unfinished_since", search)
+    monkeypatch.setattr("sessions.keeper._WATCH_SECONDS", 0.05)
+    stored: list[StoredCall] = []
+    options = replace(FAST, rescan_seconds=0.05)
+    keeper = RecordKeeper(storage, root, options=options, on_stored=stored.append)
+    await keeper.start()
+    await until(lambda: searches > 2)
+    await write_call(root, header(), cause="caller_hangup")
+    await until(lambda: stored)
+    await keeper.close()
 
 
 async def test_a_record_that_cannot_be_read_is_written_again(
@@ -254,3 +375,73 @@ async def test_what_is_wrong_with_a_journal_is_not_put_down_to_the_store(
             await keeper.finish(folder)
         await until(lambda: told)
     assert told[0].record.degraded == []
+
+
+class Slow(ShakyStorage):
+    """A store in which something happens as one object is written or read."""
+
+    at: tuple[str, str] | None = None
+    meanwhile: asyncio.Task[Any] | None = None
+    happens: Callable[[], Coroutine[Any, Any, Any]]
+
+    async def put_bytes(self, kind: StorageKind, key: str, *rest: Any) -> ObjectInfo:
+        info = await super().put_bytes(kind, key, *rest)
+        await self._reached("put", key)
+        return info
+
+    async def read(self, kind: StorageKind, key: str, **rest: Any) -> bytes:
+        data = await super().read(kind, key, **rest)
+        await self._reached("read", key)
+        return data
+
+    async def _reached(self, what: str, key: str) -> None:
+        if self.meanwhile is None and self.at is not None:
+            wanted, part = self.at
+            if what == wanted and part in key:
+                self.meanwhile = asyncio.create_task(self.happens())
+                await asyncio.sleep(0.05)
+
+
+async def test_what_is_due_as_its_call_is_stored_is_deleted_all_the_same(
+    root: Path, tmp_path: Path
+) -> None:
+    """A sweep between a call's notes and its record takes no note for one of a call long gone."""
+    storage = Slow(tmp_path / "store")
+    storage.at = ("put", "retention/")
+    folder = await write_call(root, header(retention_days={"recording": 1}), "caller_hangup")
+    keeper = RecordKeeper(storage, root, options=FAST)
+    sweeper = RetentionSweeper(storage, keeper.amending, today=lambda: date(2026, 11, 30))
+    storage.happens = sweeper.sweep
+    record = (await keeper.finish(folder)).record
+    assert storage.meanwhile is not None
+    assert (await storage.meanwhile).deleted == 1
+    assert record.recording.file is not None
+    with pytest.raises(StorageError, match="nothing is stored"):
+        await storage.stat("recordings", record.recording.file.key)
+    await keeper.close()
+    await storage.close()
+
+
+async def test_what_is_told_while_a_call_is_stored_again_is_not_lost(
+    root: Path, tmp_path: Path
+) -> None:
+    storage = Slow(tmp_path / "store")
+    key, record = await died_before_it_removed_the_journal(storage, root)
+    told = CarrierRecording(state="stored", recording_id="r-1")
+    keeper = RecordKeeper(storage, root, options=FAST)
+
+    async def tell() -> None:
+        async with keeper.amending:
+            stands = msgspec.json.decode(await storage.read("transcripts", key), type=CallRecord)
+            changed = msgspec.structs.replace(stands, carrier_recording=told)
+            encoded = msgspec.json.encode(changed)
+            await storage.put_bytes("transcripts", key, encoded, "application/json")
+
+    storage.at, storage.happens = ("read", key), tell
+    await keeper.finish(root / record.session_id)
+    assert storage.meanwhile is not None
+    await storage.meanwhile
+    stands = msgspec.json.decode(await storage.read("transcripts", key), type=CallRecord)
+    assert stands.carrier_recording == told
+    await keeper.close()
+    await storage.close()
