@@ -1,0 +1,1 @@
+import config.privacy  # noqa: F401 - before onnxruntime is loaded
