@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -12,7 +11,7 @@ from simulators.backend import BackendSimulator
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
 from tests.integration.contents import contents
-from tests.integration.process import ServerProcess, server_process
+from tests.integration.process import ServerProcess, server_process, until
 from tests.integration.server import BRISK_AGENT
 from tests.integration.test_backend_reports import STEPS
 from tests.integration.test_erase import erase, holding
@@ -20,12 +19,6 @@ from tests.integration.test_sealed_journal import a_key
 
 AGENT = {**BRISK_AGENT, "metadata": {"org_id": "org-1", "agent_type": "Kisan Helpline"}}
 THEIRS, OTHER = "919812345678", "919812340000"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - another process brings it about
-            await asyncio.sleep(0.02)
 
 
 async def rings(http: aiohttp.ClientSession, call_id: str, number: str = OTHER) -> None:

@@ -1,6 +1,5 @@
 """Real calls of which VoiceERA's backend is told: up, away, back, slow, refusing; after a kill."""
 
-import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator
@@ -17,7 +16,7 @@ from simulators.backend import BackendSimulator
 from simulators.behaviour import WELL_BEHAVED, Behaviour
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
-from tests.integration.process import server_process
+from tests.integration.process import server_process, until
 from tests.integration.server import BRISK_AGENT, RunningServer, running_server
 from tests.minio import free_port
 
@@ -296,13 +295,6 @@ async def test_a_kill_in_the_middle_of_a_call(tmp_path: Path, speech: Speech) ->
             await backend.until(lambda: len(backend.calls.told) >= 3, timeout_seconds=20)
         assert backend.calls.steps(caller.call_id) == STEPS
         assert backend.violations == []
-
-
-async def until(condition: Any, seconds: float = 20.0) -> None:
-    """Wait for what another process does."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - another process brings it about
-            await asyncio.sleep(0.02)
 
 
 async def health(server: RunningServer) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from api.http_protocol import MAX_WAITING, REQUEST_SECONDS
 from simulators.speech import Speech
-from tests.integration.process import ServerProcess, server_process
+from tests.integration.process import ServerProcess, server_process, until
 from tests.integration.server import BRISK_AGENT
 from tests.integration.test_command_line import phone
 
@@ -62,6 +62,11 @@ async def metric(server: ServerProcess, name: str) -> float:
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
 async def test_five_hundred_silent_sockets(tmp_path: Path, speech: Speech) -> None:
     async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}) as server:
+        journals = server.folder / "data" / "journal"
+        # What the server opens for the first call that it stores stays open.
+        async with phone(server, speech) as first:
+            await first.wait_for_speech()
+        await until(lambda: server.records() and not list(journals.iterdir()))
         caller = phone(server, speech)
         await caller.place()
         await caller.listen_until_quiet(300, 20_000)
