@@ -68,7 +68,7 @@ class Round:
         return self.loop_seconds - self.bare_seconds
 
 
-def _header() -> JournalHeader:
+def header() -> JournalHeader:
     return JournalHeader(
         session_id=str(uuid4()),
         started_at=time.time(),
@@ -114,7 +114,7 @@ async def _round(calls: int, seconds: float, root: Path, key: JournalKey | None)
     writer = JournalWriter(root, key=key)
     writer.start()
     began = time.monotonic()
-    journals = [writer.open(_header()) for _ in range(calls)]
+    journals = [writer.open(header()) for _ in range(calls)]
     opening_late = await _opened(journals)
     opening_ms = (time.monotonic() - began) * 1000
     writer.stats()
