@@ -152,7 +152,8 @@ def _refusal(parts: ServerParts, fields: dict[str, str]) -> RefusalReason | None
 
 async def _announce(parts: ServerParts, agent: AgentConfig, fields: dict[str, str]) -> None:
     facts = _facts(fields)
-    if not (call_id := facts.carrier_call_id):
+    # A live call has its record: where Vobiz asks again, nothing new is to be waited for.
+    if not (call_id := facts.carrier_call_id) or parts.manager.find(call_id) is not None:
         return
     formats = parts.vobiz.expected_formats()
     header = never_begun_header(agent, facts, formats)

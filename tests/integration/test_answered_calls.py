@@ -7,12 +7,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from sessions import expected
 from simulators.backend import BackendSimulator
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
 from tests.integration.contents import contents
 from tests.integration.process import ServerProcess, server_process, until
-from tests.integration.server import BRISK_AGENT
+from tests.integration.server import BRISK_AGENT, RunningServer
 from tests.integration.test_backend_reports import STEPS
 from tests.integration.test_erase import erase, holding
 from tests.integration.test_sealed_journal import a_key
@@ -136,3 +137,26 @@ async def test_kills_while_calls_come_to_nothing_make_one_record_each(tmp_path: 
     assert set(causes(server)) == answered
     assert set(causes(server).values()) <= {"no_start", "crash"}
     assert notes(folder) == []
+
+
+async def test_a_live_call_that_the_carrier_asks_about_again_is_no_other_call(
+    server: RunningServer, tmp_path: Path, speech: Speech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it has been live for so long that its answer is forgotten."""
+    caller = server.phone(speech)
+    async with caller:
+        await caller.wait_for_speech()
+        async with aiohttp.ClientSession(server.http) as http:
+            with monkeypatch.context() as patched:
+                patched.setattr(expected, "EXPIRES_SECONDS", 0.0)
+                await rings(http, "another")
+            await until(lambda: notes(tmp_path) == [])
+            await rings(http, caller.call_id)
+        assert notes(tmp_path) == []
+        await caller.reconnect(close_old=False)
+        await caller.wait_for_speech()
+    server.parts.expected.close()
+    await server.parts.manager.settled()
+    ended = {record["carrier_call_id"]: record["end_cause"] for record in server.records()}
+    assert ended == {caller.call_id: "caller_hangup", "another": "no_start"}
+    assert len(server.records()) == 2
