@@ -69,6 +69,7 @@ class Round:
 
 
 def header() -> JournalHeader:
+    """Of a call that has an id of its own."""
     return JournalHeader(
         session_id=str(uuid4()),
         started_at=time.time(),

@@ -62,11 +62,11 @@ def _busy(seconds: float) -> None:
 
 
 async def _burst(
-    live: LiveCalls, writer: JournalWriter, count: int, built: list[CallJournal]
-) -> float:
-    """Build ``count`` calls and end those of ``built``; return the worst age, in ms."""
+    live: LiveCalls, writer: JournalWriter, count: int, ending: list[CallJournal]
+) -> tuple[float, list[CallJournal]]:
+    """Build ``count`` calls and end others; returns the worst age, in ms, and what was built."""
     worst = 0.0
-    ending, built[:] = list(built), []
+    built = []
     async with asyncio.TaskGroup() as ends:
         for number in range(count):
             built.append(writer.open(header()))
@@ -74,18 +74,14 @@ async def _burst(
                 _busy(_STEP_SECONDS)
                 worst = max(worst, live.oldest_ms())
             if number < len(ending):
-                ends.create_task(_end(ending[number]))
+                ends.create_task(ending[number].close())
             # What came meanwhile is read between two calls.
             await asyncio.sleep(0)
             live.packet()
         for _ in range(10):
             await asyncio.sleep(_STEP_SECONDS)
             worst = max(worst, live.oldest_ms())
-    return worst
-
-
-async def _end(journal: CallJournal) -> None:
-    await journal.close()
+    return worst, built
 
 
 async def _measure(root: Path, calls: int, count: int, bursts: int) -> list[float]:
@@ -99,7 +95,8 @@ async def _measure(root: Path, calls: int, count: int, bursts: int) -> list[floa
         for _ in range(_BURST_EVERY):
             await asyncio.sleep(_PACKET_SECONDS)
             live.packet()
-        worst.append(await _burst(live, writer, count, built))
+        of_burst, built = await _burst(live, writer, count, built)
+        worst.append(of_burst)
     for journal in (*live.journals, *built):
         await journal.close()
     await writer.close()

@@ -25,9 +25,9 @@ from sessions.journal_seal import JournalKey
 #: Calls that are over and still wait for the disk, with what they hold in memory.
 _MAX_UNWRITTEN = 200
 #: How long whoever runs Python keeps the others waiting: usually, and while journals are written.
-#: After each call of the system the thread has to ask for the interpreter again. While the loop
-#: built ten calls beside twenty live ones, the oldest sound that was not on disk was 130 to 190 ms
-#: old without the second, and 5 to 45 with it (``python -m bench.journal_lateness``).
+#: After each call of the system the thread has to ask for the interpreter again; beside a loop
+#: that builds calls that is where most of a round's time goes (``python -m bench.journal_lateness``
+#: and the table in docs/architecture.md). A disk that hangs leaves the second in force meanwhile.
 _USUAL_SECONDS = sys.getswitchinterval()
 _SOON_SECONDS = min(_USUAL_SECONDS, 0.0005)
 
@@ -37,7 +37,8 @@ class JournalWriterStats:
     """Figures for metrics.
 
     Attributes:
-        longest_flush_ms: Worst time to write all calls' waiting data, since the last look.
+        longest_flush_ms: Worst time to write all calls' waiting data, and to begin and end the
+            journals of those that do, since the last look.
     """
 
     open_calls: int
@@ -132,12 +133,13 @@ class JournalWriter:
             # Cleared before anything is looked at, so that no later wish is slept through.
             self._wake.clear()
             stopping = self._stopping
+            began = time.monotonic()
             with _soon_running():
                 self._write_live()
                 self._close_finished()
                 self._make_new()
-                if stopping:
-                    self._write_live()
+            taken = time.monotonic() - began
+            self._longest_flush_seconds = max(self._longest_flush_seconds, taken)
             if stopping:
                 break
             # Without calls the thread sleeps until one comes.
@@ -151,8 +153,6 @@ class JournalWriter:
         for call in list(self._calls.values()):
             if call.file.made:
                 call.file.flush()
-        taken = time.monotonic() - self._written_at
-        self._longest_flush_seconds = max(self._longest_flush_seconds, taken)
 
     def _until_due(self) -> float:
         """Seconds until the live calls are to be written again."""
