@@ -6,8 +6,11 @@ FROM python:3.11-slim AS packages
 # The environment is made without pip, so that the image that runs carries no installer of ours.
 RUN python -m venv --without-pip /venv
 COPY requirements.txt ./
+# Packages that vendors need (docs/providers.md), such as "anthropic pipecat-ai[google]".
+ARG PACKAGES=""
+# The two are for JOURNAL_KEY and for a PostgreSQL as INDEX_URL.
 RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check \
-    -r requirements.txt
+    -r requirements.txt cryptography==50.0.2 asyncpg==0.32.0 ${PACKAGES}
 
 FROM python:3.11-slim
 ENV PATH=/venv/bin:$PATH \
@@ -32,6 +35,8 @@ COPY storage storage
 COPY simulators simulators
 COPY web web
 COPY agent_configs agent_configs
+# Settings are the operator's, in a folder that is mounted; without a file there, defaults hold.
+RUN ln -s /config/config.yaml config/config.yaml
 # The user that runs it can write /data and /tmp only, so bytecode is made here.
 RUN python -m compileall -q .
 USER voice

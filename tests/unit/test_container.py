@@ -1,8 +1,10 @@
 """The image and the compose file, as far as they can be judged without running them."""
 
 import ast
+import base64
 import json
 import re
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from config.settings import environment_fields
-from services.registry import catalog
+from config.settings import DEFAULT_CONFIG_FILE, environment_fields, load_settings
 from tests.unit.test_layers import ALLOWED
 
 ROOT = Path(__file__).parents[2]
@@ -93,11 +94,62 @@ def references(value: Any) -> list[tuple[str, str]]:
 
 def test_compose_sets_only_what_the_server_reads() -> None:
     known = set(environment_fields())
-    known |= {name for spec in catalog for name in (spec.secret_env, spec.base_url_env) if name}
     assert set(VOICE["environment"]) <= known
     assert {name for name, _ in references(COMPOSE)} <= known
     assert VOICE["environment"]["STORAGE_KIND"] == "minio"
     assert VOICE["environment"]["MINIO_ENDPOINT"].startswith("minio:")
+
+
+def test_compose_gives_the_server_all_that_can_be_set() -> None:
+    """``environment`` wins over ``env_file``, so nothing stands there but the container's own."""
+    assert VOICE["env_file"] == [{"path": ".env", "required": False}]
+    own = {name for name, value in VOICE["environment"].items() if "${" not in str(value)}
+    assert own == {
+        *("ENVIRONMENT", "HOST", "PORT", "DATA_DIR", "AGENTS_DIR"),
+        *("STORAGE_KIND", "MINIO_ENDPOINT", "MINIO_SECURE"),
+    }
+    for name in set(VOICE["environment"]) - own:
+        assert VOICE["environment"][name].startswith(f"${{{name}:?"), name
+    listed = set(re.findall(r"^#(\w+)=", (ROOT / "env.example").read_text("utf-8"), re.MULTILINE))
+    assert set(VOICE["environment"]) <= listed
+
+
+def test_a_server_that_compose_starts_takes_what_env_says(tmp_path: Path) -> None:
+    """As compose lays the two over each other, with secrets in place of the references."""
+    key = base64.b64encode(bytes(32)).decode()
+    env = {
+        **{"HOST": "127.0.0.1", "ENVIRONMENT": "development", "DATA_DIR": "data"},
+        **{"JOURNAL_KEY": key, "VOICERA_BACKEND_URL": "http://backend:8000"},
+        **{"INTERNAL_API_KEY": "service", "INBOUND_RESERVE": "3", "DRAIN_TIMEOUT": "90"},
+        **{"INDEX_URL": "postgresql://u:p@db:5432/calls", "SARVAM_API_KEY": "sarvam"},
+        **{"VOBIZ_AUTH_ID": "id", "VOBIZ_AUTH_TOKEN": "token"},
+    }
+    own = {k: "x" * 32 if "${" in str(v) else str(v) for k, v in VOICE["environment"].items()}
+    settings = load_settings(None, {**env, **own})
+    assert (settings.environment, settings.server.host) == ("production", "0.0.0.0")
+    assert str(settings.data_dir) == "/data"
+    assert settings.storage.journal_key is not None
+    assert settings.index.url is not None
+    assert settings.server.inbound_reserve == 3
+    assert settings.server.drain_timeout_seconds == 90
+    assert settings.env_text("SARVAM_API_KEY") == "sarvam"
+
+
+def test_the_operators_settings_are_mounted() -> None:
+    assert "./config:/config:ro" in VOICE["volumes"]
+    assert "ln -s /config/config.yaml config/config.yaml" in instruction("RUN")
+    assert "WORKDIR /app" in LINES and str(DEFAULT_CONFIG_FILE) == "config/config.yaml"
+
+
+@pytest.mark.parametrize("extra", ["encryption", "postgres"])
+def test_what_settings_need_is_in_the_image(extra: str) -> None:
+    """As tested: at the version of requirements-dev.txt."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (package,) = project["optional-dependencies"][extra]
+    tested = (ROOT / "requirements-dev.txt").read_text("utf-8").splitlines()
+    (pin,) = (line for line in tested if line.startswith(f"{package}=="))
+    (installing,) = (line for line in instruction("RUN") if "-r requirements.txt" in line)
+    assert pin in installing.split()
 
 
 @pytest.mark.parametrize("name", ["JWT_SECRET", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"])
