@@ -6,8 +6,9 @@ import msgspec
 
 from config.errors import StorageError
 from config.settings import Settings
-from sessions.erasure import ErasureProof, NumberEraser
-from sessions.index_changes import index_changes, index_forgetting
+from sessions.erasure import INDEX, ErasureProof, NumberEraser
+from sessions.erasure_disk import Pending
+from sessions.index_changes import ChangeRow, ForgetRows, index_changes, index_forgetting
 from sessions.index_note import put_down_note
 from sessions.journal_seal import use_journal_keys
 from storage.base import Storage
@@ -40,17 +41,20 @@ async def run_erase(settings: Settings, number: str, *, dry_run: bool) -> tuple[
 
 async def _erase(settings: Settings, storage: Storage, number: str) -> tuple[ErasureProof, str]:
     data, index = settings.data_dir.absolute(), build_index(settings)
-    changed, forget = index_changes(index, data), index_forgetting(index, storage, data)
-    eraser = NumberEraser(storage, data, on_changed=changed, forget_rows=forget)
+    changed: ChangeRow | None = index_changes(index, data)
+    forget: ForgetRows | None = index_forgetting(index, storage, data)
+    left: list[Pending] = []
     try:
         try:
             if await index.open():
                 # Tables that are made here are empty: the server has to fill them again.
                 await asyncio.to_thread(put_down_note, data)
-        except StorageError:
-            # The server makes it again from the store, which is what counts.
-            eraser = NumberEraser(storage, data)
+        except StorageError as error:
+            # The server takes the number out of it by the note, or the next run of this.
+            changed = forget = None
+            left.append(Pending(what=INDEX, reason=error.message))
             await asyncio.to_thread(put_down_note, data)
-        return await eraser.erase(number)
+        eraser = NumberEraser(storage, data, on_changed=changed, forget_rows=forget)
+        return await eraser.erase(number, left)
     finally:
         await index.close()

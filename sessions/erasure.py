@@ -6,7 +6,7 @@ our own ids, and every file by its hash before it was deleted.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -38,14 +38,14 @@ from sessions.erasure_disk import (
     reports_of,
     same_number,
 )
+from sessions.index_changes import ChangeRow, ForgetRows, RowsForgotten
 from sessions.record import CallRecord, CarrierRecording, DegradedRecord, NoticeRecord
 from sessions.record_lock import RecordLock
-from sessions.retention import OnChanged
 from storage.base import ObjectInfo, Storage
 
 RECORDS = "records/"
-#: Takes the rows of a number out of an index, of which nothing else is left, and names the calls.
-ForgetRows = Callable[[str], Awaitable[list[str]]]
+#: What is said to be left where the index of calls could not be changed.
+INDEX = "index of calls"
 #: What a record loses, besides its files.
 PERSONAL = (
     "from_number or to_number",
@@ -115,6 +115,12 @@ class _Erasure:
         calls = {call.session_id for call in self.calls}
         return calls | {journal.session_id for journal in self.journals.erased}
 
+    def index_left(self, reason: str | None) -> None:
+        """Say once that the index may still hold the number; None where all went well."""
+        left = None if reason is None else Pending(what=INDEX, reason=reason)
+        if left is not None and left not in self.pending:
+            self.pending.append(left)
+
 
 class NumberEraser:
     """Erases by number.
@@ -133,7 +139,7 @@ class NumberEraser:
         storage: Storage,
         data: Path,
         *,
-        on_changed: OnChanged | None = None,
+        on_changed: ChangeRow | None = None,
         forget_rows: ForgetRows | None = None,
     ) -> None:
         self._storage = storage
@@ -170,8 +176,13 @@ class NumberEraser:
         found += [str(path.relative_to(data)) for path in reports]
         return found + [f"{each.what} ({each.reason})" for each in unread]
 
-    async def erase(self, number: str) -> tuple[ErasureProof, str]:
+    async def erase(
+        self, number: str, known_left: Sequence[Pending] = ()
+    ) -> tuple[ErasureProof, str]:
         """Erase everything of a number, and store the proof.
+
+        Args:
+            known_left: What is known beforehand to be left.
 
         Returns:
             The proof, and its key in the kind ``transcripts``.
@@ -187,11 +198,11 @@ class NumberEraser:
         answered = await asyncio.to_thread(erase_reports, self._data, notes)
         journals = await asyncio.to_thread(erase_journals, self._data, wanted)
         run = _Erasure(wanted, journals, reports=answered + journals.reports)
-        run.pending = rings + journals.pending
+        run.pending = [*known_left, *rings, *journals.pending]
         run.spared = journals.busy | {Path(each.what).name for each in journals.pending}
         if self._on_changed is not None:
             for journal in journals.erased:
-                await self._on_changed(journal.session_id, "", None)
+                run.index_left(await self._on_changed(journal.session_id, "", None))
         async for info in self._records():
             try:
                 await self._erase_call(info.key, run)
@@ -205,7 +216,10 @@ class NumberEraser:
         )
         run.reports += await asyncio.to_thread(erase_reports, self._data, paths)
         run.pending += unread
-        rows = [] if self._forget_rows is None else await self._forget_rows(wanted)
+        rows = RowsForgotten([])
+        if self._forget_rows is not None:
+            rows = await self._forget_rows(wanted)
+            run.index_left(rows.failure)
         proof = ErasureProof(
             erasure_id=str(uuid4()),
             begun_at=begun_at,
@@ -215,7 +229,7 @@ class NumberEraser:
             journals=journals.erased,
             reports=run.reports,
             pending=run.pending,
-            index_rows=rows,
+            index_rows=rows.session_ids,
         )
         key = f"erasures/{begun_at[:10].replace('-', '/')}/{proof.erasure_id}.json"
         data = msgspec.json.encode(proof)
@@ -266,7 +280,7 @@ class NumberEraser:
             )
         )
         if self._on_changed is not None:
-            await self._on_changed(record.session_id, key, left)
+            run.index_left(await self._on_changed(record.session_id, key, left))
 
 
 def impersonal(record: CallRecord, wanted: str) -> CallRecord:

@@ -1,12 +1,13 @@
 """Keeps the index of calls right when what is stored of a call is changed or deleted."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from loguru import logger
 
 from config.errors import StorageError
-from sessions.erasure import ForgetRows
 from sessions.index_entries import stored_entry
 from sessions.index_note import put_down_note
 from sessions.index_rebuild import stored_row
@@ -22,6 +23,26 @@ from storage.index.entry import CallFilter, IndexedCall, Place
 _PAGE = 200
 
 
+@dataclass(frozen=True, slots=True)
+class RowsForgotten:
+    """What became of the rows of a number in an index.
+
+    Attributes:
+        session_ids: Calls of which nothing but the row was left.
+        failure: Why some may be left.
+    """
+
+    session_ids: list[str]
+    failure: str | None = None
+
+
+#: Told of a call whose record has changed, or (None) is no more: id, key of the record, record.
+#: Says why an index could not be changed, or None.
+ChangeRow = Callable[[str, str, CallRecord | None], Awaitable[str | None]]
+#: Takes the rows of a number out of an index, of which nothing else is left.
+ForgetRows = Callable[[str], Awaitable[RowsForgotten]]
+
+
 def indexer_changes(indexer: CallIndexer) -> OnChanged:
     """Takes changes over into the index of this server, as soon as it can be written."""
 
@@ -34,14 +55,14 @@ def indexer_changes(indexer: CallIndexer) -> OnChanged:
     return changed
 
 
-def index_changes(index: CallIndex, data: Path) -> OnChanged:
+def index_changes(index: CallIndex, data: Path) -> ChangeRow:
     """Takes changes over into an index, in a process beside the server's.
 
-    That the index is away stops no deletion: a note in ``data``, the data folder, then has the
-    server mend it.
+    That the index is away stops no deletion: it is told, and a note in ``data``, the data
+    folder, then has the server mend it.
     """
 
-    async def changed(session_id: str, record_key: str, record: CallRecord | None) -> None:
+    async def changed(session_id: str, record_key: str, record: CallRecord | None) -> str | None:
         try:
             if record is None:
                 await index.forget([session_id])
@@ -50,6 +71,8 @@ def index_changes(index: CallIndex, data: Path) -> OnChanged:
         except StorageError as error:
             logger.warning("call {} was deleted, its index entry was not: {}", session_id, error)
             await asyncio.to_thread(put_down_note, data)
+            return error.message
+        return None
 
     return changed
 
@@ -59,10 +82,11 @@ def index_forgetting(index: CallIndex, storage: Storage, data: Path) -> ForgetRo
 
     A call that was lost has nothing but its row. Of one whose record is there, the row becomes
     what the record says. Rows of calls that another server holds are left to it. Where index or
-    store are away, a note in ``data``, the data folder, has the server mend the index.
+    store are away, that is told, and a note in ``data``, the data folder, has the server mend
+    the index.
     """
 
-    async def forget(number: str) -> list[str]:
+    async def forget(number: str) -> RowsForgotten:
         gone: list[str] = []
         try:
             ours = await asyncio.to_thread(server_id, data)
@@ -73,7 +97,8 @@ def index_forgetting(index: CallIndex, storage: Storage, data: Path) -> ForgetRo
         except StorageError as error:
             logger.warning("rows of erased calls may be left in the index: {}", error)
             await asyncio.to_thread(put_down_note, data)
-        return gone
+            return RowsForgotten(gone, error.message)
+        return RowsForgotten(gone)
 
     async def take_out(rows: list[IndexedCall]) -> list[str]:
         left = []
