@@ -1,5 +1,6 @@
 """What ``main.py recover`` does: finishes what dead servers left, and makes the index again."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from config.settings import Settings
 from sessions.answered import AnsweredCalls
 from sessions.answered_notes import FOLDER
 from sessions.expected import NO_START_SECONDS
+from sessions.index_note import put_down_note
 from sessions.index_rebuild import Rebuilt, rebuild_index
 from sessions.journal_seal import use_journal_keys
 from sessions.journal_writer import JournalWriter
@@ -66,6 +68,9 @@ async def recover_calls(settings: Settings) -> Recovered:
     finally:
         await keeper.close()
         await storage.close()
+    if found.stored:
+        # A server that had tried one of them in vain cannot know what became of it.
+        await asyncio.to_thread(put_down_note, data)
     return found
 
 

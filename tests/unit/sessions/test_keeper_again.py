@@ -28,7 +28,8 @@ from sessions.retention import RetentionSweeper
 from sessions.spool import JournalBusyError, locked, unfinished_since
 from storage.base import ObjectInfo, StorageKind
 from tests.unit.sessions.journals import a_call, header
-from tests.unit.sessions.test_keeper import FAST, ShakyStorage, keeping, until, write_call
+from tests.unit.sessions.test_keeper import FAST, ShakyStorage, keeping, write_call
+from tests.until import until
 
 
 @pytest.fixture
@@ -231,6 +232,18 @@ async def test_a_call_that_was_answered_and_lost_has_its_record(tmp_path: Path) 
     assert (stored.record.session_id, stored.record.end_cause) == (lost.session_id, "crash")
     assert [path.stem for path in (data / "answered").glob("*/*.json")] == [recent.session_id]
     assert (await recover_calls(settings)).stored == []
+
+
+async def test_a_server_beside_a_recovery_is_to_look_what_became_of_its_calls(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    settings = load_settings(env={"DATA_DIR": str(data)})
+    note = data / "index_outdated"
+    assert (await recover_calls(settings)).stored == [] and not note.exists()
+    waiting = await write_call(data / "journal")
+    (stored,) = (await recover_calls(settings)).stored
+    assert stored.record.session_id == waiting.name and note.exists()
 
 
 async def test_a_call_that_another_process_finishes_is_lost_in_no_later_start(
