@@ -71,7 +71,9 @@ class WebSocketChannel:
         """See :class:`sessions.channel.Channel`."""
         now = asyncio.get_running_loop().time()
         for limit in self._sending:
-            limit.reschedule(now)
+            # One that has just expired gives its message up by itself, and takes no other time.
+            if not limit.expired():
+                limit.reschedule(now)
 
     async def close(self, code: int, reason: str) -> None:
         """See :class:`sessions.channel.Channel`."""

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from starlette.websockets import WebSocketState
 
-from api.voice import WebSocketChannel
+from api.voice import SEND_SECONDS, WebSocketChannel
 from bot.playout import Playout
 from sessions.line import Line
-from tests.virtual_time import virtual_time
+from tests.virtual_time import running_loop, virtual_time
 
 
 class Socket:
@@ -95,3 +95,25 @@ async def test_every_message_that_a_replaced_stream_holds_up_is_given_up() -> No
     async with asyncio.timeout(0.1):
         assert await asyncio.gather(*sending) == [False, False]
     assert lost == []
+
+
+@virtual_time
+async def test_a_stream_is_replaced_at_the_instant_when_the_old_one_is_given_up() -> None:
+    """A busy loop comes to both at once: the limit of sending has passed, nobody was told yet."""
+    loop, lost = running_loop(), list[str]()
+    sink = line(Socket(stalls=True), lost)
+    sending = asyncio.create_task(sink.send("a message"))
+    await asyncio.sleep(0.1)
+    new, moved = Socket(), loop.create_future()
+
+    def move() -> None:
+        assert not sending.done()
+        sink.move(channel(new), dialect())
+        moved.set_result(None)
+
+    loop.call_later(SEND_SECONDS, move)
+    loop.stall(SEND_SECONDS + 1)
+    async with asyncio.timeout(1):
+        await moved
+        assert await sending is False
+    assert await sink.send("another") and new.sent and lost == []
