@@ -215,6 +215,8 @@ class CarrierFiles:
         except CallControlError as error:
             if error.code == "carrier_not_found":
                 return None  # Its address is known some seconds before it is there.
+            if error.code == "carrier_too_large":  # It does not become any smaller.
+                return await self._fail(note, error.message)
             raise
         finally:
             await asyncio.to_thread(part.unlink, missing_ok=True)

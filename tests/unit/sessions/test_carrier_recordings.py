@@ -19,8 +19,8 @@ from config.agent import AgentConfig
 from config.errors import CallControlError
 from config.sections import VobizSettings
 from serializer.codecs import PCM_8K
-from services.telephony.vobiz import VobizRecordings
-from services.telephony.vobiz_files import VobizAccount
+from services.telephony.vobiz import DEFAULT_LIMITS, VobizRecordings
+from services.telephony.vobiz_files import FetchLimits, VobizAccount
 from sessions import metrics
 from sessions.carrier_files import CarrierOptions
 from sessions.carrier_notes import FOLDER
@@ -62,7 +62,12 @@ class Bench:
 
     @asynccontextmanager
     async def running(
-        self, *, account: bool = True, options: CarrierOptions = OPTIONS, **more: Any
+        self,
+        *,
+        account: bool = True,
+        options: CarrierOptions = OPTIONS,
+        limits: FetchLimits = DEFAULT_LIMITS,
+        **more: Any,
     ) -> AsyncIterator[CarrierRecordings]:
         """What a process has, from its start to its end."""
         async with aiohttp.ClientSession() as http:
@@ -72,6 +77,7 @@ class Bench:
                 ),
                 http,
                 http,
+                limits,
             )
             carrier = CarrierRecordings(
                 self.data / FOLDER,
@@ -302,6 +308,18 @@ async def test_what_never_comes_is_given_up(bench: Bench) -> None:
     async with bench.running(options=CarrierOptions(first_pause_seconds=0.01, give_up_seconds=0)):
         await until(lambda: not bench.notes())
     assert await bench.state(head) == ("failed", "it was not there in time")
+
+
+async def test_a_file_that_is_too_large_is_fetched_once(bench: Bench) -> None:
+    head = call()
+    async with bench.running(limits=FetchLimits(file_bytes=10)) as carrier:
+        begins(carrier, head)
+        ends(carrier, head)
+        await bench.store(head)
+        await until(lambda: carrier.stats().waiting == 0)
+    assert await bench.state(head) == ("failed", "the recording is larger than 10 bytes")
+    assert len([r for r in bench.vobiz.requests if "/media/" in r.path]) == 1
+    assert bench.notes() == [] and await bench.sounds() == {".wav"}
 
 
 def sweeper(bench: Bench, day: str) -> RetentionSweeper:
