@@ -135,16 +135,24 @@ class ExpectedCalls:
         """Whether a call was answered and its stream is still to come."""
         return call_id in self._waiting
 
+    def is_promised(self, call_id: str | None) -> bool:
+        """Whether the stream of a call may still begin it.
+
+        That is so, too, of one that was hung up while its stream opens, and which holds no line.
+        """
+        found = self._calls.get(call_id) if call_id is not None else None
+        return found is not None and found.timer is not None
+
     def find(self, call_id: str | None) -> ExpectedCall | None:
         """What was announced for a carrier's call id. One call may open several streams."""
         found = self._calls.get(call_id) if call_id is not None else None
         return found.call if found is not None else None
 
-    def started(self, call_id: str | None) -> str | None:
+    def started(self, call_id: str | None) -> ExpectedCall | None:
         """The call's stream has begun.
 
         Returns:
-            The session id of the call where this is its first stream and comes in time.
+            The call where this is its first stream and comes in time.
         """
         found = self._calls.get(call_id) if call_id is not None else None
         if found is None:
@@ -152,7 +160,7 @@ class ExpectedCalls:
         in_time = found.timer is not None
         found.started = True
         self._cancel(found)
-        return found.call.header.session_id if in_time else None
+        return found.call if in_time else None
 
     def hung_up(self, call_id: str, detail: str) -> bool:
         """The carrier says that a call is over, and how.
@@ -179,8 +187,6 @@ class ExpectedCalls:
         """Wait for no stream any more: a call that was answered and has none is missed now."""
         for call_id in tuple(self._calls):
             self._missed(call_id)
-        for announced in self._calls.values():
-            self._cancel(announced)
         self._calls.clear()
 
     def _missed(self, call_id: str) -> None:

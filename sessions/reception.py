@@ -108,19 +108,18 @@ class Reception:
                 return
             agent, facts = await self._decide(opening, agent_id)
             if not self._manager.goes_on(agent, facts, greeting.dialect):
-                promised = self._expected.find(facts.carrier_call_id) is not None
+                promised = self._expected.is_promised(facts.carrier_call_id)
                 self._manager.admit(facts.direction, promised=promised)
         except VoiceServerError as error:
             await self._refuse(channel, greeting.dialect, error)
             return
-        announced = self._expected.find(facts.carrier_call_id)
-        session_id = self._expected.started(facts.carrier_call_id)
+        begun = self._expected.started(facts.carrier_call_id)
         held = tuple(greeting.held)
         await self._manager.serve(
             *(agent, facts, channel, greeting.dialect, held),
-            session_id=session_id,
+            session_id=begun.header.session_id if begun is not None else None,
             began_at=greeting.began_at(),
-            hangup=announced.hangup if announced is not None and session_id else None,
+            hangup=begun.hangup if begun is not None else None,
         )
 
     async def _opening(
