@@ -54,12 +54,12 @@ class IncompleteNote:
             await asyncio.to_thread((self._data / _FILE).unlink, missing_ok=True)
 
     def _exists(self) -> bool:
-        return any((self._data / name).exists() for name in (_FILE, _OUTSIDE_FILE))
+        return any(_is_there(self._data / name) for name in (_FILE, _OUTSIDE_FILE))
 
     def _is_from_outside(self) -> bool:
-        if (self._data / _OUTSIDE_FILE).exists():
+        if _is_there(self._data / _OUTSIDE_FILE):
             return True
-        return not self.is_ours and (self._data / _FILE).exists()
+        return not self.is_ours and _is_there(self._data / _FILE)
 
 
 def put_down_note(data: Path) -> None:
@@ -68,6 +68,14 @@ def put_down_note(data: Path) -> None:
     For commands beside it. A disk that will not have it loses only that. Blocks.
     """
     _touch(data / _OUTSIDE_FILE)
+
+
+def _is_there(path: Path) -> bool:
+    """Also of a disk that fails: what it holds is looked for again the next time."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _touch(path: Path) -> None:

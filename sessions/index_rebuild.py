@@ -18,7 +18,7 @@ from storage.base import Storage
 from storage.index.calls import CallIndex
 from storage.index.entry import IndexedCall
 
-_PREFIX = "records/"
+RECORDS = "records/"
 _BATCH = 200
 #: Records read at once.
 _READERS = 8
@@ -93,7 +93,7 @@ async def stored_row(storage: Storage, call: IndexedCall) -> IndexedCall | None:
         StorageError: The store does not answer.
     """
     day = datetime.fromtimestamp(call.started_at_ms / 1000, UTC).strftime("%Y/%m/%d")
-    return await _row(storage, f"{_PREFIX}{day}/{call.session_id}.json")
+    return await read_row(storage, f"{RECORDS}{day}/{call.session_id}.json")
 
 
 async def _held(index: CallIndex, server_id: str | None) -> set[str]:
@@ -123,7 +123,7 @@ async def _remove_gone(index: CallIndex, storage: Storage, missing: Iterable[str
 
 async def _batches(storage: Storage) -> AsyncIterator[list[str]]:
     batch: list[str] = []
-    async for info in storage.list_objects("transcripts", _PREFIX):
+    async for info in storage.list_objects("transcripts", RECORDS):
         batch.append(info.key)
         if len(batch) == _BATCH:
             yield batch
@@ -137,12 +137,17 @@ async def _stored(storage: Storage, keys: Iterable[str]) -> list[IndexedCall | N
 
     async def read(key: str) -> IndexedCall | None:
         async with slots:
-            return await _row(storage, key)
+            return await read_row(storage, key)
 
     return await asyncio.gather(*(read(key) for key in keys))
 
 
-async def _row(storage: Storage, key: str) -> IndexedCall | None:
+async def read_row(storage: Storage, key: str) -> IndexedCall | None:
+    """The row of a stored record; None where there is none, or it cannot be read.
+
+    Raises:
+        StorageError: The store does not answer.
+    """
     try:
         data = await storage.read("transcripts", key)
         return stored_entry(msgspec.json.decode(data, type=CallRecord), key)

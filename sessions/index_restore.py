@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
 
 from loguru import logger
 
 from config.errors import StorageError
-from sessions.index_rebuild import journal_entry, stored_row
+from sessions.index_rebuild import RECORDS, journal_entry, read_row, stored_row
 from storage.base import Storage
 from storage.index.calls import CallIndex
 from storage.index.entry import IndexedCall
@@ -51,6 +52,26 @@ async def look_after(
         if entry is not None:
             await index.put([entry])
         left.pop()
+
+
+async def look_for_lately_stored(index: CallIndex, storage: Storage) -> None:
+    """Put in the calls of today and yesterday that are stored and have no row.
+
+    A machine that loses its power forgets the last rows of SQLite, and a killed process those
+    that its index had not taken yet; the calls themselves are safe by then.
+
+    Raises:
+        StorageError: The store or the index does not answer; what was put by then stays.
+    """
+    today = datetime.now(UTC).date()
+    for day in (today, today - timedelta(days=1)):
+        async for info in storage.list_objects("transcripts", f"{RECORDS}{day:%Y/%m/%d}/"):
+            session_id = PurePosixPath(info.key).stem
+            if await index.find(session_id) is None and (row := await read_row(storage, info.key)):
+                await index.put([row])
+                # It may have been erased or deleted while it was read.
+                if await read_row(storage, info.key) is None:
+                    await index.forget([session_id])
 
 
 def as_lost(call: IndexedCall) -> IndexedCall:

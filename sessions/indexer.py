@@ -19,7 +19,13 @@ from sessions import metrics
 from sessions.index_entries import entry_of, live_entry, stored_entry
 from sessions.index_note import IncompleteNote
 from sessions.index_rebuild import journal_entry, rebuild_index
-from sessions.index_restore import LONGEST_PAUSE_SECONDS, as_lost, look_after, until_done
+from sessions.index_restore import (
+    LONGEST_PAUSE_SECONDS,
+    as_lost,
+    look_after,
+    look_for_lately_stored,
+    until_done,
+)
 from sessions.journal_header import Begun
 from sessions.keeper import StoredCall
 from sessions.record import CallRecord
@@ -213,8 +219,12 @@ class CallIndexer:
             self._restore_later()
             return
         calls = [call for call in left if call.session_id not in self._begun]
-        args = (self.index, self._storage, self._root, self.server_id)
-        self._find(until_done(lambda: look_after(calls, *args), self._first_pause_seconds))
+        self._find(until_done(lambda: self._look_back(calls), self._first_pause_seconds))
+
+    async def _look_back(self, calls: list[IndexedCall]) -> None:
+        """See what became of the calls of the process before this one."""
+        await look_after(calls, self.index, self._storage, self._root, self.server_id)
+        await look_for_lately_stored(self.index, self._storage)
 
     def _find(self, work: Coroutine[Any, Any, None]) -> None:
         if self._finder is not None:

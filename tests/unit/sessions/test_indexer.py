@@ -1,10 +1,12 @@
 """The index of calls follows the calls, whatever becomes of its database."""
 
 import asyncio
+import errno
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -211,6 +213,43 @@ async def test_the_next_start_sees_what_became_of_its_calls(bench: Bench) -> Non
     assert (await bench.until(known["live"].name, "ended")).end_cause == "crash"
     lost = await bench.until(gone, "lost")
     assert (lost.end_cause, lost.server_id) == ("crash", None)
+
+
+async def test_the_next_start_finds_calls_that_were_stored_and_never_indexed(bench: Bench) -> None:
+    """The power was lost before their rows were on disk."""
+    await bench.index.open()  # Not new at the start: nothing has to be found again.
+    now = datetime.now(UTC).timestamp()
+    calls = [
+        await bench.keep(await bench.journal(started_at=now - days * 86_400)) for days in (0, 1)
+    ]
+    await bench.indexer.start()
+    for call in calls:
+        assert await bench.until(call.record.session_id, "stored") == entry_of(call)
+
+
+async def test_a_disk_that_fails_once_does_not_end_the_writing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, exists = asyncio.Event(), Path.exists
+    loop = asyncio.get_running_loop()
+
+    def failing(path: Path) -> bool:
+        if not path.name.startswith("index_"):
+            return exists(path)
+        loop.call_soon_threadsafe(asked.set)
+        raise OSError(errno.EIO, "Input/output error")
+
+    await bench.indexer.start()
+    before, meanwhile, after = (a_session() for _ in range(3))
+    bench.indexer.begun(before)
+    await bench.until(before.session_id, "live")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "exists", failing)
+        bench.indexer.begun(meanwhile)
+        async with asyncio.timeout(SECONDS):
+            await asked.wait()
+    bench.indexer.begun(after)
+    await bench.until(after.session_id, "live")
 
 
 async def test_a_call_without_a_journal_is_lost(bench: Bench) -> None:
