@@ -7,10 +7,11 @@ Callers and vendors live in the test's own process. Where that process or the se
 in a call, because something else used the machine, a vendor may have been late that was to be in
 time. Such a call, if it was not as it should be, is placed once more, with fewer beside it. What
 else the machine did to a call cannot be told: one that was not disturbed in this way has to be
-right in each of three more calls. ``python -m bench.faults`` forgives nothing.
+right in each of three more calls (``tests/tries.py``). ``python -m bench.faults`` forgives nothing.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,46 +22,16 @@ from bench.faults.calls import DISTURBED_SECONDS, Bystander, Outcome
 from bench.faults.catalogue import Scenario, catalogue
 from bench.faults.report import wrong, wrong_beside
 from bench.faults.town import Results, run_catalogue
+from tests.tries import Tries
 
 SCENARIOS = list(catalogue())
 AT_ONCE = 16
 #: In each further round, of which there are at most so many.
 FEWER_AT_ONCE, MOST_AGAIN = 3, 5
-#: A call that was wrong, and nothing is known to have disturbed it, has to be right so often.
-RIGHT_AGAIN = 3
 #: Where nobody's call is to be placed again but bystanders': beside them.
 FEW = 6
 #: The limits are of a machine that has nothing else to do.
 MARGIN_SECONDS = 1.0
-
-
-@dataclass
-class Tries:
-    """One fault, in as many calls as it takes to be sure of what comes of it."""
-
-    scenario: Scenario
-    outcomes: list[Outcome] = field(default_factory=list)
-
-    @property
-    def wrong(self) -> list[Outcome]:
-        """Calls that were not as they should be."""
-        return [each for each in self.outcomes if wrong(each, margin_seconds=MARGIN_SECONDS)]
-
-    @property
-    def doubts(self) -> list[Outcome]:
-        """Of these, the ones that nothing disturbed."""
-        return [each for each in self.wrong if not each.disturbed]
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it is borne as it should be."""
-        right = len(self.outcomes) - len(self.wrong)
-        return right >= (RIGHT_AGAIN if self.doubts else 1) and len(self.doubts) < 2
-
-    @property
-    def is_unsure(self) -> bool:
-        """Whether another call may tell."""
-        return not self.is_good and len(self.doubts) < 2
 
 
 @dataclass
@@ -70,8 +41,9 @@ class Rounds:
     towns: list[Results] = field(default_factory=list)
     bystanders: list[Bystander] = field(default_factory=list)
     tries: dict[str, Tries] = field(
-        default_factory=lambda: {each.name: Tries(each) for each in SCENARIOS}
+        default_factory=lambda: {each.name: Tries() for each in SCENARIOS}
     )
+    wrong: defaultdict[str, list[Outcome]] = field(default_factory=lambda: defaultdict(list))
 
     def place(self, scenarios: Sequence[Scenario], folder: Path, *, beside: bool) -> None:
         """One round."""
@@ -80,14 +52,17 @@ class Rounds:
         town = asyncio.run(run_catalogue(scenarios, folder, at_once=at_once, bystanders=bystanders))
         self.towns.append(town)
         for each in town.outcomes:
-            self.tries[each.scenario.name].outcomes.append(each)
+            is_wrong = bool(wrong(each, margin_seconds=MARGIN_SECONDS))
+            self.tries[each.scenario.name].add(wrong=is_wrong, disturbed=each.disturbed)
+            if is_wrong:
+                self.wrong[each.scenario.name].append(each)
         if beside:
             self.bystanders = town.bystanders
 
     @property
     def unsure(self) -> list[Scenario]:
         """Whose call is to be placed again."""
-        return [each.scenario for each in self.tries.values() if each.is_unsure]
+        return [each for each in SCENARIOS if self.tries[each.name].is_unsure]
 
     @property
     def unsure_beside(self) -> bool:
@@ -123,9 +98,8 @@ def rounds(tmp_path_factory: pytest.TempPathFactory) -> Rounds:
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_a_vendor_fails(rounds: Rounds, scenario: Scenario) -> None:
-    tries = rounds.tries[scenario.name]
-    if not tries.is_good:
-        pytest.fail("\n".join(map(told, tries.wrong)), pytrace=False)
+    if not rounds.tries[scenario.name].is_good:
+        pytest.fail("\n".join(map(told, rounds.wrong[scenario.name])), pytrace=False)
 
 
 def told(outcome: Outcome) -> str:
