@@ -41,6 +41,7 @@ from sessions.erasure_disk import (
 from sessions.index_changes import ChangeRow, ForgetRows, RowsForgotten
 from sessions.record import CallRecord, CarrierRecording, DegradedRecord, NoticeRecord
 from sessions.record_lock import RecordLock
+from sessions.spool import BROKEN_PREFIX
 from storage.base import ObjectInfo, Storage
 
 RECORDS = "records/"
@@ -169,7 +170,8 @@ class NumberEraser:
                 ids.add(record.session_id)
         for folder, reason in await asyncio.to_thread(journals_of, data / JOURNAL, wanted):
             found.append(f"{JOURNAL}/{folder.name}" + (f" ({reason})" if reason else ""))
-            ids.add(folder.name)
+            if not reason:
+                ids.add(folder.name.removeprefix(BROKEN_PREFIX))
         reports, unread = await asyncio.to_thread(reports_of, data, wanted, ids, frozenset[str]())
         notes, rings = await asyncio.to_thread(answered_of, data, wanted)
         reports, unread = reports + notes, unread + rings
@@ -199,7 +201,7 @@ class NumberEraser:
         journals = await asyncio.to_thread(erase_journals, self._data, wanted)
         run = _Erasure(wanted, journals, reports=answered + journals.reports)
         run.pending = [*known_left, *rings, *journals.pending]
-        run.spared = journals.busy | {Path(each.what).name for each in journals.pending}
+        run.spared = set(journals.may_be_stored)
         if self._on_changed is not None:
             for journal in journals.erased:
                 run.index_left(await self._on_changed(journal.session_id, "", None))

@@ -58,6 +58,8 @@ class JournalsErased:
         reports: Files of the erased calls' reports and notes.
         busy: Calls that are live or are being stored.
         unread: Calls whose journal may be the number's, and cannot be read.
+        may_be_stored: Calls of both kinds whose journal still waits to be stored, so that what
+            is told of them is to come. One that was kept aside is stored no more.
     """
 
     erased: list[ErasedJournal] = field(default_factory=list)
@@ -65,6 +67,7 @@ class JournalsErased:
     pending: list[Pending] = field(default_factory=list)
     busy: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
+    may_be_stored: set[str] = field(default_factory=set)
 
 
 def same_number(number: str | None, wanted: str) -> bool:
@@ -108,9 +111,11 @@ def erase_journals(data: Path, wanted: str) -> JournalsErased:
     done = JournalsErased()
     for folder, reason in journals_of(data / JOURNAL, wanted):
         name = folder.name.removeprefix(BROKEN_PREFIX)
-        what = f"{JOURNAL}/{folder.name}"
+        what, is_aside = f"{JOURNAL}/{folder.name}", folder.name != name
         if reason:
             done.unread.add(name)
+            if not is_aside:
+                done.may_be_stored.add(name)
             done.pending.append(Pending(what=what, reason=reason))
             continue
         try:
@@ -118,7 +123,7 @@ def erase_journals(data: Path, wanted: str) -> JournalsErased:
                 # Before the journal: nothing else tells whose they are.
                 done.reports += erase_session_files(data, name)
                 files = [_described(path, folder) for path in _files(folder)]
-                if folder.name.startswith(BROKEN_PREFIX):
+                if is_aside:
                     shutil.rmtree(folder)
                 else:
                     remove(folder)
@@ -127,6 +132,7 @@ def erase_journals(data: Path, wanted: str) -> JournalsErased:
         except (JournalBusyError, OSError) as error:
             why = f"the call is live or is being stored ({type(error).__name__})"
             done.busy.add(name)
+            done.may_be_stored.add(name)
             done.pending.append(Pending(what=what, reason=why))
         else:
             done.erased.append(ErasedJournal(session_id=name, deleted=files))
