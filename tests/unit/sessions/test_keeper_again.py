@@ -1,13 +1,10 @@
 """A call that is tried again, perhaps by another process: what stands in the store is not lost."""
 
-import asyncio
 import os
 import shutil
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +13,13 @@ import pytest
 
 from bot.events import CallEnded, CarrierNotice
 from config.errors import StorageError
-from config.settings import load_settings
 from sessions.answered import AnsweredCalls
-from sessions.build import BuiltCall, build_call
 from sessions.journal_format import EVENTS_NAME, MEDIA_NAME
 from sessions.journal_state import JournalState, write_state
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.record import CallRecord, CarrierRecording, NoticeRecord
-from sessions.recovery import recover_calls
-from sessions.retention import RetentionSweeper
 from sessions.spool import JournalBusyError, locked, unfinished_since
-from storage.base import ObjectInfo, StorageKind
+from storage.base import StorageKind
 from tests.unit.sessions.journals import a_call, header
 from tests.unit.sessions.test_keeper import FAST, ShakyStorage, keeping, write_call
 from tests.until import until
@@ -198,54 +191,6 @@ async def test_a_call_that_cannot_have_begun_then_is_put_aside(
     assert os.listdir(root) == [f".broken-{folder.name}"]
 
 
-async def test_a_journal_that_nobody_foresaw_stops_no_recovery(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    journals = tmp_path / "data" / "journal"
-    bad, good = await write_call(journals), await write_call(journals, cause="caller_hangup")
-
-    def fails(folder: Path, *rest: Any) -> BuiltCall:
-        if folder == bad:
-            raise RuntimeError("on purpose")
-        return build_call(folder, *rest)
-
-    monkeypatch.setattr("sessions.keeper.build_call", fails)
-    settings = load_settings(env={"DATA_DIR": str(tmp_path / "data")})
-    found = await recover_calls(settings)
-    assert [call.record.session_id for call in found.stored] == [good.name]
-    assert found.failed == {bad.name: "RuntimeError: on purpose"}
-    assert bad.exists()
-
-
-async def test_a_call_that_was_answered_and_lost_has_its_record(tmp_path: Path) -> None:
-    """One whose stream may still come is left to the server that starts next."""
-    data = tmp_path / "data"
-    lost, recent = header(), header(started_at=time.time())
-    answered = AnsweredCalls(data / "answered", data / "journal")
-    for each in (lost, recent):
-        await answered.kept(each)
-    await answered.close()
-    settings = load_settings(env={"DATA_DIR": str(data)})
-    found = await recover_calls(settings)
-    (stored,) = found.stored
-    assert found.ringing == [recent.session_id]
-    assert (stored.record.session_id, stored.record.end_cause) == (lost.session_id, "crash")
-    assert [path.stem for path in (data / "answered").glob("*/*.json")] == [recent.session_id]
-    assert (await recover_calls(settings)).stored == []
-
-
-async def test_a_server_beside_a_recovery_is_to_look_what_became_of_its_calls(
-    tmp_path: Path,
-) -> None:
-    data = tmp_path / "data"
-    settings = load_settings(env={"DATA_DIR": str(data)})
-    note = data / "index_outdated"
-    assert (await recover_calls(settings)).stored == [] and not note.exists()
-    waiting = await write_call(data / "journal")
-    (stored,) = (await recover_calls(settings)).stored
-    assert stored.record.session_id == waiting.name and note.exists()
-
-
 async def test_a_call_that_another_process_finishes_is_lost_in_no_later_start(
     storage: ShakyStorage, tmp_path: Path
 ) -> None:
@@ -388,73 +333,3 @@ async def test_what_is_wrong_with_a_journal_is_not_put_down_to_the_store(
             await keeper.finish(folder)
         await until(lambda: told)
     assert told[0].record.degraded == []
-
-
-class Slow(ShakyStorage):
-    """A store in which something happens as one object is written or read."""
-
-    at: tuple[str, str] | None = None
-    meanwhile: asyncio.Task[Any] | None = None
-    happens: Callable[[], Coroutine[Any, Any, Any]]
-
-    async def put_bytes(self, kind: StorageKind, key: str, *rest: Any) -> ObjectInfo:
-        info = await super().put_bytes(kind, key, *rest)
-        await self._reached("put", key)
-        return info
-
-    async def read(self, kind: StorageKind, key: str, **rest: Any) -> bytes:
-        data = await super().read(kind, key, **rest)
-        await self._reached("read", key)
-        return data
-
-    async def _reached(self, what: str, key: str) -> None:
-        if self.meanwhile is None and self.at is not None:
-            wanted, part = self.at
-            if what == wanted and part in key:
-                self.meanwhile = asyncio.create_task(self.happens())
-                await asyncio.sleep(0.05)
-
-
-async def test_what_is_due_as_its_call_is_stored_is_deleted_all_the_same(
-    root: Path, tmp_path: Path
-) -> None:
-    """A sweep between a call's notes and its record takes no note for one of a call long gone."""
-    storage = Slow(tmp_path / "store")
-    storage.at = ("put", "retention/")
-    folder = await write_call(root, header(retention_days={"recording": 1}), "caller_hangup")
-    keeper = RecordKeeper(storage, root, options=FAST)
-    sweeper = RetentionSweeper(storage, keeper.amending, today=lambda: date(2026, 11, 30))
-    storage.happens = sweeper.sweep
-    record = (await keeper.finish(folder)).record
-    assert storage.meanwhile is not None
-    assert (await storage.meanwhile).deleted == 1
-    assert record.recording.file is not None
-    with pytest.raises(StorageError, match="nothing is stored"):
-        await storage.stat("recordings", record.recording.file.key)
-    await keeper.close()
-    await storage.close()
-
-
-async def test_what_is_told_while_a_call_is_stored_again_is_not_lost(
-    root: Path, tmp_path: Path
-) -> None:
-    storage = Slow(tmp_path / "store")
-    key, record = await died_before_it_removed_the_journal(storage, root)
-    told = CarrierRecording(state="stored", recording_id="r-1")
-    keeper = RecordKeeper(storage, root, options=FAST)
-
-    async def tell() -> None:
-        async with keeper.amending:
-            stands = msgspec.json.decode(await storage.read("transcripts", key), type=CallRecord)
-            changed = msgspec.structs.replace(stands, carrier_recording=told)
-            encoded = msgspec.json.encode(changed)
-            await storage.put_bytes("transcripts", key, encoded, "application/json")
-
-    storage.at, storage.happens = ("read", key), tell
-    await keeper.finish(root / record.session_id)
-    assert storage.meanwhile is not None
-    await storage.meanwhile
-    stands = msgspec.json.decode(await storage.read("transcripts", key), type=CallRecord)
-    assert stands.carrier_recording == told
-    await keeper.close()
-    await storage.close()
