@@ -106,7 +106,7 @@ class Courier:
         self._working: dict[str, asyncio.Task[None]] = {}
         self._failures = 0
         self._due = 0.0
-        self._scanned = 0.0
+        self._scanned = float("-inf")
         self._alerted = float("-inf")
         self._last_error: str | None = None
         self._wake = asyncio.Event()

@@ -49,19 +49,27 @@ class ReportFolder:
         self._key = key
 
     def write(self, name: str, report: Report) -> bool:
-        """Put a report down so that it outlives the machine; one of that name is replaced.
+        """Put a report down, whole; one of that name is replaced. Its name waits for :meth:`sync`.
 
         Returns:
             Whether there was none of that name.
 
         Raises:
-            OSError: The disk would not have it.
+            OSError: The disk would not have it; what was there before still is.
         """
         make_folder(self.path, PRIVATE)
         target = self.path / name
         is_new = not target.exists()
-        write_durably(target, sealed(self._key, name, msgspec.json.encode(report)))
+        write_whole(target, sealed(self._key, name, msgspec.json.encode(report)))
         return is_new
+
+    def sync(self) -> None:
+        """Have what was put down outlive the machine.
+
+        Raises:
+            OSError: The disk may lose it; it lies there even so.
+        """
+        sync_folder(self.path)
 
     def read(self, name: str) -> Report:
         """A report that waits.
@@ -106,9 +114,14 @@ class ReportFolder:
             nonlocal count
             with contextlib.suppress(FileNotFoundError), os.scandir(self.path) as entries:
                 for entry in entries:
-                    if entry.name not in without and lane_of(entry.name) is not None:
-                        count += 1
-                        yield entry.name, entry.stat().st_mtime
+                    if entry.name in without or lane_of(entry.name) is None:
+                        continue
+                    try:
+                        written_at = entry.stat().st_mtime
+                    except FileNotFoundError:  # Another process took it away: only this one.
+                        continue
+                    count += 1
+                    yield entry.name, written_at
 
         first = tuple(heapq.nsmallest(most, waiting()))
         return Inventory(first, count)
@@ -128,6 +141,16 @@ def write_durably(path: Path, data: bytes) -> None:
     """Write a file so that it is there wholly or not at all, also after the power fails.
 
     Raises:
+        OSError: The disk would not have it, or may lose it.
+    """
+    write_whole(path, data)
+    sync_folder(path.parent)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there wholly or not at all; only its folder is not synced yet.
+
+    Raises:
         OSError: The disk would not have it; what was there before still is.
     """
     part = path.with_name(f"{_PART}{path.name}")
@@ -142,4 +165,3 @@ def write_durably(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)

@@ -128,17 +128,20 @@ class ReportWriter:
         while True:
             job = await self._jobs.get()
             error: StorageError | None = None
-            # Each report is announced as soon as it lies there, whatever becomes of the next.
             for step in job.steps:
+                placed: list[tuple[Addressed, bool]] = []
                 try:
-                    written = await loop.run_in_executor(
-                        self._pool, self._write, job.session_id, step
+                    await loop.run_in_executor(
+                        self._pool, self._write, job.session_id, step, placed
                     )
                 except OSError as failure:
                     error = _unwritten(str(failure))
-                    break
-                for report, is_new in written:
+                # Whatever lies there is announced, also by half a step: it would not be new the
+                # next time, and what comes after it in the call would go before it.
+                for report, is_new in placed:
                     report.courier.added(report.name, is_new=is_new)
+                if error is not None:
+                    break
             self._finish(job, error)
             self._jobs.task_done()
 
@@ -156,16 +159,23 @@ class ReportWriter:
 
     # -- in the thread ------------------------------------------------------------------
 
-    def _write(self, session_id: str, step: Step) -> list[tuple[Addressed, bool]]:
+    def _write(self, session_id: str, step: Step, placed: list[tuple[Addressed, bool]]) -> None:
+        """Write a step's reports; ``placed`` has those that lie there, and which of them are new.
+
+        Raises:
+            OSError: Not all of it could be written; without the mark, it is written again.
+        """
         mark = self._marks / f"{session_id}.{step.name}"
         if step.once and mark.exists():
-            return []
-        written = [(to, to.courier.folder.write(to.name, to.report)) for to in step.reports]
+            return
+        for to in step.reports:
+            placed.append((to, to.courier.folder.write(to.name, to.report)))
+        for courier in {to.courier for to in step.reports}:
+            courier.folder.sync()
         if step.once:
             make_folder(self._marks, PRIVATE)
             # Not synced: without it a report would be made twice, which its key tells.
             mark.touch(mode=0o600)
-        return written
 
     def _remove_marks(self, session_id: str) -> None:
         for name in ("started", "ended", "stored"):

@@ -160,7 +160,7 @@ async def test_a_disk_that_fails_never_fails_a_live_call(
             def no_room(path: Path, data: bytes) -> None:
                 raise OSError(28, "no space left on device")
 
-            full.setattr(outbox_folder, "write_durably", no_room)
+            full.setattr(outbox_folder, "write_whole", no_room)
             reports.event(head, STARTED)
             reports.event(*ending(head))
             with pytest.raises(StorageError, match="no space left") as caught:
@@ -170,6 +170,74 @@ async def test_a_disk_that_fails_never_fails_a_live_call(
         await reports.call_stored(stored_call(head))  # The keeper has kept the journal.
         await empty(reports)
     assert receiver.steps() == ["1-started", "2-ended", "3-stored"]
+
+
+class FailingDisk:
+    """Fails once, at one place of the outbox."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+        self._patch = monkeypatch
+        self._place = place
+        self.failed = 0
+
+    def at(self, where: Any, name: str) -> None:
+        """Have the function of that name fail for a path below the place."""
+        real = getattr(where, name)
+
+        def failing(path: Path, *args: Any, **options: Any) -> Any:
+            if not self.failed and path.is_relative_to(self._place):
+                self.failed += 1
+                raise OSError(5, "input/output error")
+            return real(path, *args, **options)
+
+        self._patch.setattr(where, name, failing)
+
+
+@pytest.mark.parametrize(
+    ("place", "where", "function"),
+    [
+        ("webhook-1", outbox_folder, "write_whole"),
+        ("backend", outbox_folder, "sync_folder"),
+        ("webhook-1", outbox_folder, "sync_folder"),
+        ("told", Path, "touch"),
+    ],
+    ids=["the next receiver's", "the name's", "the next receiver's name", "the mark"],
+)
+@pytest.mark.parametrize("up", [True, False], ids=["heard at once", "heard later"])
+async def test_a_write_that_fails_changes_no_order(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    where: Any,
+    function: str,
+    up: bool,
+) -> None:
+    """What lies on disk after half a step is not forgotten: the end would be told before it."""
+    one = Receiver(up=up)
+    other = Receiver(name="other", kind="webhook", folder="webhook-1", up=up)
+    head, outbox = header(carrier_call_id="c-1"), tmp_path / "outbox"
+    disk = FailingDisk(monkeypatch, outbox / place)
+    async with reporting(outbox, one, other) as reports:
+        disk.at(where, function)
+        reports.event(head, STARTED)
+        async with asyncio.timeout(5):
+            while not reports.dropped:  # noqa: ASYNC110 - threads bring it about
+                await asyncio.sleep(0.005)
+        if up:
+            await empty(reports)
+            assert one.steps() == ["1-started"], "told at once, not when it is written again"
+        else:
+            assert reports.waiting() == len(list(outbox.glob("*/*.json")))
+        reports.event(*ending(head))
+        await reports.call_stored(stored_call(head))
+        one.up = other.up = True
+        await empty(reports)
+    assert disk.failed == 1
+    for heard in (one.steps(), other.steps()):
+        # Told again at most, never after what comes later.
+        assert heard == sorted(heard)
+        assert list(dict.fromkeys(heard)) == ["1-started", "2-ended", "3-stored"]
+    assert not list(outbox.glob("*/*.json"))
 
 
 async def test_more_calls_than_the_disk_keeps_up_with(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
@@ -430,6 +431,46 @@ def test_a_folder_that_cannot_be_read_does_not_keep_the_server_from_starting(
     tmp_path: Path,
 ) -> None:
     check_unreadable(tmp_path / "backend")
+
+
+@virtual_time
+async def check_unseen(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The loop's clock may have begun with the machine: it says nothing of the last look.
+    post = Post(path, CourierOptions(rescan_seconds=1e5))
+    post.put("1", call=1)
+    with monkeypatch.context() as failing:
+        failing.setattr(post.folder, "look", Mock(side_effect=OSError(5, "input/output error")))
+        await post.courier.start()
+    post.tell("2", call=1, step=2)
+    await post.until_empty()
+    assert post.receiver.taken == ["1", "2"]
+    await post.close()
+
+
+def test_nothing_is_delivered_before_the_folder_was_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_unseen(tmp_path, monkeypatch)
+
+
+@virtual_time
+async def check_removed_meanwhile(path: Path) -> None:
+    post = Post(path)
+    for call in range(50):
+        post.put(str(call), call=call)
+    for call in range(50, 60):
+        # A name that is listed and leads to nothing any more.
+        name = file_name(1000.0 + call, str(call), str(UUID(int=call)), "1-step")
+        (path / name).symlink_to(path / "removed")
+    assert post.folder.look(100).count == len(post.folder.look(100).first) == 50
+    await post.courier.start()
+    await post.until_empty()
+    assert len(post.receiver.taken) == 50
+    await post.close()
+
+
+def test_a_report_that_somebody_removes_hides_no_other(tmp_path: Path) -> None:
+    check_removed_meanwhile(tmp_path)
 
 
 def secret() -> str:
