@@ -5,7 +5,8 @@ goes into ``X-API-Key``, errors are ``{"detail": …}``. Neither key nor answer 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -20,6 +21,7 @@ from tenacity import (
 from yarl import URL
 
 from config.errors import BackendError
+from services.unread_answers import leave_unread
 
 T = TypeVar("T")
 
@@ -115,7 +117,8 @@ class BackendTransport:
         Raises:
             BackendError: It has not taken it.
         """
-        await self._try(method, path, body, headers, seconds=REPORT_SECONDS)
+        async with self._taken(method, path, body, headers, seconds=REPORT_SECONDS) as response:
+            await leave_unread(response)
 
     async def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
         tries = AsyncRetrying(
@@ -135,16 +138,26 @@ class BackendTransport:
             raise _timeout(path, self._deadline_seconds) from error
         return content
 
-    async def _try(
+    async def _try(self, method: str, path: str, body: bytes | None) -> bytes:
+        seconds = self._attempt_seconds
+        async with self._taken(method, path, body, {}, seconds=seconds) as response:
+            return await _read(response, path)
+
+    @asynccontextmanager
+    async def _taken(
         self,
         method: str,
         path: str,
         body: bytes | None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str],
         *,
-        seconds: float | None = None,
-    ) -> bytes:
-        seconds = self._attempt_seconds if seconds is None else seconds
+        seconds: float,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A 2xx, its body still to be read; what goes wrong until that is done is a BackendError.
+
+        Args:
+            seconds: For all of it, reading included.
+        """
         try:
             async with (
                 asyncio.timeout(seconds),
@@ -157,7 +170,7 @@ class BackendTransport:
                         "X-API-Key": self._api_key.get_secret_value(),
                         **({"Content-Type": "application/json"} if body is not None else {}),
                         "Accept": "application/json",
-                        **(headers or {}),
+                        **headers,
                     },
                     # A redirect would carry the key to somebody else.
                     allow_redirects=False,
@@ -168,7 +181,7 @@ class BackendTransport:
                     if response.status == 404 and not await _is_its_own(response):
                         raise _misrouted(path)
                     raise _refused(path, response.status)
-                return await _read(response, path)
+                yield response
         except TimeoutError as error:
             raise _timeout(path, seconds, retryable=True) from error
         except (aiohttp.ClientError, OSError) as error:

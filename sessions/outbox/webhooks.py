@@ -23,6 +23,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from config.webhooks import WebhookEvent, WebhookSettings, is_loopback_name, is_public
+from services.unread_answers import leave_unread
 from sessions.keeper import StoredCall
 from sessions.outbox.courier import DeliveryError
 from sessions.outbox.receiver import Draft
@@ -33,8 +34,6 @@ from sessions.record import CallRecord, StoredFile
 
 #: 403 and 404 are also what something in front of a receiver says while it is being replaced.
 _PASSING: Final = (401, 403, 404, 408, 425, 429)
-#: What an answer may hold; it is not looked at.
-_MAX_ANSWER_BYTES: Final = 64 * 1024
 _STEPS: Final[dict[WebhookEvent, str]] = {
     "call.started": "1-started",
     "call.ended": "2-ended",
@@ -164,7 +163,7 @@ class WebhookReceiver:
                 timeout=aiohttp.ClientTimeout(total=None),
             ) as response:
                 _check(response)
-                await response.content.read(_MAX_ANSWER_BYTES)
+                await leave_unread(response)
         except PrivateAddressError as error:
             raise DeliveryError("private_address", str(error)) from None
         except (aiohttp.ClientError, OSError) as error:

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from config.problems import ConfigFileError
@@ -100,6 +101,20 @@ async def test_redirects_are_not_followed() -> None:
     error = await failure(f"http://127.0.0.1:{runner.addresses[0][1]}/calls")
     await runner.cleanup()
     assert visited == ["/calls"] and "redirects are not followed" in error.message
+
+
+async def test_a_yes_is_a_yes_though_the_rest_of_it_is_lost() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    app = web.Application()
+    app.router.add_post("/calls", answer)
+    async with TestServer(app) as server, webhook_session(allow_private=False) as http:
+        await receiver(str(server.make_url("/calls")), http).deliver(REPORT)
 
 
 async def test_a_receiver_may_say_when_to_come_again() -> None:
