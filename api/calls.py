@@ -30,6 +30,13 @@ router = APIRouter(prefix="/api/v1/calls", tags=["calls"])
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
+_RECORD_AWAY: Final = (
+    "nothing_kept",
+    "call_not_ready",
+    "call_elsewhere",
+    "storage_not_found",
+    "storage_corrupt",
+)
 _LIST_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"description": "Not a cursor of this list"},
     401: ERRORS[401],
@@ -147,9 +154,8 @@ async def one_call(found: Found) -> CallDetails:
             record = await found.lookup.record(call)
     except HTTPException as error:
         cause = error.__cause__
-        # What is known of a call is shown also where its record is somewhere else, or nowhere.
-        known = ("nothing_kept", "call_not_ready", "call_elsewhere", "storage_not_found")
-        if not (isinstance(cause, StorageError) and cause.code in known):
+        # What is known of a call is shown also where its record is elsewhere, nowhere or damaged.
+        if not (isinstance(cause, StorageError) and cause.code in _RECORD_AWAY):
             raise
         details = None
     else:

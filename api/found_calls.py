@@ -32,6 +32,8 @@ _ANSWERS: Final[dict[str, tuple[int, int | None]]] = {
     "index_missing": (503, 5),
     "index_corrupt": (503, 10),
 }
+#: What an operator has to mend: permissions, a damaged record, an index of a newer server.
+_OTHERWISE: Final = (503, 30)
 #: For the description of the doors.
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     401: {"description": "No token of the kind `calls`"},
@@ -67,7 +69,7 @@ def told_as_http() -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        status, retry_seconds = _ANSWERS.get(error.code, (503, None))
+        status, retry_seconds = _ANSWERS.get(error.code, _OTHERWISE)
         headers = {"Retry-After": str(retry_seconds)} if retry_seconds else None
         # Where there is no such part, and where the store has lost it, is the same to who asks.
         message = "it is not kept any more" if error.code == "storage_not_found" else error.message

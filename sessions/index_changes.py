@@ -106,7 +106,13 @@ def index_forgetting(index: CallIndex, storage: Storage, data: Path) -> ForgetRo
             # The journal first: it goes when the record is there.
             if await asyncio.to_thread((data / "journal" / row.session_id).exists):
                 continue
-            if (found := await stored_row(storage, row)) is None:
+            try:
+                found = await stored_row(storage, row)
+            except StorageError as error:
+                if error.code != "storage_corrupt":
+                    raise
+                continue  # The record is said to be left, and its row leads to the sound.
+            if found is None:
                 left.append(row.session_id)
             else:
                 await index.put([found])

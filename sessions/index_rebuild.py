@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import msgspec
 from loguru import logger
 
 from config.errors import StorageError
+from sessions.deletion import read_record
 from sessions.index_entries import spooled_entry, stored_entry
-from sessions.record import CallRecord
 from sessions.spool import JournalBusyError, locked
 from sessions.spooled import all_spooled, read_spooled
 from storage.base import Storage
@@ -59,10 +58,11 @@ async def rebuild_index(
     seen: set[str] = set()
     stored = waiting = unreadable = 0
     async for few in _batches(storage):
-        entries = [entry for entry in await _stored(storage, few) if entry is not None]
-        unreadable += len(few) - len(entries)
+        entries, unread = await _stored(storage, few)
+        unreadable += len(unread)
         stored += len(entries)
-        seen.update(entry.session_id for entry in entries)
+        # A record that cannot be read is no reason to forget the call: its sound may be there.
+        seen.update((entry.session_id for entry in entries), unread)
         await index.put(entries)
     for folder in await asyncio.to_thread(all_spooled, root):
         entry = await asyncio.to_thread(journal_entry, folder, server_id)
@@ -90,7 +90,7 @@ async def stored_row(storage: Storage, call: IndexedCall) -> IndexedCall | None:
     """The row of a call whose record may have been stored meanwhile; None where it was not.
 
     Raises:
-        StorageError: The store does not answer.
+        StorageError: As for :func:`read_row`.
     """
     day = datetime.fromtimestamp(call.started_at_ms / 1000, UTC).strftime("%Y/%m/%d")
     return await read_row(storage, f"{RECORDS}{day}/{call.session_id}.json")
@@ -113,7 +113,13 @@ async def _remove_gone(index: CallIndex, storage: Storage, missing: Iterable[str
         row = await index.find(session_id)
         if row is None:
             continue
-        if (found := await stored_row(storage, row)) is not None:
+        try:
+            found = await stored_row(storage, row)
+        except StorageError as error:
+            if error.code != "storage_corrupt":
+                raise
+            continue  # It is there, even so.
+        if found is not None:
             await index.put([found])
         else:
             gone.append(session_id)
@@ -132,31 +138,41 @@ async def _batches(storage: Storage) -> AsyncIterator[list[str]]:
         yield batch
 
 
-async def _stored(storage: Storage, keys: Iterable[str]) -> list[IndexedCall | None]:
-    slots = asyncio.Semaphore(_READERS)
+async def _stored(storage: Storage, keys: Iterable[str]) -> tuple[list[IndexedCall], set[str]]:
+    """The rows of the calls with those records, and the ids of those that cannot be read."""
+    slots, unread = asyncio.Semaphore(_READERS), set[str]()
 
     async def read(key: str) -> IndexedCall | None:
         async with slots:
-            return await read_row(storage, key)
+            try:
+                return await read_row(storage, key)
+            except StorageError as error:
+                if error.code != "storage_corrupt":
+                    raise
+                logger.warning("{}", error.message)
+                unread.add(session_id_of(key))
+                return None
 
-    return await asyncio.gather(*(read(key) for key in keys))
+    found = await asyncio.gather(*(read(key) for key in keys))
+    return [entry for entry in found if entry is not None], unread
 
 
 async def read_row(storage: Storage, key: str) -> IndexedCall | None:
-    """The row of a stored record; None where there is none, or it cannot be read.
+    """The row of a stored record; None where there is none.
 
     Raises:
-        StorageError: The store does not answer.
+        StorageError: The store does not answer, or it is no record (``storage_corrupt``).
     """
+    record = await read_record(storage, key)
     try:
-        data = await storage.read("transcripts", key)
-        return stored_entry(msgspec.json.decode(data, type=CallRecord), key)
-    except StorageError as error:
-        if error.code != "storage_not_found":
-            raise
-    except (msgspec.MsgspecError, ValueError) as error:
-        logger.warning(f"{key} is no record of a call: {type(error).__name__}")
-    return None
+        return None if record is None else stored_entry(record, key)
+    except ValueError as error:  # Of a time that is none.
+        raise StorageError("storage_corrupt", f"{key} is no call record") from error
+
+
+def session_id_of(record_key: str) -> str:
+    """Of the call with that record."""
+    return PurePosixPath(record_key).stem
 
 
 def _in_use(folder: Path) -> bool:

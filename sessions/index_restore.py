@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from loguru import logger
 
 from config.errors import StorageError
-from sessions.index_rebuild import RECORDS, journal_entry, read_row, stored_row
+from sessions.index_rebuild import RECORDS, journal_entry, read_row, session_id_of, stored_row
 from storage.base import Storage
 from storage.index.calls import CallIndex
 from storage.index.entry import IndexedCall
@@ -66,11 +66,13 @@ async def look_for_lately_stored(index: CallIndex, storage: Storage) -> None:
     today = datetime.now(UTC).date()
     for day in (today, today - timedelta(days=1)):
         async for info in storage.list_objects("transcripts", f"{RECORDS}{day:%Y/%m/%d}/"):
-            session_id = PurePosixPath(info.key).stem
-            if await index.find(session_id) is None and (row := await read_row(storage, info.key)):
+            session_id = session_id_of(info.key)
+            if await index.find(session_id) is not None:
+                continue
+            if (row := await _readable(read_row(storage, info.key))) is not None:
                 await index.put([row])
                 # It may have been erased or deleted while it was read.
-                if await read_row(storage, info.key) is None:
+                if await _readable(read_row(storage, info.key)) is None:
                     await index.forget([session_id])
 
 
@@ -86,5 +88,17 @@ async def _fate(
     folder = root / call.session_id
     if await asyncio.to_thread(folder.exists):
         return await asyncio.to_thread(journal_entry, folder, server_id)
-    stored = await stored_row(storage, call)
+    # Where its record is damaged, one that is mended is put in over this row.
+    stored = await _readable(stored_row(storage, call))
     return as_lost(call) if stored is None else stored
+
+
+async def _readable(reading: Awaitable[IndexedCall | None]) -> IndexedCall | None:
+    """The row of a record; None where there is none, or it is damaged: that holds up nothing."""
+    try:
+        return await reading
+    except StorageError as error:
+        if error.code != "storage_corrupt":
+            raise
+        logger.warning("{}", error.message)
+        return None

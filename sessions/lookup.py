@@ -4,6 +4,7 @@ on disk, or in the store.
 Error codes of the :class:`~config.errors.StorageError` raised here, besides the store's and the
 index's own:
 
+    storage_corrupt   there is such a part, and it cannot be read
     call_live         the call goes on: its parts are made when it has ended
     call_not_ready    it has ended, and its parts are being made; ask again in a moment
     call_elsewhere    another server has it, until it is stored
@@ -22,6 +23,7 @@ from typing import Literal
 import msgspec
 
 from config.errors import StorageError
+from sessions.deletion import read_record
 from sessions.index_entries import live_entry
 from sessions.index_rebuild import journal_entry, stored_row
 from sessions.journal_format import Part
@@ -117,7 +119,10 @@ class CallLookup:
                 raise StorageError("kept_no_more", "the transcript of this call was deleted")
             raise StorageError("nothing_kept", "there is no transcript of this call")
         data = await self._places.storage.read(file.kind, file.key)
-        return msgspec.json.decode(data, type=Transcript)
+        try:
+            return msgspec.json.decode(data, type=Transcript)
+        except msgspec.MsgspecError as error:
+            raise StorageError("storage_corrupt", f"{file.key} is no transcript") from error
 
     async def recording(self, call: IndexedCall, source: SoundSource = "server") -> KeptSound:
         """A call's sound, ready to be read; its ``close`` must be called.
@@ -214,7 +219,10 @@ class CallLookup:
             key = row.record_key if row else None
         if key is None:
             raise StorageError("call_not_ready", "the record of this call is being made")
-        return msgspec.json.decode(await places.storage.read("transcripts", key), type=CallRecord)
+        record = await read_record(places.storage, key)
+        if record is None:
+            raise StorageError("storage_not_found", f"{key} is not in the store")
+        return record
 
 
 def _is_due(record: CallRecord, part: Part) -> bool:

@@ -14,9 +14,12 @@ from uuid import UUID
 
 import aiohttp
 import pytest
+from fastapi import HTTPException
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from api.found_calls import told_as_http
+from config.errors import StorageError
 from sessions.tokens import OPERATOR_AUDIENCE, issue_token
 from simulators.caller.vobiz import VobizCaller
 from simulators.caller.vobiz_line import VobizLine
@@ -213,6 +216,31 @@ async def test_the_transcript_in_each_form(
     assert (await calls(path, If_None_Match=text.headers["ETag"])).status == 200
     assert (await calls(path, Accept="image/png")).status == 406
     assert (await calls(f"{path}?format=pdf")).status == 422
+
+
+async def test_a_call_whose_record_is_damaged(
+    server: RunningServer, calls: Consumer, speech: Speech
+) -> None:
+    path = f"/{await a_phone_call(server, speech)}"
+    stored = await calls.one(path, status="stored")
+    row = await server.parts.index.find(stored["call_id"])
+    assert row is not None and row.record_key is not None
+    await server.parts.storage.put_bytes("transcripts", row.record_key, b"{", "application/json")
+    known = await calls(path)
+    assert known.status == 200, known.body
+    nothing = dict.fromkeys(("details", "recording", "transcript", "record"))
+    assert known.json() == {**stored, **nothing}
+    for part in ("/recording", "/transcript"):
+        answer = await calls(path + part)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
+        assert "is no call record" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("code", ["storage_denied", "storage_failed", "index_newer"])
+def test_each_answer_that_something_is_away_says_when_to_ask_again(code: str) -> None:
+    with pytest.raises(HTTPException) as caught, told_as_http():
+        raise StorageError(code, "an operator must act")
+    assert (caught.value.status_code, caught.value.headers) == (503, {"Retry-After": "30"})
 
 
 async def test_several_calls_with_one_id_of_the_carrier(
