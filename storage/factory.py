@@ -8,6 +8,9 @@ from storage.index.calls import CallIndex
 from storage.minio import MinioStorage
 from storage.minio_options import Encryption, MinioOptions
 
+#: Threads for uploads beside those of calls: the carrier's files, fetched two at a time.
+_OTHER_UPLOADS = 2
+
 
 def build_index(settings: Settings) -> CallIndex:
     """The index of calls; nothing is touched yet.
@@ -48,5 +51,7 @@ def build_storage(settings: Settings) -> Storage:
                 "recordings": chosen.recordings_bucket,
                 "transcripts": chosen.transcripts_bucket,
             },
+            # One for each call that is stored at once: none waits for its turn.
+            threads=chosen.uploads_at_once + _OTHER_UPLOADS,
         )
     )

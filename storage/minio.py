@@ -42,6 +42,10 @@ from storage.threads import StoreThreads, end_by
 _META = "x-amz-meta-"
 _PAGE_OBJECTS = 500
 _MAX_PARTS = 10_000
+#: Longest wait of an upload, or of its proof, for a thread. Where the service hangs it is
+#: shorter: those who have the threads are given up at their deadlines. And it is less than what
+#: others wait for a record that is being changed (``sessions.record_lock``).
+_TURN_SECONDS = 240.0
 
 
 class MinioStorage(Storage):
@@ -68,7 +72,7 @@ class MinioStorage(Storage):
         #: Why the last upload was refused, until one is taken.
         self._refused: StorageError | None = None
         # Uploads that hang must not make readers wait for a free thread, nor the health page.
-        self._filing = StoreThreads("minio-filing", options.threads)
+        self._filing = StoreThreads("minio-filing", options.threads, turn_seconds=_TURN_SECONDS)
         self._reading = StoreThreads("minio", options.threads)
         self._health = StoreThreads("minio-health", 1)
 

@@ -1,5 +1,9 @@
 """A few threads of a store's own, and a deadline for what runs in them.
 
+The deadline of what somebody waits for counts from the asking. That of an upload counts from
+when it has its thread: amid many others it would be over before anything was tried, and what was
+uploaded would be given up for want of a thread that looks at it. The wait has a bound of its own.
+
 The default executor of the loop is shared with name lookups and others; a store that hangs
 must not take it along. Nor may a thread be lost to a call whose deadline is over: a service
 that sends a byte a second keeps every limit for silence. So a call says how to end what it
@@ -49,6 +53,33 @@ class _Call:
                 end()
 
 
+class _Deadline:
+    """Of one call: at first for its turn, where that has a bound of its own."""
+
+    def __init__(self, seconds: float, turn_seconds: float | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._waits = turn_seconds is not None
+        first = seconds if turn_seconds is None else turn_seconds
+        self.limit = asyncio.timeout(first)
+        self.missed = f"gave no answer in {seconds:g} s"
+        if self._waits:
+            self.missed = f"had no thread free in {first:g} s"
+
+    def begin(self) -> None:
+        """The call has its thread, which is this one."""
+        if self._waits:
+            # A loop that has been closed has nobody who waits.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        # What is over, by its end or by the bound for its turn, takes no other deadline.
+        with contextlib.suppress(RuntimeError):
+            self.limit.reschedule(self._loop.time() + self._seconds)
+            self.missed = f"gave no answer in {self._seconds:g} s"
+
+
 class _Working(threading.local):
     call: _Call | None = None
 
@@ -74,11 +105,14 @@ class StoreThreads:
 
     Args:
         name: Prefix of the threads' names.
-        size: How many run at once; more wait their turn within their own deadline.
+        size: How many run at once; more wait their turn.
+        turn_seconds: Longest wait for a turn, before the deadline begins; None where the wait
+            is part of it.
     """
 
-    def __init__(self, name: str, size: int) -> None:
+    def __init__(self, name: str, size: int, *, turn_seconds: float | None = None) -> None:
         self._name = name
+        self._turn_seconds = turn_seconds
         self._pool = ThreadPoolExecutor(size, thread_name_prefix=name)
         self._calls: set[_Call] = set()
         self._closed = False
@@ -92,7 +126,7 @@ class StoreThreads:
         thread until it ends by itself.
 
         Raises:
-            StorageError: ``storage_unavailable`` at the deadline.
+            StorageError: ``storage_unavailable`` at the deadline, or when no turn came.
         """
         _, answer = self._start(deadline_seconds, lambda: call(*args, **kwargs))
         return await answer
@@ -128,10 +162,12 @@ class StoreThreads:
         self, deadline_seconds: float, call: Callable[[], T]
     ) -> tuple[Future[T], Coroutine[None, None, T]]:
         state = _Call()
+        deadline = _Deadline(deadline_seconds, self._turn_seconds)
 
         def work() -> T:
             _working.call = state
             try:
+                deadline.begin()
                 return call()
             finally:
                 _working.call = None
@@ -142,15 +178,15 @@ class StoreThreads:
         except RuntimeError as error:
             message = f"{self._name} is closed"
             raise StorageError("storage_unavailable", message) from error
-        return future, self._answer(deadline_seconds, state, future)
+        return future, self._answer(deadline, state, future)
 
-    async def _answer(self, deadline_seconds: float, state: _Call, future: Future[T]) -> T:
+    async def _answer(self, deadline: "_Deadline", state: _Call, future: Future[T]) -> T:
         self._calls.add(state)
         try:
-            async with asyncio.timeout(deadline_seconds):
+            async with deadline.limit:
                 return await asyncio.wrap_future(future)
         except TimeoutError:
-            message = f"{self._name} gave no answer in {deadline_seconds:g} s"
+            message = f"{self._name} {deadline.missed}"
             raise StorageError("storage_unavailable", message) from None
         except asyncio.CancelledError:
             if future.cancelled() and self._closed:

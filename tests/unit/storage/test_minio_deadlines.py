@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import threading
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from config.errors import StorageError
 from storage.minio import MinioStorage
 from tests.minio import S3Server, s3_server
-from tests.unit.storage.wires import line_to, opened, serving
+from tests.unit.storage.wires import clock_held, line_to, opened, serving
+from tests.virtual_time import running_loop, virtual_time
 
 NOWHERE = S3Server(folder=Path())
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\nContent-Length: 1000\r\n\r\n"
@@ -178,6 +180,36 @@ async def test_twenty_hanging_uploads_leave_readers_and_health_alone() -> None:
                 if thread.name.startswith("minio"):
                     await asyncio.to_thread(thread.join, 10)
                     assert not thread.is_alive()
+
+
+@virtual_time
+async def test_uploads_and_proofs_lose_no_time_to_those_before_them() -> None:
+    digest = hashlib.sha256(b"kept").hexdigest()
+    with s3_server() as server:
+        async with (
+            clock_held(),
+            line_to(server) as line,
+            opened(server, endpoint=line.endpoint, threads=1) as made,
+        ):
+            await made.put_bytes("recordings", "old", b"kept", "text/plain")
+            line.holds = b"PUT /"
+            hanging = asyncio.create_task(made.put_bytes("recordings", "new", b"1", "text/plain"))
+            await line.held.acquire()
+            line.holds = None
+            uploads = [
+                asyncio.create_task(made.put_bytes("recordings", f"{n}", b"1", "text/plain"))
+                for n in range(3)
+            ]
+            proof = asyncio.create_task(made.sha256("recordings", "old"))
+            await asyncio.sleep(0)
+            assert await made.read("recordings", "old") == b"kept"
+            await made.health()
+            # The deadline of all of them, had it begun already.
+            running_loop().stall(made._options.call_seconds + 1)
+            with pytest.raises(StorageError, match="gave no answer in 40"):
+                await hanging
+            assert [info.size_bytes for info in await asyncio.gather(*uploads)] == [1, 1, 1]
+            assert await proof == digest
 
 
 async def test_a_slow_line_may_take_its_time_for_a_part(tmp_path: Path) -> None:

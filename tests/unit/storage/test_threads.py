@@ -10,6 +10,8 @@ import pytest
 
 from config.errors import StorageError
 from storage.threads import StoreThreads, end_by
+from tests.unit.storage.wires import clock_held
+from tests.virtual_time import running_loop, virtual_time
 
 
 @pytest.fixture
@@ -126,3 +128,67 @@ async def test_a_source_is_closed_at_its_end_and_when_left_halfway(threads: Stor
     ) as blocks:
         assert await anext(blocks) == b"1"
     assert closed == [0, 2]
+
+
+@virtual_time
+async def test_the_deadline_begins_when_the_turn_has_come() -> None:
+    threads = StoreThreads("store", 1, turn_seconds=240)
+    go, begun = threading.Event(), threading.Event()
+    ours, theirs = socket.socketpair()
+
+    def begin() -> bytes:
+        begun.set()
+        return hang(ours)
+
+    with ours, theirs:
+        async with clock_held():
+            first = asyncio.create_task(threads.run(1000, go.wait, 10))
+            second = asyncio.create_task(threads.run(40, begin))
+            third = asyncio.create_task(threads.run(40, lambda: "answer"))
+            await asyncio.sleep(0)
+            running_loop().stall(190)
+            await asyncio.sleep(0)
+            assert not second.done()
+            go.set()
+            assert await first
+            assert await asyncio.to_thread(begun.wait, 10)
+            running_loop().stall(41)
+            # Nobody has the thread for longer than the deadline, however many wait for it.
+            with pytest.raises(StorageError, match="store gave no answer in 40 s"):
+                await second
+            assert await third == "answer"
+    threads.close()
+
+
+@virtual_time
+async def test_what_has_no_turn_in_time_is_never_begun() -> None:
+    threads = StoreThreads("store", 1, turn_seconds=240)
+    go, begun = threading.Event(), threading.Event()
+    async with clock_held():
+        first = asyncio.create_task(threads.run(1000, go.wait, 10))
+        second = asyncio.create_task(threads.run(40, begun.set))
+        await asyncio.sleep(0)
+        running_loop().stall(241)
+        with pytest.raises(StorageError, match="store had no thread free in 240 s") as caught:
+            await second
+        assert caught.value.code == "storage_unavailable"
+        go.set()
+        assert await threads.run(40, lambda: "answer") == "answer"
+        await first
+    assert not begun.is_set()
+    threads.close()
+
+
+@virtual_time
+async def test_where_somebody_waits_the_turn_is_part_of_the_deadline() -> None:
+    threads, go = StoreThreads("store", 1), threading.Event()
+    async with clock_held():
+        first = asyncio.create_task(threads.run(1000, go.wait, 10))
+        second = asyncio.create_task(threads.run(40, lambda: "late"))
+        await asyncio.sleep(0)
+        running_loop().stall(41)
+        with pytest.raises(StorageError, match="store gave no answer in 40 s"):
+            await second
+        go.set()
+        await first
+    threads.close()

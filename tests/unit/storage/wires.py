@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,19 @@ async def opened(server: S3Server, **changes: object) -> AsyncIterator[MinioStor
         yield made
     finally:
         await made.close()
+
+
+@asynccontextmanager
+async def clock_held() -> AsyncIterator[None]:
+    """Virtual time moves only where the test says so: a store's threads are waited for."""
+    over = threading.Event()
+    holding = asyncio.create_task(asyncio.to_thread(over.wait, 60))
+    await asyncio.sleep(0)
+    try:
+        yield
+    finally:
+        over.set()
+        await holding
 
 
 @dataclass
