@@ -163,20 +163,19 @@ def reports_of(
         Their paths; and those that may be the number's, and cannot be read.
     """
     found, unread = list[Path](), list[Pending]()
-    for root in (data / OUTBOX, data / CARRIER_NOTES):
-        for path in _files(root):
-            if any(session_id in path.name for session_id in spared):
-                continue
-            try:
-                if any(session_id in path.name for session_id in session_ids) or (
-                    _report_names(path, wanted)
-                ):
-                    found.append(path)
-            except FileNotFoundError:
-                continue  # Delivered in between.
-            except (OSError, StorageError, msgspec.MsgspecError) as error:
-                why = f"it cannot be read: {type(error).__name__}"
-                unread.append(Pending(what=str(path.relative_to(data)), reason=why))
+    for path in sorted(_told(data)):
+        if any(session_id in path.name for session_id in spared):
+            continue
+        try:
+            if any(session_id in path.name for session_id in session_ids) or (
+                _report_names(path, wanted)
+            ):
+                found.append(path)
+        except FileNotFoundError:
+            continue  # Delivered in between.
+        except (OSError, StorageError, msgspec.MsgspecError) as error:
+            why = f"it cannot be read: {type(error).__name__}"
+            unread.append(Pending(what=str(path.relative_to(data)), reason=why))
     reasons = [path.with_suffix(".txt") for path in found if path.suffix == ".json"]
     found += [path for path in reasons if path not in found and path.exists()]
     return found, unread
@@ -184,14 +183,7 @@ def reports_of(
 
 def erase_session_files(data: Path, session_id: str) -> list[LocalFile]:
     """Erase the reports and notes that bear a call's id in their name."""
-    found = [
-        Path(folder, name)
-        for root in (data / OUTBOX, data / CARRIER_NOTES)
-        for folder, _, names in os.walk(root)
-        for name in names
-        if session_id in name
-    ]
-    return erase_reports(data, sorted(found))
+    return erase_reports(data, sorted(path for path in _told(data) if session_id in path.name))
 
 
 def answered_of(data: Path, wanted: str) -> tuple[list[Path], list[Pending]]:
@@ -230,6 +222,13 @@ def erase_reports(data: Path, paths: list[Path]) -> list[LocalFile]:
             path.unlink()
             erased.append(described)
     return erased
+
+
+def _told(data: Path) -> Iterator[Path]:
+    """All reports and notes; they go while they are looked for, and there may be many."""
+    for root in (data / OUTBOX, data / CARRIER_NOTES):
+        for folder, _, names in os.walk(root):
+            yield from (Path(folder, name) for name in names)
 
 
 def _report_names(path: Path, wanted: str) -> bool:
