@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -231,9 +231,17 @@ def make_record(
     )
 
 
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
 def _delete_after(header: JournalHeader) -> dict[Part, str]:
-    """Whole days from the call's own; the number can be too large for a calendar."""
-    day = datetime.fromtimestamp(header.started_at, UTC).date()
+    """Whole days from today, or from the call's own day where that is later.
+
+    The clock may have been behind when the call was taken, and been set since: by the call's own
+    day alone, it could be due before it is stored. The number can be too large for a calendar.
+    """
+    day = max(datetime.fromtimestamp(header.started_at, UTC).date(), _today())
     found: dict[Part, str] = {}
     for part, days in header.retention_days.items():
         with contextlib.suppress(OverflowError):

@@ -89,7 +89,10 @@ async def test_the_index_made_again_is_the_one_that_grew(bench: Bench) -> None:
         assert await bench.rows() == grown
 
 
-async def test_what_is_deleted_on_its_day_leaves_the_index(bench: Bench) -> None:
+async def test_what_is_deleted_on_its_day_leaves_the_index(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessions.record._today", lambda: date(2026, 11, 1))
     kept = await bench.call(1)
     silent = await bench.call(2, retention_days={"recording": 1})
     speechless = await bench.call(3, retention_days={"transcript": 1})

@@ -1,5 +1,7 @@
 """A record says who, when, how it ended and what went wrong."""
 
+from datetime import date, timedelta
+
 import msgspec
 import pytest
 
@@ -117,3 +119,19 @@ def test_vendors_are_those_that_worked() -> None:
 def test_it_survives_json() -> None:
     found = record(STARTED, Interrupted(at_ms=6.0), heard("x"))
     assert msgspec.json.decode(msgspec.json.encode(found), type=CallRecord) == found
+
+
+@pytest.mark.parametrize(
+    ("stored_on", "counted_from"),
+    [
+        (date(2026, 11, 1), date(2026, 11, 1)),
+        (date(2026, 12, 24), date(2026, 12, 24)),  # The clock was behind in the call.
+        (date(2026, 9, 1), date(2026, 11, 1)),  # It was set back since.
+    ],
+)
+def test_what_is_kept_for_days_is_kept_from_its_storing(
+    stored_on: date, counted_from: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessions.record._today", lambda: stored_on)
+    due = record(retention_days={"recording": 30, "record": 10**9}).delete_after
+    assert due == {"recording": (counted_from + timedelta(days=30)).isoformat()}
