@@ -16,7 +16,7 @@ from sessions.deletion_notes import due_day
 from sessions.journal_header import _retention_days
 from sessions.keeper import RecordKeeper
 from sessions.record import CallRecord, NoticeRecord
-from sessions.retention import RetentionSweeper, SweepResult
+from sessions.retention import CLOCK_KEY, RetentionSweeper, SweepResult
 from storage.base import StorageKind
 from storage.filesystem import FilesystemStorage
 from tests.unit.sessions.journals import header
@@ -56,12 +56,19 @@ async def keys(storage: FilesystemStorage) -> set[str]:
         info.key.rpartition(".")[2] if "retention" not in info.key else "note"
         for kind in ("recordings", "transcripts")
         async for info in storage.list_objects(kind)
+        if info.key != CLOCK_KEY
     }
 
 
 def sweeper(storage: FilesystemStorage, day: str, **more: object) -> RetentionSweeper:
     today = lambda: date.fromisoformat(day)  # noqa: E731
     return RetentionSweeper(storage, asyncio.Lock(), today=today, **more)  # type: ignore[arg-type]
+
+
+async def believe(storage: FilesystemStorage, day: str) -> None:
+    """As if there had been a sweep on that day."""
+    clock = msgspec.json.encode({"swept": day})
+    await storage.put_bytes("transcripts", CLOCK_KEY, clock, "application/json")
 
 
 async def test_each_part_on_its_day(storage: Stubborn, tmp_path: Path) -> None:
@@ -84,6 +91,7 @@ async def test_each_part_on_its_day(storage: Stubborn, tmp_path: Path) -> None:
         ("2026-12-05", 1, {"json", "note"}),
         ("2027-01-30", 1, set()),
     ):
+        await believe(storage, day)
         result = await sweeper(storage, day, on_changed=changed).sweep()
         assert result == SweepResult(deleted=deleted), day
         assert await keys(storage) == left, day
@@ -99,6 +107,7 @@ async def test_without_a_number_of_days_nothing_is_ever_deleted(
     before = await keys(storage)
     assert await sweeper(storage, "2099-01-01").sweep() == SweepResult()
     assert await keys(storage) == before == {"wav", "json", "txt", "vtt"}
+    assert not await storage.page("transcripts", "retention/")
 
 
 async def test_what_cannot_be_deleted_stays_due(storage: Stubborn, tmp_path: Path) -> None:
