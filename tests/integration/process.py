@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +16,11 @@ from config.settings import load_settings
 from sessions.dev_secret import jwt_secret
 from sessions.tokens import issue_token
 from tests.minio import free_port
+from tests.until import until as until  # For those who take it from here.
 
 MAIN = Path(__file__).resolve().parents[2] / "main.py"
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
-
-
-async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait for what another process does."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - another process brings it about
-            await asyncio.sleep(0.02)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from simulators.caller.client import ClientCaller
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
 from storage.index.entry import IndexedCall
+from tests.until import until
 
 #: A keyless English agent whose every sentence is short, so that a call takes seconds.
 BRISK_AGENT: dict[str, Any] = {
@@ -110,11 +111,9 @@ class RunningServer:
         token = options.pop("token", None) or self.token()
         return ClientCaller(f"{self.ws}/voice", token=token, speech=speech, **options)
 
-    async def until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 30.0) -> None:
         """Wait for something that the server does by itself."""
-        async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 - other tasks and threads bring it about
-                await asyncio.sleep(0.01)
+        await until(condition, seconds)
 
     def records(self) -> list[dict[str, Any]]:
         """Every call record stored on disk, oldest first."""

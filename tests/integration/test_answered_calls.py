@@ -12,11 +12,12 @@ from simulators.backend import BackendSimulator
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
 from tests.integration.contents import contents
-from tests.integration.process import ServerProcess, server_process, until
+from tests.integration.process import ServerProcess, server_process
 from tests.integration.server import BRISK_AGENT, RunningServer
 from tests.integration.test_backend_reports import STEPS
 from tests.integration.test_erase import erase, holding
 from tests.integration.test_sealed_journal import a_key
+from tests.until import until
 
 AGENT = {**BRISK_AGENT, "metadata": {"org_id": "org-1", "agent_type": "Kisan Helpline"}}
 THEIRS, OTHER = "919812345678", "919812340000"

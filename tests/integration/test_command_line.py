@@ -21,6 +21,7 @@ from simulators.speech import Speech
 from tests.integration.process import ServerProcess, environment, server_process, start
 from tests.integration.server import BRISK_AGENT
 from tests.minio import free_port
+from tests.until import until
 
 CHATTY: dict[str, Any] = {**BRISK_AGENT, "call": {"farewell": "We have to close now."}}
 
@@ -83,10 +84,9 @@ async def test_call_against_a_server_that_runs(tmp_path: Path) -> None:
         process = await start(
             "call", *url, "--agent", "brisk", "--say", "tell me a long story", env=env, log=log
         )
+        await until(lambda: "first audio" in log.read_text(), 60)
+        server.process.kill()
         async with asyncio.timeout(60):
-            while "first audio" not in log.read_text():  # noqa: ASYNC110 - another process writes
-                await asyncio.sleep(0.1)
-            server.process.kill()
             code = await process.wait()
         said = log.read_text()
         assert code == 1 and "Traceback" not in said
@@ -105,11 +105,10 @@ async def test_a_signal_before_it_serves_is_no_crash(tmp_path: Path, later: floa
     env = environment(tmp_path, {"brisk": BRISK_AGENT})
     log = tmp_path / "log"
     process = await start("serve", "--port", str(free_port()), env=env, log=log)
+    await until(lambda: _catches(process.pid, signal.SIGTERM), 60)
+    await asyncio.sleep(later)
+    process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(60):
-        while not _catches(process.pid, signal.SIGTERM):  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.002)
-        await asyncio.sleep(later)
-        process.send_signal(signal.SIGTERM)
         code = await process.wait()
     assert (code, "Traceback" in log.read_text()) == (0, False), log.read_text()
     assert "SIGTERM" in log.read_text()
@@ -171,9 +170,7 @@ async def test_a_second_signal_does_not_wait(tmp_path: Path, speech: Speech) -> 
         assert "Traceback" not in server.log
     # What was left is finished by the next start.
     async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}) as server:
-        async with asyncio.timeout(20):
-            while not server.records():  # noqa: ASYNC110 - another process writes them
-                await asyncio.sleep(0.1)
+        await until(server.records)
         (record,) = server.records()
         assert record["end_cause"] in ("crash", "drained")
         assert record["recording"]["agent_ms"] > 500
@@ -245,9 +242,7 @@ async def test_nobody_who_does_not_read_or_write_keeps_the_server(
     async with server_process(tmp_path / "s", {"brisk": long}, env) as server:
         async with phone(server, speech) as caller:
             await caller.listen_until_quiet(500, 60_000)
-        async with asyncio.timeout(20):
-            while not server.records():  # noqa: ASYNC110 - another process writes them
-                await asyncio.sleep(0.1)
+        await until(server.records)
         (record,) = server.records()
         assert record["recording"]["file"]["size_bytes"] > 500_000
         with socket.socket() as download, socket.socket() as webhook:
@@ -279,16 +274,12 @@ async def test_a_second_signal_does_not_wait_for_a_store_that_hangs(
                 async with phone(server, speech) as caller:
                     await caller.wait_for_speech()
             server.process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(10):
-                while "no new calls" not in server.log:  # noqa: ASYNC110 - another process
-                    await asyncio.sleep(0.05)
+            await until(lambda: "no new calls" in server.log)
             server.process.send_signal(signal.SIGTERM)
             # The store's own deadlines are 15 s and more.
             async with asyncio.timeout(FORCED_SECONDS + 5):
                 await server.process.wait()
     # Both calls are still there, for the next start.
     async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}) as server:
-        async with asyncio.timeout(20):
-            while len(server.records()) < 2:  # noqa: ASYNC110 - another process writes them
-                await asyncio.sleep(0.1)
+        await until(lambda: len(server.records()) == 2)
         assert {r["end_cause"] for r in server.records()} == {"caller_hangup"}

@@ -16,6 +16,7 @@ from storage.base import Storage
 from storage.factory import build_storage
 from tests.integration.process import ServerProcess, server_process
 from tests.integration.server import BRISK_AGENT
+from tests.until import until
 
 AGENTS: dict[str, dict[str, Any]] = {
     "brisk": {**BRISK_AGENT, "recording": {"retention_days": 30, "transcript_retention_days": 90}},
@@ -71,9 +72,7 @@ async def answered(server: ServerProcess, path: str, status: int) -> None:
 async def test_what_is_due_is_deleted_at_the_next_start(tmp_path: Path, speech: Speech) -> None:
     async with server_process(tmp_path, AGENTS) as server:
         kept, gone = await a_call(server, speech, "brisk"), await a_call(server, speech, "brief")
-        async with asyncio.timeout(30):
-            while len(server.records()) < 2:  # noqa: ASYNC110 - a process
-                await asyncio.sleep(0.1)
+        await until(lambda: len(server.records()) == 2)
         (before,) = [each for each in server.records() if each["carrier_call_id"] == kept]
         assert (await ask(server, f"/{kept}/recording"))[0] == 200
     store = tmp_path / "data" / "storage"
@@ -86,9 +85,7 @@ async def test_what_is_due_is_deleted_at_the_next_start(tmp_path: Path, speech: 
         await storage.close()
 
     async with server_process(tmp_path, AGENTS) as server:
-        async with asyncio.timeout(30):
-            while len(server.records()) > 1 or sound.exists():  # noqa: ASYNC110 - a process
-                await asyncio.sleep(0.1)
+        await until(lambda: len(server.records()) == 1 and not sound.exists())
         await answered(server, f"/{kept}/recording", 410)
         (record,) = server.records()
         assert record["recording"]["state"] == "deleted"

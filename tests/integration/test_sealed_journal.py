@@ -24,6 +24,7 @@ from tests.integration.process import ServerProcess, server_process
 from tests.integration.server import BRISK_AGENT
 from tests.integration.test_command_line import phone
 from tests.minio import S3Server, free_port, s3_server
+from tests.until import until
 
 AGENT = {**BRISK_AGENT, "metadata": {"org_id": "org-1", "agent_type": "Kisan Helpline"}}
 SAID = "what are your opening hours"
@@ -49,17 +50,13 @@ async def test_a_killed_servers_journal_waits_for_its_key(tmp_path: Path, speech
 
     env = {"JOURNAL_KEY": a_key()}
     async with server_process(folder, {"brisk": BRISK_AGENT}, env) as server:
-        async with asyncio.timeout(20):
-            while "JOURNAL_KEY does not hold" not in server.log:  # noqa: ASYNC110 - a process
-                await asyncio.sleep(0.1)
+        await until(lambda: "JOURNAL_KEY does not hold" in server.log)
         assert key not in server.log and server.records() == []
     assert b"".join(path.read_bytes() for path in journal.iterdir()) == on_disk
 
     env = {"JOURNAL_KEY": f"{a_key()},{key}"}
     async with server_process(folder, {"brisk": BRISK_AGENT}, env) as server:
-        async with asyncio.timeout(20):
-            while not server.records():  # noqa: ASYNC110 - a process
-                await asyncio.sleep(0.1)
+        await until(server.records)
         (record,) = server.records()
     assert record["end_cause"] == "crash"
     assert record["recording"]["state"] == "stored"
@@ -191,9 +188,7 @@ async def test_nothing_of_a_call_can_be_read_while_store_and_backend_are_away(
         ):
             await backend.until(lambda: len(backend.calls.told) >= 3, timeout_seconds=30)
             assert backend.calls.steps(caller.call_id) == ["created", "ended", "recording"]
-            async with asyncio.timeout(30):
-                while reports(data):  # noqa: ASYNC110 - a process
-                    await asyncio.sleep(0.1)
+            await until(lambda: not reports(data))
             assert (await health(server))["unknown_keys"] == {}
         assert not list((data / "journal").glob("[0-9a-f]*"))
         client = store.client()

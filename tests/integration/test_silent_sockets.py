@@ -11,9 +11,10 @@ import pytest
 
 from api.http_protocol import MAX_WAITING, REQUEST_SECONDS
 from simulators.speech import Speech
-from tests.integration.process import ServerProcess, server_process, until
+from tests.integration.process import ServerProcess, server_process
 from tests.integration.server import BRISK_AGENT
 from tests.integration.test_command_line import phone
+from tests.until import until
 
 #: What each fifth of them says.
 BEGINNINGS = (
@@ -86,9 +87,7 @@ async def test_five_hundred_silent_sockets(tmp_path: Path, speech: Speech) -> No
                 )
             assert all(b" 101 " in answer for answer in heard[4::5])
             assert not any(b"HTTP/1.1 2" in answer for answer in heard)
-        async with asyncio.timeout(20):
-            while descriptors(server) > before:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.1)
+        await until(lambda: descriptors(server) <= before)
         assert await metric(server, "connections_cut_total{") == 400
         assert await metric(server, 'connections_cut_total{reason="many"}') >= 400 - MAX_WAITING
         assert "Traceback" not in server.log

@@ -1,9 +1,8 @@
 """Journals for tests: written by the real writer, with audio whose every sample is known."""
 
-import asyncio
 import struct
 import wave
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -34,13 +33,6 @@ def header(
         **changes,
     }
     return JournalHeader(**values)  # type: ignore[arg-type]
-
-
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait for the writer's thread; fails at the deadline."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - a thread sets it
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

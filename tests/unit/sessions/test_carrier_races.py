@@ -12,7 +12,7 @@ from sessions.erasure import NumberEraser
 from simulators.vobiz import VobizApiSimulator
 from storage.base import ObjectInfo, StorageKind
 from tests.unit.sessions.test_carrier_recordings import THEIRS, Bench, begins, call, ends
-from tests.unit.sessions.test_keeper import until
+from tests.until import until
 
 
 @pytest.fixture

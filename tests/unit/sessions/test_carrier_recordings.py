@@ -38,7 +38,8 @@ from simulators.behaviour import WELL_BEHAVED, Behaviour
 from simulators.vobiz import VobizApiSimulator
 from storage.filesystem import FilesystemStorage
 from tests.unit.sessions.journals import header
-from tests.unit.sessions.test_keeper import until, write_call
+from tests.unit.sessions.test_keeper import write_call
+from tests.until import until
 
 OPTIONS = CarrierOptions(
     start_pause_seconds=0.01, first_pause_seconds=0.01, longest_pause_seconds=0.03

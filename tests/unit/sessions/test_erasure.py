@@ -23,7 +23,8 @@ from sessions.record_lock import RecordLock
 from storage.base import StorageKind
 from storage.filesystem import FilesystemStorage
 from tests.unit.sessions.journals import header
-from tests.unit.sessions.test_keeper import until, write_call
+from tests.unit.sessions.test_keeper import write_call
+from tests.until import until
 
 THEIRS = "+919800000011"
 OTHER = "+919800000022"

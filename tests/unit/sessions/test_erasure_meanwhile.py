@@ -26,7 +26,8 @@ from storage.filesystem import FilesystemStorage
 from storage.index.calls import CallIndex
 from storage.index.entry import CallFilter
 from tests.unit.sessions.journals import header
-from tests.unit.sessions.test_keeper import until, write_call
+from tests.unit.sessions.test_keeper import write_call
+from tests.until import until
 
 THEIRS = "+919800000011"
 WORDS = "my secret words"

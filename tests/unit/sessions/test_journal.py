@@ -33,7 +33,8 @@ from sessions.journal_format import (
 from sessions.journal_frames import read_frames
 from sessions.journal_writer import JournalWriter
 from sessions.spool import JournalBusyError, locked, unfinished
-from tests.unit.sessions.journals import a_call, header, until, writing
+from tests.unit.sessions.journals import a_call, header, writing
+from tests.until import until
 
 
 def payloads(folder: Path) -> list[tuple[int, float, bytes]]:

@@ -30,9 +30,9 @@ from tests.unit.sessions.journals import (
     numbered,
     packets,
     read_wav,
-    until,
     writing,
 )
+from tests.until import until
 
 SECONDS = 10
 PACKET_BYTES = FRAME.size + 320

@@ -24,7 +24,8 @@ from sessions.journal_format import (
 from sessions.journal_frames import read_frames
 from sessions.journal_seal import JournalKey
 from sessions.spool import unfinished
-from tests.unit.sessions.journals import header, until, writing
+from tests.unit.sessions.journals import header, writing
+from tests.until import until
 
 WORDS = [bytes([number]) * 40 for number in range(1, 7)]
 

@@ -25,7 +25,8 @@ from sessions.journal_format import (
 )
 from sessions.journal_frames import read_frames
 from sessions.spool import JournalBusyError, locked, unfinished
-from tests.unit.sessions.journals import header, until, writing
+from tests.unit.sessions.journals import header, writing
+from tests.until import until
 
 CALLS = 50
 PACKET = bytes(160)

@@ -9,7 +9,8 @@ import pytest
 from sessions.journal import CallJournal
 from sessions.journal_file import JournalFile
 from sessions.journal_writer import JournalWriter
-from tests.unit.sessions.journals import header, until, writing
+from tests.unit.sessions.journals import header, writing
+from tests.until import until
 
 PACKET = bytes(160)
 OTHERS = 5

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from sessions.waiting import OUTAGE_FAILURES, Backoff
 from storage.base import ObjectInfo, StorageKind
 from storage.filesystem import FilesystemStorage
 from tests.unit.sessions.journals import a_call, header, numbered, packets
+from tests.until import until
 
 FAST = KeeperOptions(backoff=Backoff(first_seconds=0.01, longest_seconds=0.04))
 
@@ -55,12 +56,6 @@ class ShakyStorage(FilesystemStorage):
     async def sha256(self, kind: StorageKind, key: str) -> str:
         found = await super().sha256(kind, key)
         return found[::-1] if self.corrupt else found
-
-
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - threads and tasks of the keeper set it
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -8,15 +8,7 @@ from typing import Any, Self
 
 from aiohttp import WSMsgType, web
 
-DEADLINE_SECONDS = 10.0
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop run until the condition holds."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        # What is waited for happens in several sockets' callbacks; there is no one event.
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0)
+from tests.until import until
 
 
 class Socket:

@@ -11,7 +11,8 @@ from simulators.caller.client_messages import FORMATS
 from simulators.caller.leg import CallTimeout
 from simulators.caller.ticker import ManualTicker
 from simulators.speech import tone
-from tests.unit.simulators.caller.app import App, Socket, until
+from tests.unit.simulators.caller.app import App, Socket
+from tests.until import until
 
 AT = 1_793_514_600_123
 SPEECH = base64.b64encode(FORMATS["pcm_8k"].encode(tone(400, 20, rate_hz=8000))).decode()

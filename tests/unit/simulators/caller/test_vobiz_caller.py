@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 from collections.abc import Coroutine
 from socket import create_server
 from typing import Any, TypeVar
@@ -18,7 +19,8 @@ from simulators.caller.vobiz_answer import AnswerRejected
 from simulators.caller.vobiz_line import VobizLine
 from simulators.caller.wire import WireRefused
 from simulators.speech import noise, tone
-from tests.unit.simulators.caller.app import App, Socket, until
+from tests.unit.simulators.caller.app import App, Socket
+from tests.until import until
 
 T = TypeVar("T")
 PACKET = MULAW_8K.encode(tone(400, 20, rate_hz=8000))
@@ -317,6 +319,27 @@ async def test_a_reconnect_is_a_new_stream_of_the_same_call(app: App) -> None:
     assert caller.packets_received == 0
 
 
+async def test_the_port_is_that_of_the_socket_in_use(app: App) -> None:
+    caller = VobizCaller(stream_url=app.media_url, ticker=ManualTicker())
+    assert caller.local_port == 0
+    async with caller:
+        for number in range(2):
+            socket = await app.started(number)
+            assert caller.local_port == socket.ws.get_extra_info("peername")[1]
+            await caller.reconnect()
+
+
+async def test_how_much_was_sent_by_an_instant(app: App) -> None:
+    ticker = ManualTicker()
+    async with VobizCaller(stream_url=app.media_url, ticker=ticker) as caller:
+        socket = await app.started()
+        instants = [time.monotonic()]
+        for _ in range(2):
+            await drive(ticker, caller, socket, caller.wait(60))
+            instants.append(time.monotonic())
+        assert [caller.packets_sent_by(at) for at in instants] == [0, 3, 6]
+
+
 async def test_media_may_come_before_start_and_start_twice(app: App) -> None:
     line = VobizLine(media_before_start=3)
     async with VobizCaller(stream_url=app.media_url, line=line, ticker=ManualTicker()) as caller:
@@ -452,6 +475,6 @@ async def test_many_messages_in_real_time_at_twenty_times_the_speed() -> None:
             await until(lambda: caller.packets_received >= 100)
     assert caller.turns()[0].response_ms is not None
     assert caller.violations == []
-    assert [each["sequenceNumber"] for each in (await app.socket()).of("media")] == list(
-        range(1, caller.packets_sent + 1)
-    )
+    # What was on its way when the caller hung up may be lost.
+    numbers = [each["sequenceNumber"] for each in (await app.socket()).of("media")]
+    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= 100
