@@ -14,6 +14,8 @@ from typing import Final
 
 _ESTABLISHED: Final = "01"
 _TABLE: Final = Path("/proc/net/tcp")
+#: Sooner than that it stands still, unless it waits for a disk that hangs.
+_STOPPED_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,30 @@ class Frozen:
 
 
 def freeze(pid: int, port: int, after_seconds: float) -> Frozen:
-    """Wait, then stop the process that listens at ``port``."""
+    """Wait, then stop the process that listens at ``port``.
+
+    Raises:
+        TimeoutError: It does not stop.
+    """
     time.sleep(after_seconds)
     at = time.monotonic()
     os.kill(pid, signal.SIGSTOP)
+    _wait_stopped(pid, at + _STOPPED_SECONDS)
     return Frozen(at, unread_bytes(_TABLE.read_text(encoding="ascii"), port))
+
+
+def _wait_stopped(pid: int, deadline: float) -> None:
+    """A signal is taken a moment after it was sent: until then, the process goes on reading."""
+    while _state(pid) != "T":
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"process {pid} did not stop")
+        time.sleep(0.001)
+
+
+def _state(pid: int) -> str:
+    """Of its first thread, which is the one that reads: one letter, ``T`` for stopped."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return stat.rpartition(")")[2].split()[0]
 
 
 def unread_bytes(table: str, port: int) -> dict[int, int]:
