@@ -4,9 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
+from azure.cognitiveservices.speech import CancellationReason, ResultReason
 from pipecat.frames.frames import (
     ErrorFrame,
     InputAudioRawFrame,
@@ -149,6 +153,28 @@ async def test_a_server_that_does_not_answer_the_end_holds_up_nobody(
         async with on_the_line(build_stt(AzureSTTOptions(), here)) as line:
             await say(line)
             await simulator.until(lambda: any(c.is_deaf for c in simulator.connections))
+
+
+async def test_what_the_sdk_tells_once_the_call_is_over_is_not_taken(
+    http: aiohttp.ClientSession, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AzureSimulator() as simulator:
+        here = context(http, simulator.base_url, vendor_language="hi-IN", key=key)
+        service: Any = build_stt(AzureSTTOptions(), here)
+        async with on_the_line(service) as line:
+            pass
+        asked = Mock(side_effect=AssertionError("the loop may be closed"))
+        monkeypatch.setattr(service, "get_event_loop", asked)
+        details = SimpleNamespace(reason=CancellationReason.Error, code=None, error_details="")
+        for reason in (ResultReason.RecognizedSpeech, ResultReason.NoMatch):
+            result = SimpleNamespace(reason=reason, text="late", cancellation_details=details)
+            late = SimpleNamespace(result=result)
+            service._on_handle_recognizing(late)
+            service._on_handle_recognized(late)
+            service._on_handle_canceled(late)
+            service._on_session_stopped(late)
+        assert not asked.called
+        assert line.of(TranscriptionFrame) == [] and line.errors == []
 
 
 def test_a_regions_address_is_left_to_the_sdk(http: aiohttp.ClientSession) -> None:
