@@ -8,7 +8,6 @@ run it in a thread.
 import contextlib
 import hashlib
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -132,8 +131,7 @@ def _files(built: BuiltCall) -> list[BuiltFile]:
 def _build(folder: Path, files: BuiltFiles, prices: PricesSettings | None) -> BuiltCall:
     lines, media = FileDamage(), FileDamage()
     header, events = read_header(folder), read_events(folder, lines)
-    day = datetime.fromtimestamp(header.started_at, UTC).strftime("%Y/%m/%d")
-    key = f"{day}/{header.session_id}"
+    key = header.key
     recording = _recording(folder, header, files.path(_SOUND), media)
     events += losses(folder, events, media, lines)
     sound = _sound(header, events, recording)

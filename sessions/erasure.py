@@ -18,6 +18,7 @@ from config.phone import normalise_number
 from sessions.deletion import (
     DeletedFile,
     delete_files,
+    delete_object,
     now_text,
     read_record,
     without,
@@ -39,10 +40,11 @@ from sessions.erasure_disk import (
     same_number,
 )
 from sessions.index_changes import ChangeRow, ForgetRows, RowsForgotten
+from sessions.journal_format import JournalHeader
 from sessions.record import CallRecord, CarrierRecording, DegradedRecord, NoticeRecord
 from sessions.record_lock import RecordLock
 from sessions.spool import BROKEN_PREFIX
-from storage.base import ObjectInfo, Storage
+from storage.base import ObjectInfo, Storage, StorageKind
 
 RECORDS = "records/"
 #: What is said to be left where the index of calls could not be changed.
@@ -198,7 +200,12 @@ class NumberEraser:
         # among the records.
         notes, rings = await asyncio.to_thread(answered_of, self._data, wanted)
         answered = await asyncio.to_thread(erase_reports, self._data, notes)
-        journals = await asyncio.to_thread(erase_journals, self._data, wanted)
+        loop = asyncio.get_running_loop()
+
+        def erase_stored(header: JournalHeader) -> list[DeletedFile]:
+            return asyncio.run_coroutine_threadsafe(self._erase_stored(header), loop).result()
+
+        journals = await asyncio.to_thread(erase_journals, self._data, wanted, erase_stored)
         run = _Erasure(wanted, journals, reports=answered + journals.reports)
         run.pending = [*known_left, *rings, *journals.pending]
         run.spared = set(journals.may_be_stored)
@@ -237,6 +244,20 @@ class NumberEraser:
         data = msgspec.json.encode(proof)
         await self._storage.put_bytes("transcripts", key, data, "application/json")
         return proof, key
+
+    async def _erase_stored(self, header: JournalHeader) -> list[DeletedFile]:
+        """Delete what a try to store a call has stored of it before it broke off."""
+        kinds: tuple[StorageKind, ...] = ("recordings", "transcripts")
+        try:
+            prefix = f"{header.key}."
+        except (OverflowError, ValueError, OSError):
+            return []  # Nor could any try store it.
+        found = [
+            await delete_object(self._storage, kind, info.key)
+            for kind in kinds
+            for info in await self._storage.page(kind, prefix)
+        ]
+        return [file for file in found if file is not None]
 
     def _records(self) -> AsyncIterator[ObjectInfo]:
         return self._storage.list_objects("transcripts", RECORDS)

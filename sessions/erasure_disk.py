@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,13 +19,15 @@ from config.phone import normalise_number
 from sessions.answered_notes import FOLDER as ANSWERED
 from sessions.answered_notes import is_owned, read_note
 from sessions.carrier_notes import FOLDER as CARRIER_NOTES
-from sessions.journal_format import read_events, read_header
+from sessions.deletion import DeletedFile
+from sessions.journal_format import JournalHeader, read_events, read_header
 from sessions.outbox.folder import read_report
 from sessions.outbox.report import NAME
 from sessions.spool import BROKEN_PREFIX, JournalBusyError, locked, remove
 
 JOURNAL = "journal"
 OUTBOX = "outbox"
+EraseStored = Callable[[JournalHeader], list[DeletedFile]]
 
 
 class LocalFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,10 +39,15 @@ class LocalFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErasedJournal(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that waited on this server's disk to be stored, and now never will be."""
+    """A call that waited on this server's disk to be stored, and now never will be.
+
+    Attributes:
+        stored: Files that a try to store it had brought into the store already.
+    """
 
     session_id: str
     deleted: list[LocalFile]
+    stored: list[DeletedFile] = []
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,8 +113,13 @@ def journals_of(root: Path, wanted: str) -> list[tuple[Path, str]]:
     return found
 
 
-def erase_journals(data: Path, wanted: str) -> JournalsErased:
-    """Erase what is not stored yet of a number's calls, with the reports of these."""
+def erase_journals(data: Path, wanted: str, erase_stored: EraseStored) -> JournalsErased:
+    """Erase what is not stored yet of a number's calls, with the reports of these.
+
+    Args:
+        erase_stored: Takes what a try that broke off has brought into the store out of it; asked
+            while nobody can store the call. Where it raises a StorageError, the journal stays.
+    """
     done = JournalsErased()
     for folder, reason in journals_of(data / JOURNAL, wanted):
         name = folder.name.removeprefix(BROKEN_PREFIX)
@@ -121,6 +133,7 @@ def erase_journals(data: Path, wanted: str) -> JournalsErased:
         try:
             with locked(folder):
                 # Before the journal: nothing else tells whose they are.
+                stored = erase_stored(read_header(folder))
                 done.reports += erase_session_files(data, name)
                 files = [_described(path, folder) for path in _files(folder)]
                 if is_aside:
@@ -129,13 +142,15 @@ def erase_journals(data: Path, wanted: str) -> JournalsErased:
                     remove(folder)
         except FileNotFoundError:
             continue  # It was stored in between; it is found among the records.
-        except (JournalBusyError, OSError) as error:
+        except (JournalBusyError, OSError, StorageError, msgspec.MsgspecError) as error:
             why = f"the call is live or is being stored ({type(error).__name__})"
+            if isinstance(error, StorageError):
+                why = error.message
             done.busy.add(name)
             done.may_be_stored.add(name)
             done.pending.append(Pending(what=what, reason=why))
         else:
-            done.erased.append(ErasedJournal(session_id=name, deleted=files))
+            done.erased.append(ErasedJournal(session_id=name, deleted=files, stored=stored))
     return done
 
 

@@ -16,6 +16,7 @@ import json
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -117,6 +118,15 @@ class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: dict[Part, int] = {}
     labels: dict[str, str] = {}
     version: int = HEADER_VERSION
+
+    @property
+    def key(self) -> str:
+        """Where its files lie in the store, but for their endings: the day in UTC, and its id.
+
+        Raises:
+            OverflowError, ValueError, OSError: It cannot have begun then.
+        """
+        return f"{datetime.fromtimestamp(self.started_at, UTC):%Y/%m/%d}/{self.session_id}"
 
 
 def _event_types(base: type[CallEvent]) -> Iterator[type[CallEvent]]:
