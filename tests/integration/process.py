@@ -16,7 +16,6 @@ from config.settings import load_settings
 from sessions.dev_secret import jwt_secret
 from sessions.tokens import issue_token
 from tests.minio import free_port
-from tests.until import until as until  # For those who take it from here.
 
 MAIN = Path(__file__).resolve().parents[2] / "main.py"
 START_SECONDS = 60.0

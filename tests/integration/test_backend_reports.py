@@ -16,9 +16,10 @@ from simulators.backend import BackendSimulator
 from simulators.behaviour import WELL_BEHAVED, Behaviour
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
-from tests.integration.process import server_process, until
+from tests.integration.process import server_process
 from tests.integration.server import BRISK_AGENT, RunningServer, running_server
 from tests.minio import free_port
+from tests.until import until
 
 AGENT: dict[str, Any] = {
     **BRISK_AGENT,
