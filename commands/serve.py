@@ -1,6 +1,7 @@
 """``main.py serve``: answers calls until it is stopped."""
 
 import argparse
+import os
 import signal
 import sys
 from types import FrameType
@@ -34,7 +35,13 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _stopped_early(sign: int, _frame: FrameType | None) -> None:
-    """Before the server listens there is nothing to bring to an end."""
+    """Before the server listens there is nothing to bring to an end.
+
+    Not by an exception: it would be raised wherever the interpreter is, and an import has places
+    that swallow it, such as the callbacks of weak references. Then the server went on to serve.
+    """
     name = signal.Signals(sign).name
-    print(f"{name}: stopped before the first call was taken", file=sys.stderr)  # noqa: T201
-    raise SystemExit(0)
+    print(  # noqa: T201
+        f"{name}: stopped before the first call was taken", file=sys.stderr, flush=True
+    )
+    os._exit(0)

@@ -3,6 +3,8 @@
 import json
 import secrets
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import jwt
@@ -174,3 +176,21 @@ def test_call_says_that_nobody_answers(capsys: pytest.CaptureFixture[str]) -> No
     assert err == f"no server answers at http://127.0.0.1:{port}; start one with `make run`\n"
     code, _, err = run(capsys, "call", "--url", "nonsense")
     assert code == 1 and "no server answers at nonsense" in err
+
+
+def test_a_signal_ends_it_also_where_exceptions_are_swallowed() -> None:
+    """As in the callbacks by which Python's imports forget their locks."""
+    program = (
+        "import signal, weakref\n"
+        "from commands import serve\n"
+        "class Lock: ...\n"
+        "lock = Lock()\n"
+        "forget = weakref.ref(lock, lambda _: serve._stopped_early(signal.SIGTERM, None))\n"
+        "del lock\n"
+        "print('went on')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=AGENTS.parent, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "SIGTERM: stopped before the first call was taken\n"
