@@ -105,11 +105,16 @@ async def test_a_signal_before_it_serves_is_no_crash(tmp_path: Path, later: floa
     env = environment(tmp_path, {"brisk": BRISK_AGENT})
     log = tmp_path / "log"
     process = await start("serve", "--port", str(free_port()), env=env, log=log)
-    await until(lambda: _catches(process.pid, signal.SIGTERM), 60)
-    await asyncio.sleep(later)
-    process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(60):
-        code = await process.wait()
+    try:
+        await until(lambda: _catches(process.pid, signal.SIGTERM), 60)
+        await asyncio.sleep(later)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            code = await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert (code, "Traceback" in log.read_text()) == (0, False), log.read_text()
     assert "SIGTERM" in log.read_text()
 
