@@ -12,9 +12,10 @@ MOST_SECONDS: Final = 1.0
 
 
 async def leave_unread(response: aiohttp.ClientResponse) -> None:
-    """Let an answer go: its connection is used again where it ends soon, and closed elsewhere.
+    """Read what little is left of an answer, so that its connection can be used again.
 
-    What becomes of the rest changes nothing of what the status has said, so nothing is raised.
+    aiohttp closes the connection of one that is let go before its end. What becomes of the rest
+    changes nothing of what the status has said, so nothing is raised.
     """
     left = MOST_BYTES
     with suppress(TimeoutError, aiohttp.ClientError, OSError):
@@ -24,4 +25,3 @@ async def leave_unread(response: aiohttp.ClientResponse) -> None:
                 if not chunk:
                     return
                 left -= len(chunk)
-    response.close()

@@ -140,7 +140,7 @@ def _build(folder: Path, files: BuiltFiles, prices: PricesSettings | None) -> Bu
     last_ms = sound.duration_ms
     return BuiltCall(
         record=make_record(header, events, sound, last_ms=last_ms, prices=prices),
-        record_key=f"records/{key}.json",
+        record_key=header.record_key,
         recording=_sound_file(recording, key) if isinstance(recording, Recording) else None,
         transcript=_write(
             files, _JSON, f"{key}.json", "application/json", msgspec.json.encode(transcript)

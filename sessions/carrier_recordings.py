@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +114,9 @@ class CarrierRecordings:
             self._keep(self._ending, self._task(self._end(header.session_id), "carrier-end"))
 
     async def _begin(self, header: JournalHeader) -> None:
-        day = datetime.fromtimestamp(header.started_at, UTC).strftime("%Y/%m/%d")
         note = CarrierNote(
             session_id=header.session_id,
-            record_key=f"records/{day}/{header.session_id}.json",
+            record_key=header.record_key,
             began_at=self._clock(),
         )
         await asyncio.to_thread(write_note, self._folder, note)

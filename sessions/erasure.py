@@ -40,13 +40,12 @@ from sessions.erasure_disk import (
     same_number,
 )
 from sessions.index_changes import ChangeRow, ForgetRows, RowsForgotten
-from sessions.journal_format import JournalHeader
+from sessions.journal_format import RECORDS, JournalHeader
 from sessions.record import CallRecord, CarrierRecording, DegradedRecord, NoticeRecord
 from sessions.record_lock import RecordLock
 from sessions.spool import BROKEN_PREFIX
 from storage.base import ObjectInfo, Storage, StorageKind
 
-RECORDS = "records/"
 #: What is said to be left where the index of calls could not be changed.
 INDEX = "index of calls"
 #: What a record loses, besides its files.

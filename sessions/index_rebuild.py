@@ -11,13 +11,13 @@ from loguru import logger
 from config.errors import StorageError
 from sessions.deletion import read_record
 from sessions.index_entries import spooled_entry, stored_entry
+from sessions.journal_format import RECORDS
 from sessions.spool import JournalBusyError, locked
 from sessions.spooled import all_spooled, read_spooled
 from storage.base import Storage
 from storage.index.calls import CallIndex
 from storage.index.entry import IndexedCall
 
-RECORDS = "records/"
 _BATCH = 200
 #: Records read at once.
 _READERS = 8

@@ -9,7 +9,8 @@ from pathlib import Path
 from loguru import logger
 
 from config.errors import StorageError
-from sessions.index_rebuild import RECORDS, journal_entry, read_row, session_id_of, stored_row
+from sessions.index_rebuild import journal_entry, read_row, session_id_of, stored_row
+from sessions.journal_format import RECORDS
 from storage.base import Storage
 from storage.index.calls import CallIndex
 from storage.index.entry import IndexedCall

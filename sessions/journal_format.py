@@ -59,6 +59,8 @@ _LATEST_START = 100_000_000_000.0
 
 #: What is newer may mean something else by the same words: it is left for a newer server.
 HEADER_VERSION = 1
+#: Where records lie, in the kind ``transcripts``.
+RECORDS = "records/"
 _HEADER_LINE = b'{"type":"JournalHeader",'
 
 RecordingFormat = Literal["wav", "flac", "opus"]
@@ -127,6 +129,11 @@ class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
             OverflowError, ValueError, OSError: It cannot have begun then.
         """
         return f"{datetime.fromtimestamp(self.started_at, UTC):%Y/%m/%d}/{self.session_id}"
+
+    @property
+    def record_key(self) -> str:
+        """Where its record lies, in the kind ``transcripts``; raises as :attr:`key` does."""
+        return f"{RECORDS}{self.key}.json"
 
 
 def _event_types(base: type[CallEvent]) -> Iterator[type[CallEvent]]:

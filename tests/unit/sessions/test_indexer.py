@@ -20,10 +20,12 @@ from config.errors import StorageError
 from sessions.facts import CallFacts
 from sessions.index_entries import entry_of
 from sessions.index_rebuild import rebuild_index
+from sessions.index_restore import look_for_lately_stored
 from sessions.indexer import CallIndexer
 from sessions.journal_header import Begun
 from sessions.keeper import RecordKeeper, StoredCall
 from sessions.server_identity import server_id
+from storage.base import StorageKind
 from storage.filesystem import FilesystemStorage
 from storage.index.calls import CallIndex
 from storage.index.entry import CallFilter, IndexedCall
@@ -225,6 +227,26 @@ async def test_the_next_start_finds_calls_that_were_stored_and_never_indexed(ben
     await bench.indexer.start()
     for call in calls:
         assert await bench.until(call.record.session_id, "stored") == entry_of(call)
+
+
+class Vanishing(FilesystemStorage):
+    """A store from which each record is deleted as soon as it has been read."""
+
+    async def read(self, kind: StorageKind, key: str, **rest: Any) -> bytes:
+        data = await super().read(kind, key, **rest)
+        await self.delete(kind, key)
+        return data
+
+
+async def test_a_call_that_is_deleted_while_it_is_looked_for_has_no_row(
+    bench: Bench, tmp_path: Path
+) -> None:
+    await bench.index.open()
+    call = await bench.keep(await bench.journal(started_at=datetime.now(UTC).timestamp()))
+    storage = Vanishing(tmp_path / "storage")
+    await look_for_lately_stored(bench.index, storage)
+    await storage.close()
+    assert await bench.index.find(call.record.session_id) is None
 
 
 async def test_a_disk_that_fails_once_does_not_end_the_writing(

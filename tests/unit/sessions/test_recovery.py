@@ -55,6 +55,7 @@ async def test_a_server_beside_a_recovery_is_to_look_what_became_of_its_calls(
 ) -> None:
     data = tmp_path / "data"
     settings = load_settings(env={"DATA_DIR": str(data)})
+    data.mkdir()
     note = data / "index_outdated"
     assert (await recover_calls(settings)).stored == [] and not note.exists()
     waiting = await write_call(data / "journal")
