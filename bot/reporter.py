@@ -91,18 +91,18 @@ class CallReporter:
     def state(self, state: AgentStateName) -> None:
         """The agent does something else now; while it pauses, that is told when it goes on."""
         self._current_state = state
-        self._tell_state()
+        self._tell_state(self.now_ms())
 
     def paused(self, paused: bool) -> None:
         """The agent neither hears nor speaks, or goes on with what it did."""
         self._paused = paused
-        self._tell_state()
+        self._tell_state(self.now_ms())
 
-    def _tell_state(self) -> None:
+    def _tell_state(self, now_ms: float) -> None:
         state: AgentStateName = "paused" if self._paused else self._current_state
         if state != self._told_state:
             self._told_state = state
-            self._emit(AgentStateChanged(at_ms=self.now_ms(), state=state))
+            self._emit(AgentStateChanged(at_ms=now_ms, state=state))
 
     def caller_started(self, lead_ms: float) -> None:
         """The caller began to speak ``lead_ms`` ago."""
@@ -198,7 +198,8 @@ class CallReporter:
     def speech_begins(self, *, is_answer: bool = True) -> None:
         """The first audio of an utterance was sent: close the turn's timing if it answers."""
         now_ms = self.now_ms()
-        self.state("speaking")
+        self._current_state = "speaking"
+        self._tell_state(now_ms)
         if self._llm_asked_ms is None or not is_answer:
             return
         self._emit(

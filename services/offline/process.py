@@ -130,7 +130,7 @@ class RecognizerProcess:
         return self._decoder.decode(_receive(connection, length, due))
 
     def _start(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
+        self._connection, theirs = socket.socketpair()
         with theirs:
             # Its own session: Ctrl-C in a terminal is for the server, which drains first.
             self._child = subprocess.Popen(
@@ -140,8 +140,7 @@ class RecognizerProcess:
                 cwd=_ROOT,
                 start_new_session=True,
             )
-        self._connection = ours
-        return ours
+        return self._connection
 
     def _stop(self) -> None:
         if self._connection is not None:

@@ -1,6 +1,7 @@
 """The recogniser's process: used by many, replaced when it dies, given up when it hangs."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -76,6 +77,16 @@ async def test_a_process_that_cannot_live_is_an_error() -> None:
         await dying.prepare(VOCABULARY)
     assert caught.value.retryable
     dying.close()
+
+
+async def test_a_process_that_cannot_be_started_leaves_no_socket_behind() -> None:
+    missing = RecognizerProcess(("/no/such/program",))
+    with pytest.raises(ProviderError, match="ended unexpectedly"):
+        await missing.prepare(VOCABULARY)
+    assert missing.pid is None
+    # A socket that was never closed warns as it is collected, which fails the test.
+    gc.collect()
+    missing.close()
 
 
 async def test_a_crowd_is_turned_away(
