@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from loguru import logger
+from pipecat.clocks.base_clock import BaseClock
 from pipecat.frames.frames import CancelFrame, EndFrame, ErrorFrame, Frame, InterruptionFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
@@ -42,6 +43,30 @@ class Patience:
     setup_seconds: float = 30.0
     end_seconds: float = 3.0
     cancel_seconds: float = 2.0
+
+
+class _LoopClock(BaseClock):
+    """The loop's time, by which everything else in a call goes, in nanoseconds.
+
+    uvloop reads it once a turn: the instant from which Pipecat counts a sentence's words, and the
+    one at which a chain takes that sentence's first audio, are the same, whatever holds the turn
+    up in between.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._began = 0.0
+
+    def get_time(self) -> int:
+        """Since the start; 0 before it, and never again."""
+        if self._loop is None:
+            return 0
+        return 1 + round((self._loop.time() - self._began) * 1e9)
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
 
 
 class _End(FrameProcessor):
@@ -110,6 +135,7 @@ class PipelineRun:
             ),
             enable_rtvi=False,
             enable_turn_tracking=False,
+            clock=_LoopClock(),
             idle_timeout_secs=None,
             check_dangling_tasks=False,
             setup_timeout_secs=self._patience.setup_seconds,

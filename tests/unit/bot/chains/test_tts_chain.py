@@ -1,6 +1,7 @@
 """Text-to-speech goes on when a vendor fails, and nothing is spoken twice."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import groupby
@@ -28,7 +29,7 @@ from bot.chains.frames import PieceCutFrame
 from bot.chains.tts import TtsChain
 from bot.reporter import CallReporter
 from config.agent_stages import TtsDeadlines
-from tests.unit.bot.chains.rig import RATE_HZ, Do, Rig, Vendor, rig
+from tests.unit.bot.chains.rig import RATE_HZ, Do, Rig, Vendor, Voice, rig
 from tests.virtual_time import virtual_time
 
 FIRST = "One two three four five six."
@@ -141,8 +142,23 @@ async def test_words_have_their_place_in_the_utterance() -> None:
         assert [f.text for f in texts] == ["One", "two.", "Six", "seven."]
         letters = [0, 3, 7, 10]
         places = [round((f.pts or 0) / 1e6) for f in texts]
-        # The pipeline's clock is the real one.
-        assert places == pytest.approx([n * 1000 / 13 for n in letters], abs=60)
+        assert places == pytest.approx([n * 1000 / 13 for n in letters], abs=1)
+
+
+@virtual_time
+async def test_what_holds_the_loop_up_moves_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = Voice.start_word_timestamps
+
+    async def held_up(self: Voice) -> None:
+        await began(self)  # type: ignore[no-untyped-call]
+        time.sleep(0.1)  # noqa: ASYNC251 - as a full collection of garbage does
+
+    monkeypatch.setattr(Voice, "start_word_timestamps", held_up)
+    async with speaking(Vendor("asha", word_times=True)) as running:
+        await answer(running, "One two.")
+        await asyncio.sleep(1)
+        places = [round((f.pts or 0) / 1e6) for f in running.of(TTSTextFrame)]
+        assert places == pytest.approx([0, 3 * 1000 / 13], abs=1)
 
 
 @virtual_time
