@@ -171,7 +171,7 @@ class Simulator(abc.ABC):
         for offset, behaviour in enumerate(behaviours):
             self._behaviours[first + offset] = behaviour
 
-    async def until(self, condition: Callable[[], bool], *, timeout_seconds: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], bool], *, timeout_seconds: float = 30.0) -> None:
         """Wait until ``condition`` holds; it is looked at whenever something happened here.
 
         Raises:

@@ -3,6 +3,7 @@
 import gc
 import sys
 
+from hypothesis import HealthCheck, settings
 from loguru import logger
 
 import config.privacy  # noqa: F401 - before onnxruntime is loaded
@@ -10,6 +11,10 @@ import config.privacy  # noqa: F401 - before onnxruntime is loaded
 # Pipecat logs every link of every pipeline at DEBUG; a failed test shows what matters.
 logger.remove()
 logger.add(sys.stderr, level="WARNING")
+
+# The machine may be busy, and stand still in any example: how long one takes proves nothing.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_collection_finish() -> None:

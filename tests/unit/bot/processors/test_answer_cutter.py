@@ -26,7 +26,9 @@ async def cut(*frames: Frame) -> tuple[list[Frame], list[tuple[str, bool]]]:
     reporter = CallReporter("en-IN")
     reporter.begin(events.append, asyncio.get_running_loop().time())
     hold = HoldKeeper(make_mouth().playout, 0, lambda _number: None)
-    down, _ = await run_test(AnswerCutter(reporter, hold), frames_to_send=list(frames))
+    down, _ = await run_test(
+        AnswerCutter(reporter, hold), frames_to_send=list(frames), start_timeout=60
+    )
     told = [(event.text, event.final) for event in events if isinstance(event, AgentText)]
     return list(down), told
 
