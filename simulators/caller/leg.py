@@ -23,6 +23,8 @@ from simulators.caller.turns import Turn, find_turns
 from simulators.speech import Pcm, Speech, Voice
 
 _MOST_VIOLATIONS: Final = 200
+#: A caller whose beat comes so late has stood still, and has not heard what came meanwhile.
+_STOOD_STILL_MS: Final = 300.0
 
 
 class CallClosed(ConnectionError):
@@ -101,6 +103,8 @@ class Leg:
         self._queue: deque[Utterance] = deque()
         self._waiters: list[_Waiter] = []
         self._listening_since_ms = -math.inf
+        self._beat_ms = 0.0
+        self._stood_still_until_ms = -math.inf
         self._muted = False
         self._set_format(wire_format)
 
@@ -144,7 +148,9 @@ class Leg:
         """Wait until the agent has spoken and then been silent for ``quiet_ms``.
 
         Counts what was received since the caller's last input (or the last time this
-        returned), so that a reply that came early is not waited for twice.
+        returned), so that a reply that came early is not waited for twice. Where the caller's
+        own process stood still, silence counts from then on: what came meanwhile is not heard
+        yet.
 
         Raises:
             CallTimeout: No reply, or no end of it.
@@ -153,8 +159,10 @@ class Leg:
         since_ms = self._listening_since_ms
 
         def quiet() -> bool:
-            silent_ms = self.now_ms - self.playback.last_audible_end_ms
-            if silent_ms < quiet_ms:
+            if self.live and self._stands_still:
+                return False
+            silent_since_ms = max(self.playback.last_audible_end_ms, self._stood_still_until_ms)
+            if self.now_ms - silent_since_ms < quiet_ms:
                 return False
             return self.playback.first_audible_after(since_ms) is not None
 
@@ -295,10 +303,17 @@ class Leg:
         if not self._muted:
             self._send_next_packet()
         now_ms = self.now_ms
+        if self._stands_still:
+            self._stood_still_until_ms = now_ms
+        self._beat_ms = now_ms
         for event in self.playback.due(now_ms):
             self._tell(event)
         if self._waiters:
             self._wake_waiters(now_ms)
+
+    @property
+    def _stands_still(self) -> bool:
+        return self.now_ms - self._beat_ms > _STOOD_STILL_MS
 
     def _send_next_packet(self) -> None:
         if not self._queue:
