@@ -117,7 +117,8 @@ class GoogleSpeechSimulator(Simulator):
                 speaking.StreamingSynthesizeResponse,
             ),
         ]
-        self._server = grpc.aio.server()
+        # By default another process could be given the same port, and half of the calls.
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         for service, method, handler, request, response in doors:
             door = grpc.stream_stream_rpc_method_handler(
                 self._door(f"/{service}/{method}", handler, response, grpc.StatusCode),

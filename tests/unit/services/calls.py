@@ -23,7 +23,10 @@ from pydantic import SecretStr
 from config.agent import AgentConfig
 from services.context import ServiceContext
 
-WAIT_SECONDS = 10.0
+#: How long a frame is waited for.
+WAIT_SECONDS = 30.0
+#: How long a call may take to end, whatever a vendor does.
+END_SECONDS = 10.0
 F = TypeVar("F", bound=Frame)
 
 AGENT = AgentConfig.model_validate(
@@ -150,6 +153,6 @@ async def on_the_line(
         yield line
     finally:
         await line.send(CancelFrame() if cancel else EndFrame())
-        done, _ = await asyncio.wait([running], timeout=WAIT_SECONDS)
+        done, _ = await asyncio.wait([running], timeout=END_SECONDS)
         running.cancel()
         assert done, "the pipeline did not end"

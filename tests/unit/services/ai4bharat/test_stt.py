@@ -62,7 +62,7 @@ def service(
     *,
     rate_hz: int = RATE_HZ,
     language: str = "hi",
-    timeout_seconds: float = 5.0,
+    timeout_seconds: float = 30.0,
     max_speech_seconds: float = 30.0,
 ) -> AI4BharatSTTService:
     options = AI4BharatSTTOptions(
@@ -164,7 +164,7 @@ async def test_a_server_that_hangs_is_given_up_and_does_not_keep_the_next_words(
     http: aiohttp.ClientSession,
 ) -> None:
     async with AI4BharatSTTSimulator(texts=["दो"], script=[HANGS]) as simulator:
-        async with on_the_line(service(http, simulator, timeout_seconds=0.5)) as line:
+        async with on_the_line(service(http, simulator, timeout_seconds=2)) as line:
             await say(line)
             await simulator.until(lambda: len(simulator.connections) == 1)
             await say(line)
@@ -177,7 +177,7 @@ async def test_a_server_that_hangs_is_given_up_and_does_not_keep_the_next_words(
 async def test_texts_come_in_the_order_of_speech_and_only_the_last_is_final(
     http: aiohttp.ClientSession,
 ) -> None:
-    slow = Behaviour(first_result_delay_ms=300)
+    slow = Behaviour(first_result_delay_ms=1_000)
     async with AI4BharatSTTSimulator(texts=["पहले", "फिर"], script=[slow]) as simulator:
         async with on_the_line(service(http, simulator)) as line:
             await say(line)
@@ -207,7 +207,7 @@ async def test_too_much_unread_speech_is_given_up_oldest_first(
     http: aiohttp.ClientSession,
 ) -> None:
     async with AI4BharatSTTSimulator(texts=["अंत"], script=[HANGS] * 4) as simulator:
-        async with on_the_line(service(http, simulator, timeout_seconds=1.0)) as line:
+        async with on_the_line(service(http, simulator, timeout_seconds=3)) as line:
             for _ in range(5):
                 arrived = len(simulator.connections)
                 await say(line)
@@ -283,17 +283,16 @@ async def test_a_redirect_is_not_followed(http: aiohttp.ClientSession) -> None:
         app.router.add_post("/transcribe", redirect)
         async with TestServer(app) as server:
             address = f"http://{server.host}:{server.port}"
-            transcriber = Transcriber(http=http, base_url=address, timeout_seconds=2)
+            transcriber = Transcriber(http=http, base_url=address, timeout_seconds=30)
             with pytest.raises(ProviderError, match="307") as failed:
                 await transcriber.transcribe(sound(200), rate_hz=RATE_HZ, language="hi")
         assert (failed.value.stage, failed.value.retryable) == ("stt", False)
         assert elsewhere.requests == []
 
 
-async def test_a_server_that_is_away(http: aiohttp.ClientSession) -> None:
-    async with AI4BharatSTTSimulator() as simulator:
-        address = simulator.base_url
-    transcriber = Transcriber(http=http, base_url=address, timeout_seconds=2)
+async def test_a_server_that_is_away(http: aiohttp.ClientSession, closed_port: int) -> None:
+    address = AI4BharatSTTSimulator(port=closed_port).base_url
+    transcriber = Transcriber(http=http, base_url=address, timeout_seconds=30)
     with pytest.raises(ProviderError) as failed:
         await transcriber.transcribe(sound(200), rate_hz=RATE_HZ, language="hi")
     assert (failed.value.code, failed.value.retryable) == ("stt_unreachable", True)

@@ -185,7 +185,7 @@ async def test_garbage_is_one_error(http: aiohttp.ClientSession, key: str) -> No
 async def test_a_silence_is_one_error(
     http: aiohttp.ClientSession, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "TIMEOUT", httpx2.Timeout(0.2))
+    monkeypatch.setattr(module, "TIMEOUT", httpx2.Timeout(30, read=1))
     async with AnthropicSimulator(replies=[Reply(text="एक दो", stall_after_chunks=1)]) as simulator:
         llm = build_llm(AnthropicLLMOptions(), context(http, simulator.base_url, key=key))
         async with on_the_line(llm) as line:
@@ -195,10 +195,9 @@ async def test_a_silence_is_one_error(
 
 
 async def test_a_server_that_is_not_there_is_one_error(
-    http: aiohttp.ClientSession, key: str
+    http: aiohttp.ClientSession, key: str, closed_port: int
 ) -> None:
-    async with AnthropicSimulator() as simulator:
-        address = simulator.base_url
+    address = AnthropicSimulator(port=closed_port).base_url
     llm = build_llm(AnthropicLLMOptions(), context(http, address, key=key))
     async with on_the_line(llm) as line:
         await ask(line)

@@ -93,10 +93,9 @@ async def test_a_refusal_is_one_error(
 
 
 async def test_a_server_that_is_not_there_is_one_error(
-    http: aiohttp.ClientSession, key: str
+    http: aiohttp.ClientSession, key: str, closed_port: int
 ) -> None:
-    async with AzureSimulator() as simulator:
-        address = simulator.base_url
+    address = AzureSimulator(port=closed_port).base_url
     here = context(http, address, vendor_language="hi-IN", key=key)
     async with on_the_line(build_stt(AzureSTTOptions(), here)) as line:
         error = await line.first(ErrorFrame)

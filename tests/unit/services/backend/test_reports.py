@@ -87,7 +87,7 @@ async def test_a_yes_is_a_yes_whatever_comes_after_it(
 ) -> None:
     monkeypatch.setattr(unread_answers, "MOST_SECONDS", 0.2)
     backend = Backend(answer)
-    async with told(backend, http) as transport, asyncio.timeout(5):
+    async with told(backend, http) as transport, asyncio.timeout(15):
         for _ in range(2):
             await transport.report("POST", "/meetings", b"{}", {})
     # What was not read to its end is not waited for in the next answer.

@@ -1,6 +1,7 @@
 """Speech-to-text against the simulated service, streamed and by utterance, in a real pipeline."""
 
 import json
+from typing import Any
 
 import aiohttp
 import numpy as np
@@ -69,7 +70,9 @@ def service(
     key: str = "any",
     **given: object,
 ) -> BhashiniSTTService:
-    options = BhashiniSTTOptions.model_validate({"mode": mode, **given})
+    options = BhashiniSTTOptions.model_validate(
+        {"mode": mode, "final_timeout_seconds": 10, **given}
+    )
     return build_stt(options, context(http, base_url, language, rate_hz, key=key))
 
 
@@ -142,7 +145,10 @@ async def test_a_final_text_that_never_comes_is_made_of_the_last_interim_one(
     async with BhashiniSimulator(texts=[TEXT], sends_final=False) as simulator:
         stt = service(http, simulator.base_url, final_timeout_seconds=0.2)
         async with on_the_line(stt) as line:
-            await say(line, 1_000)
+            await begin(line)
+            await hear(line, sound(1_000))
+            await line.until(lambda: TEXT in [f.text for f in line.of(InterimTranscriptionFrame)])
+            await pause(line)
             frame = await line.first(TranscriptionFrame)
         assert (frame.text, frame.finalized) == (TEXT, True)
         assert line.errors == []
@@ -214,9 +220,11 @@ async def test_a_failure_is_reported_and_ends_the_turn(
     http: aiohttp.ClientSession, mode: str, behaviour: Behaviour, code: str, requests: int
 ) -> None:
     async with BhashiniSimulator(behaviour=behaviour) as simulator:
-        stt = service(
-            http, simulator.base_url, mode=mode, connect_timeout_seconds=1, timeout_seconds=2
-        )
+        # Short where it is waited for; elsewhere a machine that stands still must not end it.
+        short = {"connect_timeout_seconds": 1, "timeout_seconds": 2, "final_timeout_seconds": 1}
+        longer = {"connect_timeout_seconds": 30, "timeout_seconds": 30}
+        given: dict[str, Any] = short if code == "stt_timeout" else longer
+        stt = service(http, simulator.base_url, mode=mode, **given)
         async with on_the_line(stt) as line:
             await say(line, 2_400)
             await line.first(UnrecognizedSpeechFrame)
@@ -289,7 +297,7 @@ async def test_silence_ends_the_turn_without_a_text(http: aiohttp.ClientSession,
 async def test_texts_come_in_the_order_of_speech_and_only_the_last_is_final(
     http: aiohttp.ClientSession, mode: str
 ) -> None:
-    slow = Behaviour(first_result_delay_ms=400)
+    slow = Behaviour(first_result_delay_ms=1_000)
     async with BhashiniSimulator(texts=["पहले", "फिर"], script=[slow]) as simulator:
         stt = service(http, simulator.base_url, mode=mode, final_timeout_seconds=5)
         async with on_the_line(stt) as line:
@@ -353,9 +361,10 @@ async def test_the_last_words_before_the_end_are_still_read(http: aiohttp.Client
 
 
 @both
-async def test_a_server_that_is_away(http: aiohttp.ClientSession, mode: str) -> None:
-    async with BhashiniSimulator() as simulator:
-        address = simulator.base_url
+async def test_a_server_that_is_away(
+    http: aiohttp.ClientSession, mode: str, closed_port: int
+) -> None:
+    address = BhashiniSimulator(port=closed_port).base_url
     async with on_the_line(service(http, address, mode=mode)) as line:
         await say(line)
         await line.first(UnrecognizedSpeechFrame)

@@ -39,7 +39,7 @@ def service(
     key: str = "any",
     **given: object,
 ) -> BhashiniTTSService:
-    options = BhashiniTTSOptions.model_validate({"timeout_seconds": 2.0, **given})
+    options = BhashiniTTSOptions.model_validate({"timeout_seconds": 30, **given})
     return build_tts(options, context(http, base_url, language, rate_hz, key=key))
 
 
@@ -155,7 +155,7 @@ async def test_half_a_sample_too_few_is_no_failure(http: aiohttp.ClientSession) 
 async def test_an_interruption_ends_the_request(http: aiohttp.ClientSession) -> None:
     slow = Behaviour(first_result_delay_ms=60_000)
     async with BhashiniSimulator(script=[slow]) as simulator:
-        async with on_the_line(service(http, simulator.base_url, timeout_seconds=30)) as line:
+        async with on_the_line(service(http, simulator.base_url)) as line:
             await answer(line, "पहला वाक्य।", "दूसरा।")
             await simulator.until(lambda: len(simulator.spoken) == 1)
             await line.send(InterruptionFrame())
@@ -184,7 +184,8 @@ async def test_a_failure_is_reported_the_utterance_ends_and_the_next_is_spoken(
     http: aiohttp.ClientSession, behaviour: Behaviour, code: str, requests: int
 ) -> None:
     async with BhashiniSimulator(behaviour=behaviour) as simulator:
-        tts = service(http, simulator.base_url)
+        limit_seconds = 2 if code == "tts_timeout" else 30
+        tts = service(http, simulator.base_url, timeout_seconds=limit_seconds)
         async with on_the_line(tts) as line:
             await answer(line, "यह वाक्य टूट जाता है।")
             await line.first(TTSStoppedFrame)

@@ -130,9 +130,10 @@ async def test_a_phrase_that_fails_outside_a_call(
     assert key not in failed.value.message
 
 
-async def test_a_server_that_is_away(http: aiohttp.ClientSession, key: str) -> None:
-    async with CartesiaSimulator() as simulator:
-        address = simulator.base_url
+async def test_a_server_that_is_away(
+    http: aiohttp.ClientSession, key: str, closed_port: int
+) -> None:
+    address = CartesiaSimulator(port=closed_port).base_url
     with pytest.raises(ProviderError) as failed:
         await render(CartesiaTTSOptions(), context(http, address, key=key), TEXT)
     assert failed.value.code == "tts_unreachable"

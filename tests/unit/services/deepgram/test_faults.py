@@ -52,9 +52,10 @@ async def test_a_refused_handshake(
 
 
 @everyone
-async def test_nobody_listens_there(http: aiohttp.ClientSession, key: str, name: str) -> None:
-    async with DeepgramSimulator() as simulator:
-        gone = simulator.base_url
+async def test_nobody_listens_there(
+    http: aiohttp.ClientSession, key: str, name: str, closed_port: int
+) -> None:
+    gone = DeepgramSimulator(port=closed_port).base_url
     async with on_the_line(BUILDERS[name](context(http, gone, key=key))) as line:
         error = await first_error(line, name, with_work=False)
     assert error.category is ErrorCategory.CONNECTIVITY

@@ -58,9 +58,10 @@ async def test_a_refused_handshake(
 
 
 @both
-async def test_nobody_listens_there(http: aiohttp.ClientSession, key: str, kind: str) -> None:
-    async with ElevenLabsSimulator() as simulator:
-        gone = simulator.base_url
+async def test_nobody_listens_there(
+    http: aiohttp.ClientSession, key: str, kind: str, closed_port: int
+) -> None:
+    gone = ElevenLabsSimulator(port=closed_port).base_url
     async with on_the_line(build(http, gone, kind, key)) as line:
         error = await line.first(ErrorFrame)
     assert error.category is ErrorCategory.CONNECTIVITY

@@ -199,7 +199,7 @@ class Gate:
             def gated(chunk: bytes) -> bool:
                 self.calls += 1
                 go_on = bool(on_chunk(chunk))
-                self.go_on.wait(5)
+                self.go_on.wait(30)
                 return go_on
 
             self.to_the_end = real(text, *rest, gated, **kwargs)
@@ -215,7 +215,7 @@ async def test_closing_the_iterator_stops_the_library(monkeypatch: pytest.Monkey
     assert await anext(speech)
     await speech.aclose()
     gate.go_on.set()
-    assert await asyncio.to_thread(gate.finished.wait, 5)
+    assert await asyncio.to_thread(gate.finished.wait, 30)
     assert not gate.to_the_end
     assert gate.calls <= 3, "one was under way, and one more may tell it to stop"
 
@@ -234,7 +234,7 @@ async def test_a_cancelled_task_stops_the_library(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(asyncio.CancelledError):
         await listener
     gate.go_on.set()
-    assert await asyncio.to_thread(gate.finished.wait, 5)
+    assert await asyncio.to_thread(gate.finished.wait, 30)
     assert not gate.to_the_end
 
 

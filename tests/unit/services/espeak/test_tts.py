@@ -69,6 +69,7 @@ async def through(
         tts,
         frames_to_send=frames,
         pipeline_params=PipelineParams(enable_metrics=metrics, enable_usage_metrics=metrics),
+        start_timeout=30,
     )
 
 

@@ -152,7 +152,7 @@ async def test_garbage_is_one_error(http: aiohttp.ClientSession, key: str) -> No
 async def test_a_silence_is_one_error(
     http: aiohttp.ClientSession, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PIECE_SECONDS", 0.3)
+    monkeypatch.setattr(module, "PIECE_SECONDS", 1.0)
     async with GeminiSimulator(replies=[Reply(text="एक दो", stall_after_chunks=1)]) as simulator:
         llm = build_llm(GoogleLLMOptions(), context(http, simulator.base_url, key=key))
         async with on_the_line(llm) as line:
@@ -162,10 +162,9 @@ async def test_a_silence_is_one_error(
 
 
 async def test_a_server_that_is_not_there_is_one_error(
-    http: aiohttp.ClientSession, key: str
+    http: aiohttp.ClientSession, key: str, closed_port: int
 ) -> None:
-    async with GeminiSimulator() as simulator:
-        address = simulator.base_url
+    address = GeminiSimulator(port=closed_port).base_url
     llm = build_llm(GoogleLLMOptions(), context(http, address, key=key))
     async with on_the_line(llm) as line:
         await ask(line)

@@ -131,9 +131,10 @@ async def test_what_goes_wrong_is_one_error(
         assert len(simulator.connections) == 1
 
 
-async def test_a_server_that_is_not_there_is_one_error(http: aiohttp.ClientSession) -> None:
-    async with GoogleSpeechSimulator() as simulator:
-        address = simulator.base_url
+async def test_a_server_that_is_not_there_is_one_error(
+    http: aiohttp.ClientSession, closed_port: int
+) -> None:
+    address = GoogleSpeechSimulator(port=closed_port).base_url
     here = context(http, address, vendor_language="hi-IN")
     async with on_the_line(build_stt(GoogleSTTOptions(), here)) as line, talking(line):
         error = await line.first(ErrorFrame)

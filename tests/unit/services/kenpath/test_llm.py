@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import jwt
@@ -171,13 +172,9 @@ async def test_a_failure_is_reported_the_answer_ends_and_the_next_one_comes(
     begins: bool,
 ) -> None:
     async with KenpathSimulator(answers=[ANSWER], behaviour=behaviour) as simulator:
-        llm = vistaar(
-            http,
-            simulator.base_url,
-            keys,
-            first_text_timeout_seconds=3.0,
-            stall_timeout_seconds=1.0,
-        )
+        # Short where it is waited for; elsewhere a machine that stands still must not end it.
+        limits: dict[str, Any] = {"first_text_timeout_seconds": 3.0, "stall_timeout_seconds": 1.0}
+        llm = vistaar(http, simulator.base_url, keys, **(limits if code == "llm_timeout" else {}))
         async with on_the_line(llm) as line:
             said = await ask(line)
             assert (said != "", ANSWER.startswith(said)) == (begins, True)
@@ -212,6 +209,7 @@ async def test_the_whole_has_a_limit(http: aiohttp.ClientSession, keys: tuple[Pa
         async with on_the_line(llm) as line:
             assert len((await ask(line)).split()) < 100
         assert line.errors == ["llm_timeout"]
+        await simulator.until(simulator.connections[0].ended.is_set)
         assert simulator.connections[0].abandoned
 
 
@@ -271,9 +269,10 @@ def test_what_is_asked(messages: list[tuple[str, str]], question: str) -> None:
 # -- tokens --------------------------------------------------------------------------------
 
 
-async def test_a_server_that_is_away(http: aiohttp.ClientSession, keys: tuple[Path, str]) -> None:
-    async with KenpathSimulator() as simulator:
-        address = simulator.base_url
+async def test_a_server_that_is_away(
+    http: aiohttp.ClientSession, keys: tuple[Path, str], closed_port: int
+) -> None:
+    address = KenpathSimulator(port=closed_port).base_url
     async with on_the_line(vistaar(http, address, keys)) as line:
         assert await ask(line) == ""
     assert line.errors == ["llm_unreachable"]

@@ -42,7 +42,7 @@ def voice(tmp_path: Path) -> Path:
 def service(
     http: aiohttp.ClientSession, voice: Path, rate_hz: int = 8_000, **given: object
 ) -> PiperTTSService:
-    options = PiperTTSOptions.model_validate({"voice": str(voice), **given})
+    options = PiperTTSOptions.model_validate({"voice": str(voice), "timeout_seconds": 30, **given})
     return build_tts(options, context(http, None, "hi", rate_hz))
 
 
@@ -141,7 +141,7 @@ class _Held:
         self.error = error
 
     def synthesize(self, text: str, syn_config: object = None) -> object:
-        self.let_go.wait(5)
+        self.let_go.wait(30)
         if self.error is not None:
             raise self.error
         yield from ()
@@ -161,7 +161,7 @@ async def test_what_goes_wrong_is_told(
     if error is not None:
         held.let_go.set()
     monkeypatch.setitem(voices._voices, voice, held)
-    async with on_the_line(service(http, voice, timeout_seconds=0.5)) as line:
+    async with on_the_line(service(http, voice, timeout_seconds=30 if error else 0.5)) as line:
         await line.send(TTSSpeakFrame(TEXT))
         await line.first(ErrorFrame)
         held.let_go.set()

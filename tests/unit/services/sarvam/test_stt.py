@@ -156,9 +156,8 @@ async def test_every_failure_is_told_with_its_cause(
             assert error.exception.response.headers["retry-after"] == "7"  # type: ignore[attr-defined]
 
 
-async def test_nobody_there(http: aiohttp.ClientSession, key: str) -> None:
-    async with SarvamSimulator() as simulator:
-        gone = here(http, simulator, key)
+async def test_nobody_there(http: aiohttp.ClientSession, key: str, closed_port: int) -> None:
+    gone = here(http, SarvamSimulator(port=closed_port), key)
     async with on_the_line(build_stt(SarvamSTTOptions(), gone)) as line:
         error = await line.first(ErrorFrame)
     assert error.category is ErrorCategory.CONNECTIVITY

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -22,7 +23,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.tests.utils import run_test
+from pipecat.tests.utils import run_test as pipecat_run_test
 from pipecat.workers.runner import WorkerRunner
 
 from config.agent import AgentConfig
@@ -33,7 +34,9 @@ from services.script.engine import Dialogue
 from services.script.llm import ScriptLLMService, build_llm
 from services.script.options import ScriptOptions
 
-DEADLINE_SECONDS = 5.0
+DEADLINE_SECONDS = 30.0
+#: Pipecat gives a pipeline one second to start.
+run_test = partial(pipecat_run_test, start_timeout=DEADLINE_SECONDS)
 OPTIONS = ScriptOptions.model_validate(
     {
         "key_timeout_seconds": 0.01,

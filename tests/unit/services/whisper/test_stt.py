@@ -55,7 +55,7 @@ class FakeModel:
         self.asked.append(options)
         self.threads.add(threading.current_thread().name)
         if self.wait_for is not None:
-            self.wait_for.wait(5)
+            self.wait_for.wait(30)
         if self.error is not None:
             raise self.error
         return iter(self.segments), None
@@ -79,7 +79,7 @@ Use = Callable[[FakeModel], FakeModel]
 def service(
     http: aiohttp.ClientSession, rate_hz: int = 8_000, language: str = "hi", **given: object
 ) -> WhisperSTTService:
-    options = WhisperSTTOptions.model_validate(given)
+    options = WhisperSTTOptions.model_validate({"timeout_seconds": 60, **given})
     place = context(http, None, language, rate_hz, vendor_language=LANGUAGES[language])
     return build_stt(options, place)
 
@@ -195,7 +195,7 @@ async def test_what_goes_wrong_is_told_and_the_turn_ends(
 ) -> None:
     let_go = threading.Event()
     use(FakeModel(error=error, wait_for=None if error else let_go))
-    async with on_the_line(service(http, timeout_seconds=0.5)) as line:
+    async with on_the_line(service(http, timeout_seconds=30 if error else 0.5)) as line:
         await say(line)
         await line.first(UnrecognizedSpeechFrame)
         let_go.set()
@@ -226,7 +226,7 @@ async def test_too_many_at_once_are_refused(http: aiohttp.ClientSession, use: Us
         )
         most = 1 + models.WAITING_PER_WORKER
         waiting = [
-            asyncio.create_task(recogniser.read(b"", 8_000, reading, 5)) for _ in range(most)
+            asyncio.create_task(recogniser.read(b"", 8_000, reading, 30)) for _ in range(most)
         ]
         await asyncio.sleep(0)
         await say(line)
