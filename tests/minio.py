@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import create_server
@@ -26,6 +26,9 @@ from tests.certificates import Served
 
 _INSTALLER = Path(__file__).parent.parent / "scripts" / "install_minio.sh"
 _START_SECONDS = 60.0
+#: Below those of outgoing connections: from 16,000 on with gVisor, from 32,768 on with Linux.
+_PORTS = range(10_000, 16_000)
+_given: set[int] = set()
 
 #: Why a test of the real one is skipped.
 NO_MINIO = "no MinIO here: `make minio` builds it, and needs Go"
@@ -45,15 +48,24 @@ run_simple("127.0.0.1", int(sys.argv[1]), app, threaded=True)
 def find_minio() -> Path | None:
     """The MinIO binary, or None where ``make minio`` has not built one."""
     found = subprocess.run(
-        [_INSTALLER, "--find"], capture_output=True, text=True, check=True, timeout=10
+        [_INSTALLER, "--find"], capture_output=True, text=True, check=True, timeout=60
     )
     return Path(found.stdout.strip()) if found.stdout.strip() else None
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port that nobody listens on, and that no system gives to whoever takes any.
+
+    Another test, or the client that waits for the server, could be given it before the server
+    has taken it, or while it is stopped.
+    """
+    while True:
+        port = secrets.choice(_PORTS)
+        if port in _given:
+            continue
+        with suppress(OSError), create_server(("127.0.0.1", port)):
+            _given.add(port)
+            return port
 
 
 @dataclass
@@ -105,7 +117,7 @@ class S3Server:
         """End the service at once; does nothing where it is not running."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
     def options(self, **changes: object) -> MinioOptions:
@@ -176,8 +188,8 @@ def s3_server(
         server = S3Server(
             folder=Path(folder), service=service, tls=tls, environment=environment or {}
         )
-        server.start()
         try:
+            server.start()
             yield server
         finally:
             server.stop()

@@ -15,6 +15,7 @@ from config.errors import StorageError
 from storage.index.calls import CallIndex
 from storage.index.entry import CallFilter, IndexedCall, Place
 from tests.postgres import PostgresServer
+from tests.until import until
 
 EVERY = CallFilter()
 
@@ -127,14 +128,13 @@ async def test_pages_hold_every_call_once_while_calls_come_in(index: CallIndex) 
     calls = [a_call(n, started_at_ms=1000 + n // 7, agent_id="a") for n in range(1200)]
     random.Random(4).shuffle(calls)
     await index.put(calls)
-    come = 0
+    come, is_read = 0, False
 
     async def calls_come_in() -> None:
         nonlocal come
-        while True:
-            come += 1
+        while not is_read:
             await index.put([a_call(100_000 + come, started_at_ms=5000 + come, agent_id="a")])
-            await asyncio.sleep(0)
+            come += 1
 
     coming = asyncio.create_task(calls_come_in())
     seen: list[IndexedCall] = []
@@ -142,9 +142,9 @@ async def test_pages_hold_every_call_once_while_calls_come_in(index: CallIndex) 
     while page := await index.page(CallFilter(agent_id="a"), 37, before):
         seen += page
         before = page[-1].place
-    coming.cancel()
-    await asyncio.gather(coming, return_exceptions=True)
-    assert come > 10
+        await until(lambda so_far=come: come > so_far or coming.done())  # type: ignore[misc]
+    is_read = True
+    await coming
     assert [c.place for c in seen] == sorted((c.place for c in seen), reverse=True)
     assert {c.session_id for c in seen} >= {c.session_id for c in calls}
     assert len({c.session_id for c in seen}) == len(seen)

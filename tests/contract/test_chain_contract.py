@@ -1,6 +1,7 @@
 """What every registered provider owes the chain that it serves in; see ``bot/chains/``."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -38,6 +39,7 @@ from tests.contract.providers import (
     use,
 )
 from tests.unit.services.calls import Line, on_the_line
+from tests.until import undisturbed
 
 #: Deepgram's SDK 7.17 imports names that websockets has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:websockets:DeprecationWarning")
@@ -145,7 +147,7 @@ async def ends_promptly(line: Line, count: int) -> None:
     while len(ended(line)) < count:
         so_far = len(line.frames)
         try:
-            async with asyncio.timeout(PROMPT_SECONDS):
+            async with undisturbed(PROMPT_SECONDS):
                 await line.until(lambda n=so_far: len(line.frames) > n)  # type: ignore[misc]
         except TimeoutError:
             pytest.fail(f"{len(ended(line))} of {count} sentences ended, then nothing came")
@@ -206,7 +208,7 @@ async def test_speech_that_nothing_was_heard_of_is_told(spec: ProviderSpec) -> N
         simulator.behave(Behaviour(empty=True))
         async with serving(spec, simulator.base_url) as line:
             await use("stt", line, RATE_HZ)
-            async with silence(line, spec), asyncio.timeout(SttDeadlines().result_seconds):
+            async with silence(line, spec), undisturbed(SttDeadlines().result_seconds):
                 await line.until(lambda: any(is_verdict(frame) for frame in line.frames))
             assert line.errors == []
 
@@ -218,8 +220,12 @@ async def test_speech_that_nothing_was_heard_of_is_told(spec: ProviderSpec) -> N
 async def test_a_refused_connection_is_told(spec: ProviderSpec) -> None:
     async with simulated(spec) as simulator:
         assert simulator is not None
-        url = simulator.base_url
-    await fails(spec, url, {"dropped"})
+        url, port = simulator.base_url, simulator.port
+    # A port that is taken, so that nobody else takes it, and not listened on.
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        url = url.replace(f":{port}", f":{held.getsockname()[1]}")
+        await fails(spec, url, {"dropped"})
 
 
 @remote
@@ -252,7 +258,7 @@ async def fails(spec: ProviderSpec, base_url: str, kinds: set[FailureKind]) -> E
     async with serving(spec, base_url) as line:
         if not line.of(ErrorFrame):
             await use(spec.kind, line, RATE_HZ)
-        async with silence(line, spec), asyncio.timeout(TOLD_SECONDS):
+        async with silence(line, spec), undisturbed(TOLD_SECONDS):
             frame = await line.first(ErrorFrame)
         failure = failure_of(frame)
         assert failure is not None and failure.kind in kinds, frame

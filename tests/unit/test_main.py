@@ -169,9 +169,11 @@ def test_serve_refuses_what_it_cannot_do(
 
 
 def test_call_says_that_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    code, _, err = run(capsys, "call", "--url", f"http://127.0.0.1:{port}")
+    # Taken, so that nobody else takes it, and not listened on.
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        code, _, err = run(capsys, "call", "--url", f"http://127.0.0.1:{port}")
     assert code == 1
     assert err == f"no server answers at http://127.0.0.1:{port}; start one with `make run`\n"
     code, _, err = run(capsys, "call", "--url", "nonsense")
