@@ -74,13 +74,16 @@ class LoopWatch:
         if late_seconds > self._blocked_seconds:
             logger.warning(f"the event loop was blocked for {late_seconds * 1000:.0f} ms")
             self._on_blocked(late_seconds)
-        self._told = False
+        # In this order, and looked at in the other: what is over is not told of again.
         self._tick_again()
+        self._told = False
 
     def _look_on(self) -> None:
         while not self._stopping.wait(TICK_SECONDS):
+            if self._told:
+                continue
             late_seconds = time.monotonic() - self._due_at
-            if late_seconds > self._blocked_seconds and not self._told:
+            if late_seconds > self._blocked_seconds:
                 self._told = True
                 self._tell(late_seconds)
 

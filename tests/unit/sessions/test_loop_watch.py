@@ -2,13 +2,15 @@
 
 import asyncio
 import linecache
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from loguru import logger
 
 from sessions.loop_watch import LoopWatch
+from tests.until import until
 
 
 @pytest.fixture
@@ -27,11 +29,14 @@ def hold_up_everybody(seconds: float) -> None:
         pass
 
 
+def stacks(log: list[str]) -> list[str]:
+    """Where the loop stood, each time that it was told."""
+    return [line for line in log if "is blocked since" in line]
+
+
 async def until_ticks(ticks: list[float], more: int) -> None:
     wanted = len(ticks) + more
-    async with asyncio.timeout(20):
-        while len(ticks) < wanted:  # noqa: ASYNC110 - the watch ticks by itself
-            await asyncio.sleep(0.01)
+    await until(lambda: len(ticks) >= wanted)
 
 
 async def test_a_blocked_loop_is_told_of_once_for_each_incident(log: list[str]) -> None:
@@ -46,11 +51,42 @@ async def test_a_blocked_loop_is_told_of_once_for_each_incident(log: list[str]) 
             await until_ticks(ticks, 2)
     finally:
         watch.stop()
-    stacks = [line for line in log if "is blocked since" in line]
-    assert len(stacks) == len(blocked) == 2
-    assert all("hold_up_everybody" in stack for stack in stacks)
+    # The machine itself may stand still besides, for less than a second.
+    assert len([line for line in stacks(log) if "hold_up_everybody" in line]) == 2
+    assert len([seconds for seconds in blocked if seconds > 1]) == 2
+    assert len(stacks(log)) <= len(blocked)
     assert all(seconds > 0.25 for seconds in blocked)
-    assert len([line for line in log if "was blocked for" in line]) == 2
+    assert len([line for line in log if "was blocked for" in line]) == len(blocked)
+
+
+class Held(float):
+    """A limit that holds up whoever looks on, the second time in an incident, until it is over."""
+
+    def __init__(self, _: float) -> None:
+        self.is_told: Callable[[], bool] = lambda: False
+
+    def __lt__(self, late_seconds: float) -> bool:
+        while threading.current_thread().name == "loop-watch" and self.is_told():
+            time.sleep(0.001)
+        return float(self) < late_seconds
+
+
+async def test_an_incident_that_ends_as_it_is_looked_at_is_not_told_of_again(
+    log: list[str],
+) -> None:
+    limit, blocked = Held(0.25), list[float]()
+    ticks: list[float] = []
+    watch = LoopWatch(lambda _, late: ticks.append(late), blocked.append, blocked_seconds=limit)
+    limit.is_told = lambda: watch._told
+    watch.start()
+    try:
+        await until_ticks(ticks, 1)
+        hold_up_everybody(1.2)
+        await until(lambda: blocked)
+        await asyncio.sleep(0.3)  # Long enough for another look.
+    finally:
+        watch.stop()
+    assert len(stacks(log)) <= len(blocked)
 
 
 async def test_the_source_of_what_holds_it_up_is_shown_and_not_kept(log: list[str]) -> None:
@@ -64,7 +100,7 @@ async def test_the_source_of_what_holds_it_up_is_shown_and_not_kept(log: list[st
         await until_ticks(ticks, 1)
     finally:
         watch.stop()
-    (stack,) = [line for line in log if "is blocked since" in line]
+    (stack,) = [line for line in stacks(log) if "hold_up_everybody" in line]
     places = [line for line in stack.splitlines() if line.startswith('  File "')]
     assert f'  File "{__file__}", line ' in places[-1] and "in hold_up_everybody" in places[-1]
     assert "    hold_up_everybody(1.2)\n" in stack
