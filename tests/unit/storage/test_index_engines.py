@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from config.errors import ConfigError, StorageError
 from storage.index.calls import CallIndex
 from storage.index.engines import index_errors
+from tests.unit.storage.wires import serving
 
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 PASSWORD = "hidden"
@@ -51,9 +52,8 @@ class Doorkeeper:
 @asynccontextmanager
 async def doorkeeper(answer: bytes = b"") -> AsyncIterator[Doorkeeper]:
     keeper = Doorkeeper(answer)
-    server = await asyncio.start_server(keeper.serve, "127.0.0.1", 0)
-    keeper.port = server.sockets[0].getsockname()[1]
-    async with server:
+    async with serving(keeper.serve) as endpoint:
+        keeper.port = int(endpoint.rpartition(":")[2])
         yield keeper
 
 

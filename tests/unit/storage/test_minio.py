@@ -131,7 +131,7 @@ async def test_silence_has_a_deadline_and_health_does_not_queue_behind_it() -> N
     server = S3Server(folder=None)  # type: ignore[arg-type]
     limits = {"read_seconds": 30.0, "call_seconds": 0.3, "health_seconds": 0.2, "threads": 1}
     async with answering(None) as endpoint, store(server, endpoint=endpoint, **limits) as made:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             hanging = [asyncio.create_task(put_code(made)) for _ in range(3)]
             with pytest.raises(StorageError) as caught:
                 await made.health()

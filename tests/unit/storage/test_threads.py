@@ -33,33 +33,52 @@ async def silent() -> AsyncIterator[socket.socket]:
         yield ours
 
 
-async def test_what_is_given_up_at_its_deadline_frees_its_thread(
-    threads: StoreThreads, silent: socket.socket
-) -> None:
-    with pytest.raises(StorageError, match="store gave no answer in 0.05 s") as caught:
-        await threads.run(0.05, hang, silent)
-    assert caught.value.code == "storage_unavailable"
-    async with asyncio.timeout(10):
-        assert await threads.run(10, lambda: "free") == "free"
+@virtual_time
+async def test_what_is_given_up_at_its_deadline_frees_its_thread() -> None:
+    threads, begun = StoreThreads("store", 1), threading.Event()
+    ours, theirs = socket.socketpair()
+
+    def begin() -> bytes:
+        begun.set()
+        return hang(ours)
+
+    with ours, theirs:
+        async with clock_held():
+            running = asyncio.create_task(threads.run(40, begin))
+            assert await asyncio.to_thread(begun.wait, 30)
+            running_loop().stall(41)
+            with pytest.raises(StorageError, match="store gave no answer in 40 s") as caught:
+                await running
+            assert caught.value.code == "storage_unavailable"
+            assert await threads.run(10, lambda: "free") == "free"
+    threads.close()
 
 
-async def test_nothing_new_is_begun_after_the_deadline(threads: StoreThreads) -> None:
-    go, ended = threading.Event(), threading.Event()
+@virtual_time
+async def test_nothing_new_is_begun_after_the_deadline() -> None:
+    threads = StoreThreads("store", 1)
+    begun, go, ended = threading.Event(), threading.Event(), threading.Event()
     seen: list[str] = []
 
     def late() -> None:
-        go.wait(10)
+        begun.set()
+        go.wait(30)
         try:
             end_by(lambda: None)
         except StorageError as error:
             seen.append(error.code)
         ended.set()
 
-    with pytest.raises(StorageError):
-        await threads.run(0.05, late)
-    go.set()
-    assert await asyncio.to_thread(ended.wait, 10)
+    async with clock_held():
+        running = asyncio.create_task(threads.run(40, late))
+        assert await asyncio.to_thread(begun.wait, 30)
+        running_loop().stall(41)
+        with pytest.raises(StorageError):
+            await running
+        go.set()
+        assert await asyncio.to_thread(ended.wait, 30)
     assert seen == ["storage_unavailable"]
+    threads.close()
 
 
 async def test_what_has_ended_well_is_not_ended_again(threads: StoreThreads) -> None:
@@ -80,9 +99,9 @@ async def test_closing_ends_what_waits_and_what_runs(
 
     running = asyncio.create_task(threads.run(60, begin))
     waiting = asyncio.create_task(threads.run(60, lambda: b"never"))
-    assert await asyncio.to_thread(begun.wait, 10)
+    assert await asyncio.to_thread(begun.wait, 30)
     threads.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await running == b""  # The socket's end: the call itself says what that means.
         with pytest.raises(StorageError, match="was closed before its turn came"):
             await waiting
@@ -90,14 +109,15 @@ async def test_closing_ends_what_waits_and_what_runs(
         await threads.run(1, lambda: b"")
 
 
-async def test_a_source_is_closed_when_nobody_reads_it_any_more(
-    threads: StoreThreads, silent: socket.socket
-) -> None:
+@virtual_time
+async def test_a_source_is_closed_when_nobody_reads_it_any_more() -> None:
+    threads = StoreThreads("store", 1)
     order: list[str] = []
-    go, closed = threading.Event(), threading.Event()
+    begun, go, closed = threading.Event(), threading.Event(), threading.Event()
 
     def read() -> bytes:
-        go.wait(10)
+        begun.set()
+        go.wait(30)
         order.append("read")
         return b"x"
 
@@ -105,13 +125,20 @@ async def test_a_source_is_closed_when_nobody_reads_it_any_more(
         order.append("closed")
         closed.set()
 
-    blocks = threads.blocks(0.05, read, close)
-    with pytest.raises(StorageError):
-        await anext(blocks)
-    assert order == []
-    go.set()
-    assert await asyncio.to_thread(closed.wait, 10)
+    async def first() -> bytes:
+        return await anext(threads.blocks(40, read, close))
+
+    async with clock_held():
+        reading = asyncio.create_task(first())
+        assert await asyncio.to_thread(begun.wait, 30)
+        running_loop().stall(41)
+        with pytest.raises(StorageError):
+            await reading
+        assert order == []
+        go.set()
+        assert await asyncio.to_thread(closed.wait, 30)
     assert order == ["read", "closed"]
+    threads.close()
 
 
 async def test_a_source_is_closed_at_its_end_and_when_left_halfway(threads: StoreThreads) -> None:
@@ -142,7 +169,7 @@ async def test_the_deadline_begins_when_the_turn_has_come() -> None:
 
     with ours, theirs:
         async with clock_held():
-            first = asyncio.create_task(threads.run(1000, go.wait, 10))
+            first = asyncio.create_task(threads.run(1000, go.wait, 30))
             second = asyncio.create_task(threads.run(40, begin))
             third = asyncio.create_task(threads.run(40, lambda: "answer"))
             await asyncio.sleep(0)
@@ -151,7 +178,7 @@ async def test_the_deadline_begins_when_the_turn_has_come() -> None:
             assert not second.done()
             go.set()
             assert await first
-            assert await asyncio.to_thread(begun.wait, 10)
+            assert await asyncio.to_thread(begun.wait, 30)
             running_loop().stall(41)
             # Nobody has the thread for longer than the deadline, however many wait for it.
             with pytest.raises(StorageError, match="store gave no answer in 40 s"):
@@ -165,7 +192,7 @@ async def test_what_has_no_turn_in_time_is_never_begun() -> None:
     threads = StoreThreads("store", 1, turn_seconds=240)
     go, begun = threading.Event(), threading.Event()
     async with clock_held():
-        first = asyncio.create_task(threads.run(1000, go.wait, 10))
+        first = asyncio.create_task(threads.run(1000, go.wait, 30))
         second = asyncio.create_task(threads.run(40, begun.set))
         await asyncio.sleep(0)
         running_loop().stall(241)
@@ -183,7 +210,7 @@ async def test_what_has_no_turn_in_time_is_never_begun() -> None:
 async def test_where_somebody_waits_the_turn_is_part_of_the_deadline() -> None:
     threads, go = StoreThreads("store", 1), threading.Event()
     async with clock_held():
-        first = asyncio.create_task(threads.run(1000, go.wait, 10))
+        first = asyncio.create_task(threads.run(1000, go.wait, 30))
         second = asyncio.create_task(threads.run(40, lambda: "late"))
         await asyncio.sleep(0)
         running_loop().stall(41)

@@ -148,6 +148,7 @@ async def serving(handle: Handler) -> AsyncIterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
     finally:
         listening.close()
+        await asyncio.sleep(0)  # Those who came last begin, so that they are ended too.
         left = tuple(tasks)
         for task in left:
             task.cancel()
