@@ -11,6 +11,7 @@ from bench.burst import Crowd, Manner, Outcome, answer_request, whole_answer
 from bench.burst_echo import Echo
 from bench.processes import BenchError
 from bench.refusals import report
+from tests.until import until
 
 LINE = b"HTTP/1.1 200 OK\r\ncontent-length: 27\r\n\r\n<Response><Stream>x</Stream"
 BUSY = b"HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n<Speak>x</Speak>"
@@ -44,20 +45,31 @@ def served(make: Callable[[], asyncio.Protocol]) -> Iterator[int]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
+    connected: set[asyncio.Protocol] = set()
+
+    def connect() -> asyncio.Protocol:
+        protocol = make()
+        connected.add(protocol)
+
+        def lose(exc: Exception | None) -> None:
+            connected.discard(protocol)
+
+        protocol.connection_lost = lose  # type: ignore[method-assign]
+        return protocol
 
     async def listen() -> asyncio.Server:
-        return await loop.create_server(make, "127.0.0.1", 0)
+        return await loop.create_server(connect, "127.0.0.1", 0)
 
     async def end(server: asyncio.Server) -> None:
         server.close()
         await server.wait_closed()
-        await asyncio.sleep(0.05)  # For transports that are closing.
+        await until(lambda: not connected)
 
-    server = asyncio.run_coroutine_threadsafe(listen(), loop).result(10)
+    server = asyncio.run_coroutine_threadsafe(listen(), loop).result(30)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        asyncio.run_coroutine_threadsafe(end(server), loop).result(10)
+        asyncio.run_coroutine_threadsafe(end(server), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
