@@ -71,7 +71,7 @@ async def test_a_whole_conversation(tmp_path: Path) -> None:
 
 async def test_interrupting_measures_how_soon_the_agent_falls_silent(tmp_path: Path) -> None:
     agent = Agent(clears_on_speech=True)
-    agent.greeting_ms = 5000
+    agent.greeting_ms = 20_000  # Two seconds: a machine that stands still does not hear its end.
     async with App(on_message=agent) as app:
         report = await converse(
             caller_of(app, tmp_path), [Interrupt("stop please", 600), ExpectReply()]

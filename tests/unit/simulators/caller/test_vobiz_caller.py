@@ -2,9 +2,9 @@
 
 import asyncio
 import base64
+import socket as tcp
 import time
 from collections.abc import Coroutine
-from socket import create_server
 from typing import Any, TypeVar
 
 import numpy as np
@@ -115,10 +115,12 @@ async def test_a_refused_socket_is_told_with_its_status(app: App) -> None:
 
 
 async def test_a_server_that_is_not_there_is_told() -> None:
-    with create_server(("127.0.0.1", 0)) as free:
-        url = f"ws://127.0.0.1:{free.getsockname()[1]}/media"
-    with pytest.raises(WireRefused, match="cannot connect"):
-        await VobizCaller(stream_url=url, ticker=ManualTicker()).place()
+    # Taken, so that nobody else takes it, and not listened on.
+    with tcp.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        url = f"ws://127.0.0.1:{held.getsockname()[1]}/media"
+        with pytest.raises(WireRefused, match="cannot connect"):
+            await VobizCaller(stream_url=url, ticker=ManualTicker()).place()
 
 
 @pytest.mark.parametrize(

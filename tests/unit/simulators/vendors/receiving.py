@@ -4,7 +4,7 @@ import asyncio
 
 from websockets.asyncio.client import ClientConnection
 
-_DEADLINE_SECONDS = 5
+_DEADLINE_SECONDS = 30
 
 
 async def one(client: ClientConnection) -> str | bytes:

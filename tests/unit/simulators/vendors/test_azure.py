@@ -61,7 +61,7 @@ async def converse(
             else:
                 await websocket.send_bytes(message)
         while True:
-            answer = await websocket.receive(timeout=5)
+            answer = await websocket.receive(timeout=30)
             answers.append(answer)
             if answer.type is aiohttp.WSMsgType.CLOSE or "Path:turn.end" in str(answer.data):
                 return answers

@@ -69,17 +69,28 @@ async def test_a_path_can_have_a_behaviour_of_its_own(key: str) -> None:
 
 async def test_accepting_can_take_longer_than_the_client_waits(key: str) -> None:
     async with DeepgramSimulator(behaviour=Behaviour(accept_delay_ms=60_000)) as simulator:
+
+        async def connecting() -> ClientConnection:
+            return await listen(simulator, key)
+
+        waits = asyncio.create_task(connecting())
+        await simulator.until(lambda: len(simulator.connections) == 1)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await listen(simulator, key)
+                await waits
         await simulator.until(simulator.connections[0].ended.is_set)
 
 
-async def hears_nothing(client: ClientConnection) -> bool:
-    """Whether a turn brings no result, though the connection works."""
+async def say(client: ClientConnection) -> None:
+    """A turn; the connection works to its end."""
     for packet in TURN:
         await client.send(packet)
     await (await client.ping())
+
+
+async def hears_nothing(client: ClientConnection) -> bool:
+    """Whether a turn brings no result."""
+    await say(client)
     try:
         async with asyncio.timeout(0.05):
             await client.recv()
@@ -102,7 +113,11 @@ async def test_results_can_be_late(key: str, behaviour: Behaviour, is_late: bool
         DeepgramSimulator(behaviour=behaviour) as simulator,
         listen(simulator, key) as client,
     ):
-        assert await hears_nothing(client) is is_late
+        if is_late:
+            assert await hears_nothing(client)
+        else:
+            await say(client)
+            assert json.loads(await one(client))["type"] == "Results"
 
 
 async def test_the_first_result_can_come_after_garbage(key: str) -> None:

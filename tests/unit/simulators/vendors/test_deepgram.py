@@ -58,7 +58,7 @@ async def send(client: ClientConnection, audio: bytes, size: int = 320) -> None:
 async def finish(client: ClientConnection) -> list[dict[str, Any]]:
     """Close the stream and return everything that was said on it."""
     await client.send('{"type":"CloseStream"}')
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return [json.loads(message) async for message in client]
 
 

@@ -119,7 +119,7 @@ async def converse(
             await socket.send_str(msgspec.json.encode(event).decode())
         ends = ("error", "conversation.item.input_audio_transcription.completed")
         while told[-1]["type"] not in ends:
-            told.append(await socket.receive_json(loads=msgspec.json.decode, timeout=5))
+            told.append(await socket.receive_json(loads=msgspec.json.decode, timeout=30))
     return told
 
 

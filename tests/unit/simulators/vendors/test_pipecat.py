@@ -53,7 +53,7 @@ class Sink(FrameProcessor):
 
     async def until(self, kind: type[Frame]) -> None:
         """Wait for a frame of this kind."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not any(isinstance(frame, kind) for frame in self.frames):
                 self.arrived.clear()
                 await self.arrived.wait()
@@ -85,7 +85,7 @@ async def run(service: FrameProcessor, frames: list[Frame], wanted: type[Frame])
     await worker.queue_frames(frames)
     await sink.until(wanted)
     await worker.queue_frame(EndFrame())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await running
     return sink.frames
 

@@ -28,7 +28,7 @@ async def converse(
         for message in messages:
             await websocket.send_json(message)
         while not answers or answers[-1]["type"] == "audio":
-            answers.append(await websocket.receive_json(timeout=5))
+            answers.append(await websocket.receive_json(timeout=30))
     return answers
 
 
@@ -97,6 +97,6 @@ async def test_a_socket_without_traffic_is_closed(http: aiohttp.ClientSession, k
     async with SarvamSimulator(idle_timeout_seconds=0.05) as simulator:
         url = f"{simulator.base_url}/text-to-speech/ws?{QUERY}"
         async with http.ws_connect(url, headers={"api-subscription-key": key}) as websocket:
-            message = await websocket.receive(timeout=5)
+            message = await websocket.receive(timeout=30)
         assert message.type is aiohttp.WSMsgType.CLOSE
         assert message.data == 1000

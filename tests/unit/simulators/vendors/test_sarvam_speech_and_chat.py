@@ -31,7 +31,7 @@ async def converse(
         for message in messages:
             await websocket.send_json(message)
         while not answers or answers[-1]["event"] in ("session.begin", "transcript.partial"):
-            answers.append(await websocket.receive_json(timeout=5))
+            answers.append(await websocket.receive_json(timeout=30))
     return answers
 
 
@@ -78,7 +78,7 @@ async def test_settings_that_are_rejected(
         url = f"{simulator.base_url}/speech-to-text-realtime/ws"
         headers = {"api-subscription-key": key}
         async with http.ws_connect(url, params={**QUERY, **change}, headers=headers) as websocket:
-            await websocket.receive(timeout=5)
+            await websocket.receive(timeout=30)
         assert websocket.close_code == 4000
 
 

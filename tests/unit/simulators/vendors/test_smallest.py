@@ -27,7 +27,7 @@ async def converse(
         for message in messages:
             await websocket.send_json(message)
         while not answers or answers[-1]["status"] == "chunk":
-            answers.append(await websocket.receive_json(timeout=5))
+            answers.append(await websocket.receive_json(timeout=30))
     return answers
 
 
