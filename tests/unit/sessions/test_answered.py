@@ -23,6 +23,7 @@ from sessions.journal_seal import JournalKey, use_journal_keys
 from sessions.no_start import never_begun_header
 from tests.unit.bot.agents import make_agent
 from tests.unit.sessions.outbox.logs import logged
+from tests.until import until
 
 NUMBER = "+919812345678"
 
@@ -54,9 +55,7 @@ def notes(data: Path) -> list[str]:
 
 
 async def until_noted(data: Path, count: int) -> None:
-    async with asyncio.timeout(5):
-        while len(notes(data)) != count:  # noqa: ASYNC110 - a thread writes them
-            await asyncio.sleep(0.005)
+    await until(lambda: len(notes(data)) == count)
 
 
 async def left_by_a_process(data: Path, *headers: JournalHeader) -> None:
@@ -80,7 +79,10 @@ async def test_the_next_process_finds_what_had_no_journal(tmp_path: Path) -> Non
     assert list((tmp_path / "answered").iterdir()) == []
 
 
-async def test_a_call_that_is_kept_is_on_disk(tmp_path: Path) -> None:
+async def test_a_call_that_is_kept_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answered, "WRITE_SECONDS", 30.0)  # However slow the disk is.
     header = answered_call()
     async with process(tmp_path) as calls:
         await calls.kept(header)

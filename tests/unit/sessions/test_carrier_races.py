@@ -80,7 +80,8 @@ async def test_a_file_that_the_store_gives_back_changed_is_fetched_again(
         begins(carrier, head)
         ends(carrier, head)
         await bench.store(head)
-        await until(lambda: carrier.stats().waiting == 0)
+        # Nobody waits before it is asked for either.
+        await until(lambda: bench.changes and carrier.stats().waiting == 0)
     assert asked == 2 and await bench.state(head) == ("stored", "")
     assert [state for _, state in bench.changes] == ["stored"], "nothing was told of the first"
 

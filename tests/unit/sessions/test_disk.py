@@ -10,6 +10,7 @@ from loguru import logger
 
 from sessions import disk
 from sessions.disk import DiskWatch, used_percent
+from tests.until import until
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ async def test_a_disk_that_hangs_holds_one_thread_and_no_more(
 
     def hang(_: Path) -> float:
         asked.append(1)
-        released.wait(10)
+        released.wait(30)
         return 96.0
 
     monkeypatch.setattr(disk, "PATIENCE_SECONDS", 0.01)
@@ -88,10 +89,11 @@ async def test_a_disk_that_hangs_holds_one_thread_and_no_more(
     try:
         for _ in range(5):
             await watch.look()
+        await until(lambda: asked)
         assert len(asked) == 1
         assert watch.state == "roomy"
     finally:
         released.set()
-    monkeypatch.setattr(disk, "PATIENCE_SECONDS", 10.0)
+    monkeypatch.setattr(disk, "PATIENCE_SECONDS", 30.0)
     await watch.look()
     assert (watch.state, len(asked)) == ("full", 1)

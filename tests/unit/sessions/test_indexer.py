@@ -6,10 +6,10 @@ import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Self, cast
 from uuid import uuid4
 
 import msgspec
@@ -31,7 +31,7 @@ from storage.index.calls import CallIndex
 from storage.index.entry import CallFilter, IndexedCall
 from tests.unit.sessions.journals import STARTED_AT, header, numbered, writing
 
-SECONDS = 20
+SECONDS = 60
 
 
 class FlakyIndex(CallIndex):
@@ -217,10 +217,21 @@ async def test_the_next_start_sees_what_became_of_its_calls(bench: Bench) -> Non
     assert (lost.end_cause, lost.server_id) == ("crash", None)
 
 
-async def test_the_next_start_finds_calls_that_were_stored_and_never_indexed(bench: Bench) -> None:
+class Midnight(datetime):
+    """The first instant of a day, on whichever the tests run."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(2026, 11, 21, tzinfo=tz)
+
+
+async def test_the_next_start_finds_calls_that_were_stored_and_never_indexed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The power was lost before their rows were on disk."""
+    monkeypatch.setattr("sessions.index_restore.datetime", Midnight)
     await bench.index.open()  # Not new at the start: nothing has to be found again.
-    now = datetime.now(UTC).timestamp()
+    now = Midnight.now(UTC).timestamp()
     calls = [
         await bench.keep(await bench.journal(started_at=now - days * 86_400)) for days in (0, 1)
     ]

@@ -178,16 +178,17 @@ def counted(name: str) -> float:
 
 async def test_losses_are_written_into_the_events(tmp_path: Path) -> None:
     before = counted("journal_dropped_packets_total")
-    async with writing(tmp_path, limit_bytes=500, flush_ms=60_000) as writer:
-        call = writer.open(header())
-        await until(call.folder.exists)
-        call.event(DtmfReceived(at_ms=7.0, digit="1"))
-        for step in range(10):
-            call.caller_audio(step * 20.0, bytes(160))
-        assert call.dropped_packets == 7
-        assert counted("journal_dropped_packets_total") == before + 7
-        assert not (await call.close()).complete
-        assert writer.stats().dropped_packets == 7
+    writer = JournalWriter(tmp_path, limit_bytes=500)  # Not yet started: nothing is taken away.
+    call = writer.open(header())
+    call.event(DtmfReceived(at_ms=7.0, digit="1"))
+    for step in range(10):
+        call.caller_audio(step * 20.0, bytes(160))
+    assert call.dropped_packets == 7
+    assert counted("journal_dropped_packets_total") == before + 7
+    writer.start()
+    assert not (await call.close()).complete
+    assert writer.stats().dropped_packets == 7
+    await writer.close()
     degraded = read_events(call.folder)[-1]
     assert isinstance(degraded, Degraded)
     assert (degraded.stage, degraded.at_ms) == ("journal", 7.0)
@@ -197,14 +198,15 @@ async def test_losses_are_written_into_the_events(tmp_path: Path) -> None:
 
 async def test_a_cut_is_kept_where_there_is_no_room_for_sound(tmp_path: Path) -> None:
     """Else what the caller never heard would be in the recording."""
-    async with writing(tmp_path, limit_bytes=500, flush_ms=60_000) as writer:
-        call = writer.open(header())
-        await until(call.folder.exists)
-        for step in range(10):
-            call.agent_audio(step * 20.0, bytes(160))
-        call.cut_agent(15.0)
-        assert call.dropped_packets == 7
-        await call.close()
+    writer = JournalWriter(tmp_path, limit_bytes=500)  # Not yet started: nothing is taken away.
+    call = writer.open(header())
+    for step in range(10):
+        call.agent_audio(step * 20.0, bytes(160))
+    call.cut_agent(15.0)
+    assert call.dropped_packets == 7
+    writer.start()
+    await call.close()
+    await writer.close()
     assert payloads(call.folder)[-1] == (CUT, 15.0, b"")
 
 
@@ -303,7 +305,7 @@ async def test_half_a_character_stays_with_its_line(tmp_path: Path) -> None:
         for call in calls:
             call.event(CarrierNotice(at_ms=1.0, name="said", detail="half \ud83d of it"))
             call.event(CallEnded(at_ms=2.0, cause="caller_hangup"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             statuses = [await call.close() for call in calls]
     assert all(status.complete for status in statuses)
     notice, ended = read_events(tmp_path / broken.session_id)

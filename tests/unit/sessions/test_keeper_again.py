@@ -198,6 +198,8 @@ async def test_a_call_that_another_process_finishes_is_lost_in_no_later_start(
     data, head = tmp_path / "data", header()
     answered = AnsweredCalls(data / "answered", data / "journal")
     await answered.kept(head)
+    # However slow the disk is.
+    await until(lambda: list((data / "answered").glob("[!.]*/[!.]*.json")))
     folder = await write_call(data / "journal", head, cause="caller_hangup")
     async with keeping(storage, data / "journal") as keeper:
         await keeper.finish(folder)

@@ -125,7 +125,7 @@ async def test_who_gives_up_waiting_leaves_it_free(tmp_path: Path) -> None:
         await asyncio.sleep(0.02)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await other.__aenter__()
     await other.__aexit__()
 

@@ -26,6 +26,7 @@ from sessions.record import RecordingRecord, make_record
 from tests.unit.bot.agents import make_agent
 from tests.unit.sessions.journals import STARTED_AT, header
 from tests.unit.sessions.outbox.logs import logged
+from tests.until import until
 
 OPTIONS = CourierOptions(first_pause_seconds=0.01, longest_pause_seconds=0.02)
 STARTED = CallStarted(
@@ -83,7 +84,7 @@ async def reporting(path: Path, *receivers: Receiver) -> AsyncIterator[CallRepor
     try:
         yield reports
     finally:
-        await reports.close(0.2)
+        await reports.close(30)  # At once where nothing more is to be delivered.
 
 
 def ending(head: JournalHeader) -> tuple[JournalHeader, CallEvent]:
@@ -100,9 +101,7 @@ def stored_call(head: JournalHeader) -> StoredCall:
 
 async def empty(reports: CallReports) -> None:
     """Wait until nothing waits."""
-    async with asyncio.timeout(5):
-        while reports.waiting():  # noqa: ASYNC110 - threads bring it about
-            await asyncio.sleep(0.005)
+    await until(lambda: not reports.waiting())
 
 
 async def test_each_step_of_a_call_is_told_once_and_in_order(tmp_path: Path) -> None:
@@ -140,6 +139,7 @@ async def test_reports_that_were_not_delivered_outlive_the_process(tmp_path: Pat
         reports.event(head, STARTED)
         reports.event(*ending(head))
         await reports.call_stored(stored_call(head))
+        await until(reports.troubles)
         assert reports.waiting() == 3 and reports.troubles() == {"the receiver": "unreachable"}
         assert reports.waiting_by_kind()["backend"][0] == 3
     receiver = Receiver()
@@ -220,9 +220,7 @@ async def test_a_write_that_fails_changes_no_order(
     async with reporting(outbox, one, other) as reports:
         disk.at(where, function)
         reports.event(head, STARTED)
-        async with asyncio.timeout(5):
-            while not reports.dropped:  # noqa: ASYNC110 - threads bring it about
-                await asyncio.sleep(0.005)
+        await until(lambda: reports.dropped)
         if up:
             await empty(reports)
             assert one.steps() == ["1-started"], "told at once, not when it is written again"
@@ -249,9 +247,7 @@ async def test_more_calls_than_the_disk_keeps_up_with(tmp_path: Path) -> None:
         assert reports.dropped == 200
         late = heads[-1]
         await reports.call_stored(stored_call(late))
-        async with asyncio.timeout(20):
-            while len(receiver.heard) < 1003:  # noqa: ASYNC110 - threads bring it about
-                await asyncio.sleep(0.01)
+        await until(lambda: len(receiver.heard) >= 1003, seconds=120)
     told = [step for step, key, _ in receiver.heard if key.startswith(late.session_id)]
     assert told == ["1-started", "2-ended", "3-stored"]
 
@@ -261,10 +257,8 @@ async def test_several_receivers_and_one_that_is_gone(tmp_path: Path) -> None:
     head = header(carrier_call_id="c-1")
     async with reporting(tmp_path / "outbox", one, other) as reports:
         reports.event(head, STARTED)
-        async with asyncio.timeout(5):
-            # Until the one has taken it, and that is put down.
-            while not one.heard or reports.waiting() != 1:  # noqa: ASYNC110 - threads do it
-                await asyncio.sleep(0.005)
+        # Until the one has taken it, and that is put down.
+        await until(lambda: one.heard and reports.waiting() == 1)
     with logged("WARNING") as lines:
         async with reporting(tmp_path / "outbox", one):
             pass
@@ -288,9 +282,7 @@ async def test_a_busy_call(tmp_path: Path) -> None:
         facts = CallFacts(direction="inbound", carrier_call_id="b-1")
         reports.busy(agent, facts, STARTED_AT)
         reports.busy(agent, CallFacts(direction="inbound"), STARTED_AT)  # Nobody knows it.
-        async with asyncio.timeout(5):
-            while not receiver.heard:  # noqa: ASYNC110 - threads bring it about
-                await asyncio.sleep(0.005)
+        await until(lambda: receiver.heard)
     assert receiver.steps() == ["0-busy"]
     assert receiver.heard[0][2] == "2026-11-01T06:30:00.250+00:00"
 
