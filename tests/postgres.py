@@ -17,12 +17,13 @@ from tests.minio import free_port
 
 _INSTALLER = Path(__file__).parent.parent / "scripts" / "install_postgres.sh"
 _START_SECONDS = 60.0
+_STOP_SECONDS = 60.0
 
 
 def find_postgres() -> Path | None:
     """The folder of its programs, or None where ``make postgres`` has not been run."""
     found = subprocess.run(
-        [_INSTALLER, "--find"], capture_output=True, text=True, check=True, timeout=10
+        [_INSTALLER, "--find"], capture_output=True, text=True, check=True, timeout=60
     )
     return Path(found.stdout.strip()) if found.stdout.strip() else None
 
@@ -78,7 +79,7 @@ class PostgresServer:
         if self._process is not None:
             # SIGQUIT: all its processes go; SIGKILL would leave its children.
             self._process.send_signal(signal.SIGQUIT)
-            self._process.wait(10)
+            self._process.wait(_STOP_SECONDS)
             self._process = None
 
     def database(self) -> str:
@@ -125,9 +126,9 @@ def postgres_server() -> Iterator[PostgresServer | None]:
         return
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         server = PostgresServer(programs, Path(folder))
-        server.create()
-        server.start()
         try:
+            server.create()
+            server.start()
             yield server
         finally:
             server.stop()
