@@ -286,8 +286,10 @@ class CallBot:
         Returns:
             Whether the agent speaks it.
         """
+        if self._stopped or self._built is None:
+            return False
         code = resolve_language(language) if is_language(language) else None
-        if code not in self.agent.spoken_languages or self._stopped or self._built is None:
+        if code not in self.agent.spoken_languages:
             return False
         self._built.languages.spawn(self._built.languages.request(code, "api"))
         return True
@@ -344,6 +346,18 @@ class CallBot:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def let_go(self) -> None:
+        """Drop all it has, once it has stopped and nobody hears or speaks through it any more.
+
+        See :mod:`bot.letting_go`.
+        """
+        if self._run is not None:
+            self._run.let_go()
+        if self._built is not None:
+            vars(self._hearing).clear()
+        vars(self).clear()
+        self._stopped, self._built, self._run, self._tasks = True, None, None, []
 
     async def _watch_pipeline(self) -> None:
         """A pipeline that ends before its call ends the call, with an apology."""

@@ -22,6 +22,8 @@ from pipecat.processors.frame_processor import (
 )
 from pipecat.workers.runner import WorkerRunner
 
+from bot.letting_go import take_apart
+
 OnStarted = Callable[[], Awaitable[None]]
 OnError = Callable[[ErrorFrame], Awaitable[None]]
 
@@ -141,6 +143,7 @@ class PipelineRun:
             setup_timeout_secs=self._patience.setup_seconds,
             cancel_timeout_secs=self._patience.cancel_seconds,
         )
+        self._runner = WorkerRunner(handle_sigint=False, check_dangling_tasks=False)
         self._worker.set_reached_downstream_filter((InterruptionFrame,))
         self._worker.add_event_handler("on_pipeline_started", self._note_started)
         self._worker.add_event_handler("on_pipeline_error", self._pass_error)
@@ -202,6 +205,13 @@ class PipelineRun:
             task.cancel()
             logger.critical("a pipeline could not be ended; its task is left behind")
 
+    def let_go(self) -> None:
+        """Take the pipeline apart once it has ended; nothing may be asked of it any more."""
+        if self._task is not None and self._task.done():
+            take_apart(self._worker.pipeline)
+            vars(self._worker).clear()
+            vars(self._runner).clear()
+
     async def _note_started(self, _worker: PipelineWorker, _frame: Frame) -> None:
         self.started.set()
         if self._on_started is not None:
@@ -215,9 +225,8 @@ class PipelineRun:
             await self._on_error(frame)
 
     async def _run(self) -> None:
-        runner = WorkerRunner(handle_sigint=False, check_dangling_tasks=False)
-        await runner.add_workers(self._worker)
-        await runner.run()
+        await self._runner.add_workers(self._worker)
+        await self._runner.run()
 
 
 async def _ended(task: asyncio.Task[None], within_seconds: float) -> bool:

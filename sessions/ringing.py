@@ -144,7 +144,7 @@ class RingingCalls:
             logger.exception("a ringing call cannot be prepared")
 
     def _stop(self, bot: CallBot) -> None:
-        task = asyncio.create_task(bot.stop(), name="ringing-stop")
+        task = asyncio.create_task(_end(bot), name="ringing-stop")
         self._stopping.add(task)
         task.add_done_callback(self._stopped)
 
@@ -152,3 +152,8 @@ class RingingCalls:
         self._stopping.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.opt(exception=error).error("a bot that nobody wanted stopped badly")
+
+
+async def _end(bot: CallBot) -> None:
+    await bot.stop()
+    bot.let_go()

@@ -326,6 +326,7 @@ class CallSession:
         await self.journal.close()
         logger.info(f"call {self.session_id} ended: {cause} after {self.seconds():.1f} s")
         await self._see_bot_end(stopping)
+        self._bot.let_go()
         self.state = "closed"
 
     async def _see_bot_end(self, stopping: asyncio.Task[None]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from loguru import logger
 from pipecat.frames.frames import CancelFrame, EndFrame, Frame, StartFrame
@@ -62,6 +62,11 @@ class Chain(FrameProcessor):
         reporter: Told of every failure.
         on_exhausted: Awaited when a piece of work is given up because nobody is left for it.
     """
+
+    #: Of a chain that has ended.
+    _KEPT: ClassVar[frozenset[str]] = frozenset(
+        {"kind", "_ended", "_members", "_spares", "_jobs", "_closing"}
+    )
 
     def __init__(
         self,
@@ -269,6 +274,15 @@ class Chain(FrameProcessor):
         """Let everything go."""
         await self._end()
         await super().cleanup()  # type: ignore[no-untyped-call]
+
+    def let_go(self) -> None:
+        """Drop all but what those who come late still ask for; see :mod:`bot.letting_go`.
+
+        A vendor that takes its time to end, and whoever waits for another language.
+        """
+        kept = {name: value for name, value in vars(self).items() if name in self._KEPT}
+        vars(self).clear()
+        vars(self).update(kept, _ended=True)
 
     async def _end(self) -> None:
         if self._ended:

@@ -53,6 +53,8 @@ class LlmChain(Chain):
         deadlines: How long a vendor may take.
     """
 
+    _KEPT = Chain._KEPT | {"settled"}
+
     def __init__(
         self,
         vendors: Vendors,
@@ -94,6 +96,12 @@ class LlmChain(Chain):
     async def begin(self) -> None:
         """Open the preferred vendor."""
         self.spawn(self._open_first())
+
+    def let_go(self) -> None:
+        """See :meth:`Chain.let_go`; nobody waits for an answer any more."""
+        self._asking.drop()
+        vars(self._asking).clear()
+        super().let_go()
 
     async def handle(self, frame: Frame, direction: FrameDirection) -> None:
         """Ask for an answer; all else passes, and the vendor's service sees it too."""

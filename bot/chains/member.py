@@ -20,6 +20,7 @@ from pipecat.processors.frame_processor import (
 )
 
 from bot.chains.failures import Failure, MemberFailed, failure_of
+from bot.letting_go import take_out
 from bot.text.whole import WholeFrames
 from services.candidates import Candidate
 
@@ -153,6 +154,7 @@ class Member:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLEANUP_SECONDS):
                 await self._pipeline.cleanup()
+                take_out(self.service, self._pipeline)
 
     async def _get_ready(self, setup: FrameProcessorSetup) -> None:
         await self._pipeline.setup(setup)

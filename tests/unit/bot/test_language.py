@@ -449,3 +449,16 @@ async def test_the_greeting_is_ended_before_another_language_is_spoken(tmp_path:
         await asyncio.sleep(2)
         assert call.spoken() == [("One two three four five six seven eight.", False)]
         assert len(call.of(LanguageChanged)) == 1
+
+
+@virtual_time
+async def test_who_waits_for_another_language_as_the_call_ends_is_told_so(tmp_path: Path) -> None:
+    agent = an_agent(stt={"connect_seconds": 1.0})
+    async with make_call(agent, tmp_path, extra=EXTRA) as call:
+        await asyncio.sleep(3)
+        asked = asyncio.create_task(call.bot.switch_language("ta"))
+        await asyncio.sleep(0.1)
+        assert not asked.done()
+        await call.bot.stop()
+        call.bot.let_go()
+        assert await asked == "unavailable"

@@ -28,6 +28,7 @@ class Watched(CallBot):
 
     made: list["Watched"] = []
     connect_error: Exception | None = None
+    was_let_go = False
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -44,6 +45,11 @@ class Watched(CallBot):
     async def stop(self) -> None:
         await super().stop()
         self.stopped.set()
+
+    def let_go(self) -> None:
+        noted = {"connected": self.connected, "stopped": self.stopped}
+        super().let_go()
+        vars(self).update(noted, was_let_go=True)
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +111,7 @@ async def test_one_that_does_not_fit_is_stopped(parts: BotParts, agent: Any, for
     await soon(Watched.made[0].connected)
     assert ringing.take("c", agent, formats) is None
     await soon(Watched.made[0].stopped)
+    await until(lambda: Watched.made[0].was_let_go)
 
 
 async def test_a_stream_that_never_opens(parts: BotParts) -> None:
