@@ -149,6 +149,8 @@ async def prometheus(parts: Parts) -> Response:
     written = parts.journals.stats()
     metrics.JOURNAL_FAILING_CALLS.set(written.failing_calls)
     metrics.JOURNAL_FLUSH_SECONDS.set(written.longest_flush_ms / 1000)
+    for seconds in parts.collector.seconds():
+        metrics.FULL_COLLECTION_SECONDS.observe(seconds)
     metrics.INDEX_WAITING.set(parts.indexer.waiting)
     theirs = parts.carrier.stats()
     metrics.CARRIER_RECORDINGS_WAITING.set(theirs.waiting)

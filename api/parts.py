@@ -36,6 +36,7 @@ from sessions.answered import AnsweredCalls
 from sessions.answered_notes import FOLDER as ANSWERED_FOLDER
 from sessions.carrier_notes import FOLDER as CARRIER_FOLDER
 from sessions.carrier_recordings import CarrierRecordings
+from sessions.collector_watch import CollectorWatch
 from sessions.dev_secret import jwt_secret
 from sessions.disk import DiskWatch
 from sessions.expected import ExpectedCall, ExpectedCalls, seconds_left
@@ -121,6 +122,7 @@ class ServerParts:
             warn_percent=server.disk_warn_percent,
             full_percent=server.disk_full_percent,
         )
+        self.collector = CollectorWatch()
         self._loop_watch = LoopWatch(self.load.loop_turned, self._loop_blocked)
 
     async def start(self) -> None:
@@ -167,6 +169,7 @@ class ServerParts:
         agents = [self.agents.get(agent_id) for agent_id in self.agents.ids()]
         await get_ready(agents, self.factory, self.phrases, self.providers)
         self._loop_watch.start()
+        self.collector.start()
         for header in taken_over:
             call = ExpectedCall(header=header, cause="crash")
             self.expected.announce(call, within_seconds=seconds_left(header))
@@ -178,6 +181,7 @@ class ServerParts:
     async def stop(self) -> None:
         """End what still lives and let go of everything."""
         self._loop_watch.stop()
+        self.collector.stop()
         self.expected.close()
         await self.manager.drain(0)
         await self.manager.stop()

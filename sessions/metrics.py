@@ -21,6 +21,11 @@ EVENT_LOOP_LAG_SECONDS = Histogram(
 EVENT_LOOP_BLOCKED = Counter(
     "event_loop_blocked_total", "Times the event loop stood still for over 250 ms"
 )
+FULL_COLLECTION_SECONDS = Histogram(
+    "full_collection_seconds",
+    "How long each full run of Python's garbage collector held up every call",
+    buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0),
+)
 FRAME_LATENESS_SECONDS = Histogram(
     "frame_lateness_seconds",
     "How late packets left for callers that had been waiting for their time",

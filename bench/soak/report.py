@@ -108,6 +108,10 @@ def _rows(seen: Seen) -> list[tuple[str, object]]:
         ),
         ("calls in the list of calls", told.listed),
         ("worst loop lag, at most", f"{seen.watch.worst_lag_seconds * 1000:.0f} ms"),
+        (
+            "longest full garbage collection, at most",
+            f"{seen.watch.longest_collection_seconds * 1000:.0f} ms",
+        ),
         ("gaps in the agent's speech, longest", f"{len(gaps)}, {max(gaps, default=0.0):.0f} ms"),
         ("starts of the server, longest", _starts(course.start_seconds)),
         *(

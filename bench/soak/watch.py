@@ -10,7 +10,10 @@ import psutil
 
 from bench.probe import MIB
 
-_BUCKET: Final = re.compile(r'^event_loop_lag_seconds_bucket\{le="(.*?)"\} (\S+)$', re.MULTILINE)
+_BUCKETS: Final = {
+    name: re.compile(rf'^{name}_bucket{{le="(.*?)"}} (\S+)$', re.MULTILINE)
+    for name in ("event_loop_lag_seconds", "full_collection_seconds")
+}
 #: Shares of a run that are compared to see what grew.
 _SHARE: Final = 4
 
@@ -35,10 +38,12 @@ class Watch:
 
     Attributes:
         worst_lag_seconds: Upper bound of the histogram's highest bucket with anything in it.
+        longest_collection_seconds: The same of the garbage collector's full runs.
     """
 
     samples: list[Sample] = field(default_factory=list)
     worst_lag_seconds: float = 0.0
+    longest_collection_seconds: float = 0.0
     _life: int = 0
     _process: psutil.Process | None = None
 
@@ -60,7 +65,9 @@ class Watch:
             threads = sum(each.num_threads() for each in family)
             descriptors = sum(each.num_fds() for each in family)
             self.samples.append(Sample(self._life, rss, threads, descriptors))
-        self.worst_lag_seconds = max(self.worst_lag_seconds, _worst(metrics))
+        lag, collection = (_worst(buckets, metrics) for buckets in _BUCKETS.values())
+        self.worst_lag_seconds = max(self.worst_lag_seconds, lag)
+        self.longest_collection_seconds = max(self.longest_collection_seconds, collection)
 
     def growth(self) -> dict[str, tuple[float, float]]:
         """Medians of the first and last quarter of the longest life, by what was measured."""
@@ -85,9 +92,9 @@ def _mid(values: list[float] | list[int]) -> float:
     return float(median(values))
 
 
-def _worst(metrics: str) -> float:
+def _worst(buckets: re.Pattern[str], metrics: str) -> float:
     below, worst = 0.0, 0.0
-    for bound, count in _BUCKET.findall(metrics):
+    for bound, count in buckets.findall(metrics):
         if float(count) > below:
             below, worst = float(count), float(bound)
     return worst
