@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from bot.phrases import PhraseCache
+from sessions import session as session_module
 from simulators.caller.codec import MULAW_8K, PACKET_MS, l16
 from simulators.caller.vobiz import VobizCaller
 from simulators.caller.vobiz_answer import AnswerRejected
@@ -35,7 +36,7 @@ async def farewell(server: RunningServer, speech: Speech, line: VobizLine) -> Vo
     async with caller:
         await caller.listen_until_quiet(400, 10_000)
         await caller.say("goodbye")
-        await caller.wait_ended(15)
+        await caller.wait_ended()
     assert caller.log.lost_to_stop_ms == 0
     assert caller.violations == []
     assert caller.close_reason == "the application sent stop"
@@ -66,10 +67,12 @@ async def flushed(server: RunningServer, speech: Speech, latency_ms: float | Non
         pressed_ms = caller.now_ms
         clears = len(caller.playback.clears_ms)
         caller.press("1")
-        await caller.until(lambda: len(caller.playback.clears_ms) > clears, 5000, "clearAudio")
+        await caller.until(lambda: len(caller.playback.clears_ms) > clears, 10_000, "clearAudio")
         cleared_ms = caller.playback.clears_ms[-1]
         await caller.until(
-            lambda: caller.playback.first_audible_after(cleared_ms) is not None, 5000, "the answer"
+            lambda: caller.playback.first_audible_after(cleared_ms) is not None,
+            10_000,
+            "the answer",
         )
         first_ms = caller.playback.first_audible_after(cleared_ms)
     assert caller.violations == []
@@ -94,7 +97,7 @@ async def test_the_carriers_last_word_is_kept_once(server: RunningServer, speech
         await caller.wait_for_speech()
     manager = server.parts.manager
     hangups: list[dict[str, Any]] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not hangups:  # The carrier tells in its own time.
             await asyncio.sleep(0.02)
             record = await server.one_record()
@@ -125,7 +128,7 @@ async def test_the_hangup_webhook_ends_a_call_whose_socket_stays_open(
             news = {"CallUUID": caller.call_id, "Event": "DegradedStream", "Error": "bad line"}
             assert await post(server, "/stream-status", **news) == 204
         assert await post(server, "/hangup", CallUUID=caller.call_id, Event="Hangup") == 204
-        await caller.wait_ended(10)
+        await caller.wait_ended()
         assert caller.duration_ms < 4000 + BUSY_SECONDS * 1000
     record = await server.one_record()
     assert record["end_cause"] == "caller_hangup"
@@ -134,8 +137,10 @@ async def test_the_hangup_webhook_ends_a_call_whose_socket_stays_open(
 
 
 async def test_a_hangup_that_is_told_before_its_stream_ends_costs_no_sound(
-    server: RunningServer, speech: Speech
+    server: RunningServer, speech: Speech, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # However late a busy machine has the stream end.
+    monkeypatch.setattr(session_module, "HANGUP_SECONDS", 10.0)
     caller = server.phone(speech)
     async with caller:
         await caller.wait_for_speech()
@@ -203,7 +208,7 @@ async def test_a_call_that_has_ended_is_no_longer_promised_a_line(
         await stream.connect(f"{server.ws}/voice/brisk", timeout_seconds=10)
         stream.send_start()
         if owner is again:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 assert await again.ended == "draining"
     await server.until(lambda: server.parts.manager.find("promised-1"))
     assert not promised.ended.done()
@@ -238,7 +243,7 @@ async def test_starts_that_repeat_and_contradict(server: RunningServer, speech: 
         assert caller.live
         other = {"callId": caller.call_id, "streamId": "another"}
         caller.send_raw(msgspec.json.encode({"event": "start", "start": other}))
-        await caller.wait_ended(10)
+        await caller.wait_ended()
     assert caller.close_code == 1008
     assert caller.close_reason == "wire_error"
     assert (await server.one_record())["end_cause"] == "wire_error"
@@ -257,7 +262,7 @@ async def test_a_live_call_goes_on_over_a_second_stream(
         await caller.reconnect(close_old=False)
         last_stream = caller.stream_id
         await caller.say("goodbye")
-        await caller.wait_ended(15)
+        await caller.wait_ended()
     assert caller.violations == []
     record = await server.one_record()
     assert record["end_cause"] == "agent_hangup"
@@ -313,31 +318,40 @@ async def test_a_caller_who_is_gone_without_a_word(tmp_path: Path, speech: Speec
         await asyncio.gather(caller.wait_for_speech(), client.wait_for_speech())
         caller.vanish()
         client.vanish()
-        await server.until(lambda: server.parts.manager.active == 0, 10)
+        await server.until(lambda: server.parts.manager.active == 0)
         await server.parts.manager.settled()
         assert [record["end_cause"] for record in server.records()] == ["peer_lost"] * 2
         await asyncio.gather(caller.hang_up(abort=True), client.hang_up(abort=True))
 
 
-async def test_a_caller_who_hangs_up_in_the_greeting(server: RunningServer, speech: Speech) -> None:
-    async def call(**how: Any) -> None:
+async def test_a_caller_who_hangs_up_in_the_greeting(tmp_path: Path, speech: Speech) -> None:
+    # So long that nobody hears its end before they hang up, however late that is.
+    greeting = f"Welcome to the test line, {'where one thing is tried after another, ' * 5}for you."
+
+    async def call(**how: Any) -> VobizCaller:
         caller = server.phone(speech)
         await caller.place()
         await caller.wait_for_speech()
         await caller.wait(700)
         await caller.hang_up(**how)
+        return caller
 
-    await asyncio.gather(call(), call(abort=True), call(close_code=1001))
-    await server.parts.manager.settled()
-    records = server.records()
-    assert len(records) == 3
-    for record in records:
-        assert record["end_cause"] == "caller_hangup"
-        assert record["recording"]["state"] == "stored"
-        assert 500 < record["recording"]["agent_ms"] < 1500
-        assert record["interruptions"] == 0
-        text = server.stored(record["transcript_text"]).decode()
-        assert "Welcome" in text and "test line." not in text
+    wordy = {**BRISK_AGENT, "greeting": greeting}
+    async with running_server(
+        tmp_path / "s", {"brisk": wordy}, {"DEFAULT_AGENT": "brisk"}
+    ) as server:
+        callers = await asyncio.gather(call(), call(abort=True), call(close_code=1001))
+        await server.parts.manager.settled()
+        records = {record["carrier_call_id"]: record for record in server.records()}
+        assert len(records) == 3
+        for caller in callers:
+            record = records[caller.call_id]
+            assert record["end_cause"] == "caller_hangup"
+            assert record["recording"]["state"] == "stored"
+            assert 500 < record["recording"]["agent_ms"] < caller.duration_ms + 500
+            assert record["interruptions"] == 0
+            text = server.stored(record["transcript_text"]).decode()
+            assert "Welcome" in text and "for you." not in text
 
 
 # Before the call
@@ -364,7 +378,7 @@ async def test_a_call_that_never_starts(server: RunningServer, speech: Speech) -
     assert await post(server, "/answer", **form, Event="StartApp") == 200
     silent = Silent()
     await open_wire(f"{server.ws}/voice/brisk", silent)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await silent.code == 1008
     assert server.parts.manager.active == 0
     assert await post(server, "/hangup", CallUUID="never-1", HangupCauseName="Gone") == 204
