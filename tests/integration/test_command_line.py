@@ -23,6 +23,8 @@ from tests.integration.server import BRISK_AGENT
 from tests.minio import free_port
 from tests.until import until
 
+#: What the log says once a server has taken the first signal.
+NO_NEW_CALLS = "no new calls"
 CHATTY: dict[str, Any] = {**BRISK_AGENT, "call": {"farewell": "We have to close now."}}
 
 
@@ -34,6 +36,11 @@ def phone(server: ServerProcess, speech: Speech) -> VobizCaller:
     return VobizCaller(
         answer_url=f"{server.http}/answer", hangup_url=f"{server.http}/hangup", speech=speech
     )
+
+
+async def status(http: aiohttp.ClientSession, path: str) -> int:
+    async with http.get(path) as answer:
+        return answer.status
 
 
 async def call(folder: Path, env: dict[str, str], *arguments: str) -> tuple[int, str]:
@@ -120,20 +127,20 @@ async def test_a_signal_before_it_serves_is_no_crash(tmp_path: Path, later: floa
 
 
 async def test_sigterm_lets_calls_end(tmp_path: Path, speech: Speech) -> None:
-    env = {"DRAIN_TIMEOUT": "20"}
+    env = {"DRAIN_TIMEOUT": "60"}
     async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}, env) as server:
         caller = phone(server, speech)
         async with caller:
             await caller.listen_until_quiet(300, 10_000)
             server.process.send_signal(signal.SIGTERM)
-            await caller.wait(300)
+            await until(lambda: NO_NEW_CALLS in server.log)
             with pytest.raises(WireRefused) as refusal:
                 await program(server, speech).place()
             assert refusal.value.status == 503
             await caller.say("what are your opening hours")
             await caller.listen_until_quiet(300, 10_000)
             await caller.say("goodbye")
-            await caller.wait_ended(15)
+            await caller.wait_ended()
         assert caller.violations == []
         assert await server.exit_code() == 0
         (record,) = server.records()
@@ -149,7 +156,7 @@ async def test_calls_that_go_on_get_a_farewell(tmp_path: Path, speech: Speech) -
             caller.listen_until_quiet(300, 10_000), client.listen_until_quiet(300, 10_000)
         )
         server.process.send_signal(signal.SIGTERM)
-        await asyncio.gather(caller.wait_ended(20), client.wait_ended(20))
+        await asyncio.gather(caller.wait_ended(), client.wait_ended())
         assert await server.exit_code() == 0
         assert caller.log.lost_to_stop_ms == 0
         assert client.transcript[-1].text == "We have to close now."
@@ -164,12 +171,14 @@ async def test_a_second_signal_does_not_wait(tmp_path: Path, speech: Speech) -> 
         await client.place()
         await client.listen_until_quiet(300, 10_000)
         server.process.send_signal(signal.SIGTERM)
+        # Of two signals that come at once a process is told once.
+        await until(lambda: NO_NEW_CALLS in server.log)
         await client.wait(500)
         assert client.live
         server.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):  # Half of what calls are given to end.
             await server.process.wait()
-        await client.wait_ended(5)
+        await client.wait_ended()
         await client.hang_up(abort=True)
         assert "Traceback" not in server.log
         assert "Traceback" not in server.log
@@ -197,8 +206,9 @@ async def test_a_signal_closes_every_door_and_loses_nothing(
         async with http.post("/answer", data={"CallUUID": told, "Event": "StartApp"}) as answer:
             assert "<Stream" in await answer.text()
         server.process.send_signal(sent)
-        async with asyncio.timeout(10):
-            while (await http.get("/health/ready")).status != 503:  # noqa: ASYNC110 - another process
+        await until(lambda: NO_NEW_CALLS in server.log)
+        async with asyncio.timeout(30):
+            while await status(http, "/health/ready") != 503:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.02)
         async with http.get("/health/ready") as answer:
             assert (await answer.json())["reason"] == "draining"
@@ -247,7 +257,8 @@ async def test_nobody_who_does_not_read_or_write_keeps_the_server(
     async with server_process(tmp_path / "s", {"brisk": long}, env) as server:
         async with phone(server, speech) as caller:
             await caller.listen_until_quiet(500, 60_000)
-        await until(server.records)
+        # While it is being stored it is at one moment in neither place.
+        await until(lambda: server.records() and not os.listdir(server.folder / "data" / "journal"))
         (record,) = server.records()
         assert record["recording"]["file"]["size_bytes"] > 500_000
         with socket.socket() as download, socket.socket() as webhook:
@@ -279,10 +290,10 @@ async def test_a_second_signal_does_not_wait_for_a_store_that_hangs(
                 async with phone(server, speech) as caller:
                     await caller.wait_for_speech()
             server.process.send_signal(signal.SIGTERM)
-            await until(lambda: "no new calls" in server.log)
+            await until(lambda: NO_NEW_CALLS in server.log)
             server.process.send_signal(signal.SIGTERM)
             # The store's own deadlines are 15 s and more.
-            async with asyncio.timeout(FORCED_SECONDS + 5):
+            async with asyncio.timeout(FORCED_SECONDS + 9):
                 await server.process.wait()
     # Both calls are still there, for the next start.
     async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}) as server:
