@@ -14,6 +14,7 @@ import pytest
 from loguru import logger
 from prometheus_client import REGISTRY
 
+from api.serve import PING_SECONDS
 from serializer.vobiz import VobizDialect
 from sessions import deadlines, pace
 from sessions.loop_watch import BLOCKED_SECONDS
@@ -27,10 +28,14 @@ MEDIA: dict[str, Any] = {"event": "media", "media": {"track": "inbound", "payloa
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RunningServer]:
-    """A server that finds peers gone within a second."""
+async def server(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[RunningServer]:
+    """A server that finds a peer gone within two seconds, where one is to go."""
+    is_one_gone = "half-open" in request.node.name
+    ping_seconds = 1.0 if is_one_gone else PING_SECONDS
     env = {"DEFAULT_AGENT": "brisk"}
-    async with running_server(tmp_path, {"brisk": BRISK_AGENT}, env, ping_seconds=0.4) as it:
+    async with running_server(
+        tmp_path, {"brisk": BRISK_AGENT}, env, ping_seconds=ping_seconds
+    ) as it:
         yield it
 
 
