@@ -215,7 +215,7 @@ class ClientCaller(Leg):
     async def _let_close(self, wire: Wire) -> None:
         """The server closes after a fatal error; a refused client waits for it, briefly."""
         try:
-            async with asyncio.timeout(2.0):
+            async with asyncio.timeout(10.0):
                 await self._gone.wait()
         except TimeoutError:
             self._violated("the socket stays open after auth was refused")

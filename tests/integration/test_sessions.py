@@ -72,7 +72,7 @@ async def test_calls_end_by_themselves(many: RunningServer, speech: Speech) -> N
     async def wait_for_end(agent: str, phone: bool) -> Any:
         caller: Any = many.phone(speech, agent) if phone else many.program(speech, agent_id=agent)
         async with caller:
-            await caller.wait_ended(15)
+            await caller.wait_ended()
         assert caller.violations == [], agent
         return caller
 
@@ -135,13 +135,13 @@ async def test_an_agent_that_cannot_be_built_apologises(
     async def told(agent: str) -> ClientCaller:
         client = many.program(speech, agent_id=agent)
         async with client:
-            await client.wait_ended(15)
+            await client.wait_ended()
         assert client.violations == [], agent
         return client
 
     caller = many.phone(speech, "unusable")
     unusable, crashing, _ = await asyncio.gather(told("unusable"), told("crashing"), caller.place())
-    await caller.wait_ended(15)
+    await caller.wait_ended()
     assert [e.code for e in unusable.errors] == ["provider_failed"]
     assert unusable.close_code == 1011
     assert [e.code for e in crashing.errors] == ["provider_failed"]
@@ -198,7 +198,7 @@ async def test_a_failing_sink_or_reader_stays_with_its_call(
     monkeypatch.undo()
     monkeypatch.setattr(session._bot, "press", fails)
     victim.press("1")
-    await victim.wait_ended(10)
+    await victim.wait_ended()
     assert [e.code for e in victim.errors] == ["internal"]
     assert victim.close_code == 1011
     assert other.live
@@ -245,7 +245,7 @@ async def test_audio_faster_than_speech_is_left_out_and_said(
         second = bytes(32_000)
         for _ in range(30):
             client.send_binary(second)
-        await client.ping()
+        await client.ping(10_000)
         assert client.live
     record = await server.one_record()
     assert {d["kind"] for d in faults(record)} == {"media_too_fast"}
