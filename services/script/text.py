@@ -37,10 +37,11 @@ _CHILLU = {
     0x0D7E: "ള്",
     0x09CE: "ত্",
 }
-_TABLE: dict[int, int | str | None] = {**_DROPPED, **_NASAL, **_CHILLU}
+#: Stands for a point between digits; what comes in as one is nothing.
+_POINT = "\ue000"
+_TABLE: dict[int, int | str | None] = {**_DROPPED, **_NASAL, **_CHILLU, ord(_POINT): " "}
 _DIGIT_COMMA = re.compile(r"(?<=\d),(?=\d)")
 _DIGIT_POINT = re.compile(r"(?<=\d)\.(?=\d)")
-_POINT = "\ue000"
 
 
 def normalize(text: str) -> str:
@@ -49,6 +50,8 @@ def normalize(text: str) -> str:
     A point between digits stays (``2.5``), a comma between digits goes (``1,500`` -> ``1500``).
     """
     folded = unicodedata.normalize("NFC", text).casefold().translate(_TABLE)
+    # Letters and marks that stand together only now.
+    folded = unicodedata.normalize("NFC", folded)
     folded = _DIGIT_COMMA.sub("", folded)
     folded = _DIGIT_POINT.sub(_POINT, folded)
     return " ".join("".join(map(_plain, folded)).split())

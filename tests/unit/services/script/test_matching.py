@@ -154,6 +154,20 @@ def test_only_yes_or_no() -> None:
     assert not only_yes_or_no(["please"])
 
 
+@pytest.mark.parametrize(
+    ("said", "form"),
+    [
+        ("cafe'\u0301", "caf\u00e9"),  # An accent that the apostrophe had kept apart.
+        ("o\u200d\u0308", "\u00f6"),
+        ("\u0d7b\u0336", "\u0d28\u0336\u0d4d"),  # Marks behind a chillu's virama have their order.
+        ("2\ue0005", "2 5"),  # Only a point is one.
+    ],
+)
+def test_a_form_that_is_comparable_has_itself_for_form(said: str, form: str) -> None:
+    assert normalize(said) == form
+    assert normalize(form) == form
+
+
 @given(st.text(max_size=300))
 def test_any_text_is_survived(text: str) -> None:
     match = MATCHER.best(text, THRESHOLD)
