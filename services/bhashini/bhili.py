@@ -73,6 +73,7 @@ class Inferred(Utterance):
         self._answered = asyncio.Event()
         self._last_id = ""
         self._end_sent = asyncio.Event()
+        self._is_left = False
 
     async def text(self, on_interim: Interim) -> str:
         """See the base class."""
@@ -93,6 +94,9 @@ class Inferred(Utterance):
             raise failed("stt", error, began=self._answered.is_set()) from None
         finally:
             call.cancel()
+            # A call that has ended by itself goes on asking for what is said.
+            self._is_left = True
+            self._changed.set()
             for task in (reading, ended):
                 task.cancel()
             await asyncio.gather(reading, ended, return_exceptions=True)
@@ -113,7 +117,11 @@ class Inferred(Utterance):
         size = self.rate_hz * CHUNK_MS // 1000 * 2
         place = 0
         for number in itertools.count():
-            await self.said_more_than(place + size - 1)
+            while len(self.pcm) < place + size and not (self.is_over or self._is_left):
+                self._changed.clear()
+                await self._changed.wait()
+            if self._is_left:
+                return
             is_last = len(self.pcm) - place < size
             piece = bytes(self.pcm[place:] if is_last else self.pcm[place : place + size])
             place += len(piece)

@@ -1,5 +1,6 @@
 """Bhili speech-to-text against the simulated function, in a real pipeline."""
 
+import asyncio
 import secrets
 
 import aiohttp
@@ -24,6 +25,7 @@ from services.offline.frames import UnrecognizedSpeechFrame
 from simulators.behaviour import Behaviour
 from simulators.bhashini.nvcf import NvcfSimulator
 from tests.unit.services.calls import Line, context, on_the_line
+from tests.until import until
 
 RATE_HZ = 8_000
 TEXT = "मां मदद जुवे"
@@ -114,6 +116,20 @@ async def test_a_call_that_is_cut_is_told_to_the_server(http: aiohttp.ClientSess
             await line.send(VADUserStartedSpeakingFrame(start_secs=0.2))
             await simulator.until(lambda: len(simulator.connections) > 0)
         await simulator.until(lambda: simulator.connections[0].abandoned)
+
+
+async def test_a_call_that_the_server_cuts_amid_speech_leaves_no_task(
+    http: aiohttp.ClientSession,
+) -> None:
+    before = asyncio.all_tasks()
+    async with (
+        NvcfSimulator(behaviour=Behaviour(drop_after_bytes=20_000)) as simulator,
+        on_the_line(service(http, simulator.base_url), cancel=True) as line,
+    ):
+        await line.send(VADUserStartedSpeakingFrame(start_secs=0.2), *sound(700))
+        await line.first(ErrorFrame)
+    await close_shared_clients()
+    await until(lambda: asyncio.all_tasks() <= before, 10)
 
 
 @pytest.mark.parametrize(
