@@ -1,8 +1,16 @@
 """What lies in a folder, also while a server works in it."""
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+
+def call_records(data_dir: Path) -> list[dict[str, Any]]:
+    """Every call record stored in the folder of a server's data."""
+    stored = contents(data_dir / "storage" / "transcripts" / "records")
+    return [json.loads(content) for content in stored.values()]
 
 
 def contents(folder: Path, *, index: bool = True) -> dict[str, bytes]:

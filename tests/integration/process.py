@@ -15,6 +15,7 @@ from urllib.request import urlopen
 from config.settings import load_settings
 from sessions.dev_secret import jwt_secret
 from sessions.tokens import issue_token
+from tests.integration.contents import call_records
 from tests.minio import free_port
 
 MAIN = Path(__file__).resolve().parents[2] / "main.py"
@@ -56,8 +57,7 @@ class ServerProcess:
 
     def records(self) -> list[dict[str, Any]]:
         """Every call record stored on disk."""
-        folder = self.folder / "data" / "storage" / "transcripts" / "records"
-        return [json.loads(path.read_text()) for path in folder.rglob("*.json")]
+        return call_records(self.folder / "data")
 
     async def exit_code(self) -> int:
         """Wait until it has ended."""

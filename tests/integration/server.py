@@ -22,6 +22,7 @@ from simulators.caller.client import ClientCaller
 from simulators.caller.vobiz import VobizCaller
 from simulators.speech import Speech
 from storage.index.entry import IndexedCall
+from tests.integration.contents import call_records
 from tests.until import until
 
 #: A keyless English agent whose every sentence is short, so that a call takes seconds.
@@ -117,9 +118,7 @@ class RunningServer:
 
     def records(self) -> list[dict[str, Any]]:
         """Every call record stored on disk, oldest first."""
-        folder = self.data_dir / "storage" / "transcripts" / "records"
-        found = [json.loads(path.read_text()) for path in folder.rglob("*.json")]
-        return sorted(found, key=lambda record: record["started_at"])
+        return sorted(call_records(self.data_dir), key=lambda record: record["started_at"])
 
     async def one_record(self) -> dict[str, Any]:
         """The record of the only call, once it has been stored."""
