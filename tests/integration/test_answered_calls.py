@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import aiohttp
@@ -46,6 +47,13 @@ def notes(folder: Path) -> list[Path]:
     return list((folder / "data" / "answered").glob("[!.]*/[!.]*.json"))
 
 
+def noted(folder: Path) -> set[str]:
+    """The carrier's ids of calls that have a note."""
+    found = contents(folder / "data" / "answered")
+    whole = [found[name] for name in found if re.search(r"/[^./]+\.json$", name)]
+    return {json.loads(note)["carrier_call_id"] for note in whole}
+
+
 def reports(folder: Path) -> list[Path]:
     """What the backend has not been told yet."""
     return list((folder / "data" / "outbox" / "backend").glob("[!.]*"))
@@ -74,8 +82,9 @@ async def test_a_kill_between_answer_and_stream_loses_no_call(
                 for call_id in ("lost", "comes", "again"):
                     await rings(http, call_id)
                 await rings(http, "lost")  # The carrier asks once more.
-            # What has been answered is on disk.
-            assert len(notes(folder)) == 4
+            # What has been answered is on disk, but for a disk that takes too long.
+            assert len(notes(folder)) == 4 or "is not noted on disk" in server.log
+            await until(lambda: len(notes(folder)) == 4)
             # What rings at this moment cannot be erased, and is said to be left.
             code, printed, _ = await erase(server.env, "--number", f"+{THEIRS}")
             (left,) = json.loads(printed)["proof"]["pending"]
@@ -97,7 +106,8 @@ async def test_a_kill_between_answer_and_stream_loses_no_call(
                 await comes.wait_for_speech()
                 await until(lambda: len(notes(folder)) == 2)
             await hangs_up(server, "lost")
-            await until(lambda: len(server.records()) == 2 and len(notes(folder)) == 1)
+            # A busy machine may give up meanwhile what else rang.
+            await until(lambda: len(server.records()) >= 2 and len(notes(folder)) <= 1)
             # A kill in the instant between a report and its mark would repeat it, under its key.
             await until(lambda: not list((folder / "data" / "journal").glob("[0-9a-f]*")))
             await until(lambda: reports(folder) == [])
@@ -127,7 +137,9 @@ async def test_kills_while_calls_come_to_nothing_make_one_record_each(tmp_path: 
             async with aiohttp.ClientSession(server.http) as http:
                 ids = [f"{turn}-{number}" for number in range(12)]
                 await asyncio.gather(*(rings(http, call_id) for call_id in ids))
-                answered.update(ids)
+                answered.update(wanted := set(ids))
+            # A disk that takes too long has an answer wait no longer for its note.
+            await until(lambda: noted(folder) >= wanted)  # noqa: B023 - at once
             # Their records are in the making, one further than the other, when it is killed.
             await asyncio.gather(*(hangs_up(server, call_id) for call_id in ids[:8]))
             await asyncio.sleep(0.03 * turn)
