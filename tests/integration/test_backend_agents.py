@@ -54,6 +54,9 @@ async def served(
             "INTERNAL_API_KEY": "service",
             "OPENAI_BASE_URL": openai.base_url,
             "DEEPGRAM_BASE_URL": deepgram.base_url,
+            # However late a busy machine has an answer of the backend.
+            "BACKEND_AGENTS_WAIT": "10",
+            "BACKEND_KEYS_WAIT": "10",
             **more,
         }
         async with running_server(folder, {"brisk": BRISK_AGENT}, env) as server:

@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ AGENT: dict[str, Any] = {
     "metadata": {"org_id": "org-1", "agent_type": "Kisan Helpline"},
 }
 STEPS = ["created", "ended", "recording"]
-BRISK = CourierOptions(first_pause_seconds=0.05, longest_pause_seconds=0.2, attempt_seconds=2.0)
+BRISK = CourierOptions(first_pause_seconds=0.05, longest_pause_seconds=0.2)
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +69,7 @@ def waiting(server: RunningServer) -> list[Path]:
 
 async def delivered(server: RunningServer) -> None:
     """Wait until nothing waits."""
-    await server.until(lambda: server.parts.reports.waiting() == 0)
-    assert waiting(server) == []
+    await server.until(lambda: server.parts.reports.waiting() == 0 and waiting(server) == [])
 
 
 async def test_a_call_is_told_in_three_steps(tmp_path: Path, speech: Speech) -> None:
@@ -144,6 +144,7 @@ async def test_a_backend_that_dies_in_the_middle_of_a_call(tmp_path: Path, speec
             caller = server.phone(speech)
             async with caller:
                 await backend.until(lambda: backend.calls.told != [])
+                await delivered(server)  # Its yes has been read.
                 await backend.stop()
                 await caller.listen_until_quiet(500, 10_000)
             await server.parts.manager.settled()
@@ -194,7 +195,10 @@ async def test_a_refusal_for_good_is_put_aside(tmp_path: Path, speech: Speech) -
         assert backend.calls.steps(caller.call_id) == ["created", "ended"]
 
 
-async def test_a_slow_backend_delays_no_call(tmp_path: Path, speech: Speech) -> None:
+async def test_a_slow_backend_delays_no_call(
+    tmp_path: Path, speech: Speech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "CourierOptions", lambda: replace(BRISK, attempt_seconds=2.0))
     slow = Behaviour(accept_delay_ms=60_000)
     async with BackendSimulator(api_key="service", behaviour=slow) as backend:
         async with told_server(tmp_path / "server", backend.base_url) as server:

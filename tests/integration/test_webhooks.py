@@ -14,7 +14,7 @@ from simulators.speech import Speech
 from simulators.webhook import WebhookSimulator
 from tests.integration.server import BRISK_AGENT, RunningServer, running_server
 
-BRISK = CourierOptions(first_pause_seconds=0.05, longest_pause_seconds=0.2, attempt_seconds=2.0)
+BRISK = CourierOptions(first_pause_seconds=0.05, longest_pause_seconds=0.2)
 ALL = ["call.started", "call.ended", "recording.ready", "transcript.ready"]
 
 
