@@ -62,7 +62,7 @@ class Consumer:
 
     async def one(self, path: str, **wanted: Any) -> Json:
         """Ask until the fields are as wanted: the index is written beside the call."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 answer = await self(path)
                 if answer.status == 200 and wanted.items() <= answer.json().items():
@@ -411,7 +411,7 @@ async def test_what_waits_for_minio_can_be_heard(tmp_path: Path, speech: Speech)
             await server.parts.manager.settled()
             ended = await calls.one(path, status="ended", end_cause="caller_hangup")
             assert ended["recording"] is None and ended["details"]["duration_seconds"] > 0
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while (waiting := await calls(f"{path}/recording")).status == 409:
                     assert waiting.headers["Retry-After"] == "2"
                     await asyncio.sleep(0.05)
@@ -528,7 +528,7 @@ async def test_after_a_kill_the_index_is_made_again(tmp_path: Path, speech: Spee
             )
             async with caller, consumer(server.http) as calls:
                 await caller.wait_for_speech()
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(30):
                     # The index is written beside the call.
                     while not (await calls("?status=live")).json()["calls"]:  # noqa: ASYNC110
                         await asyncio.sleep(0.02)

@@ -65,7 +65,7 @@ async def serving(
 
 async def served(calls: Consumer, path: str) -> bytes:
     """The whole file, once it is there; until then, 409 and when to ask again."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (answer := await calls(path)).status == 409:
             assert int(answer.headers["Retry-After"]) > 0
             await asyncio.sleep(0.05)
