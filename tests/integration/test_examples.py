@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 NODE = shutil.which("node")
 RATE_HZ = 16_000
+#: The greeting is over by then, on a slow machine too.
+SILENCE_BEFORE_SECONDS = 4
 QUESTION = "what are your opening hours"
 
 
@@ -27,7 +29,7 @@ def spoken(path: Path, speech: Speech) -> Path:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(RATE_HZ)
-        file.writeframes(bytes(2 * 2 * RATE_HZ) + pcm.tobytes())
+        file.writeframes(bytes(SILENCE_BEFORE_SECONDS * 2 * RATE_HZ) + pcm.tobytes())
     return path
 
 

@@ -78,12 +78,12 @@ class Town:
             float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(pattern, line)
         )
 
-    async def record(self, agent_id: str) -> dict[str, Any]:
-        """Of the only call to ``agent_id``, once it is stored."""
+    async def record(self, **fields: str) -> dict[str, Any]:
+        """Of the only call of which this is true, once it is stored."""
         async with asyncio.timeout(30):
             while True:
                 for record in self.server.records():
-                    if record["agent_id"] == agent_id:
+                    if fields.items() <= record.items():
                         return record
                 await asyncio.sleep(0.1)
 
@@ -150,7 +150,7 @@ async def test_a_model_that_never_stops(tmp_path: Path, speech: Speech) -> None:
             caller.text(QUESTION)
             assert await watch_memory(here, 8) < MOST_BYTES
             assert caller.live and caller.violations == []
-        record = await here.record("talker")
+        record = await here.record(agent_id="talker")
         assert kinds(record).count("too_long") == 1
         assert await here.metric(r'errors_total{kind="too_long",stage="llm"}') == 1
 
@@ -166,7 +166,7 @@ async def test_a_voice_that_sends_ten_minutes_in_a_second(tmp_path: Path, speech
             await caller.say(QUESTION)
             assert await watch_memory(here, 8) < MOST_BYTES
             assert caller.live and caller.violations == []
-        record = await here.record("voice")
+        record = await here.record(agent_id="voice")
         assert "flood" in kinds(record), record["degraded"]
         assert await here.metric(r'errors_total{kind="flood",stage="tts"}') >= 1
 
@@ -185,7 +185,7 @@ async def test_an_ear_that_gives_ten_thousand_results_a_second(
             assert await watch_memory(here, 4) < MOST_BYTES
             await caller.listen_until_quiet(400, 15_000)
             assert caller.live and caller.violations == []
-        record = await here.record("ear")
+        record = await here.record(agent_id="ear")
         assert "flood" in kinds(record), record["degraded"]
         assert await here.metric(r'errors_total{kind="flood",stage="stt"}') >= 1
 
@@ -222,7 +222,7 @@ async def test_a_client_that_sends_ten_thousand_messages_a_second(
             finally:
                 task.cancel()
                 await asyncio.wait([task])
-        record = next(r for r in here.server.records() if r["direction"] == "client")
+        record = await here.record(direction="client")
         # It is not read any more: its answers to our pings may be late before ten seconds are over.
         assert record["end_cause"] in ("wire_error", "peer_lost")
         assert kinds(record).count("messages_too_fast") == 1
@@ -242,5 +242,5 @@ async def test_a_client_that_never_reads(tmp_path: Path, speech: Speech) -> None
                     r["direction"] == "client" for r in here.server.records()
                 ):
                     await asyncio.sleep(0.2)
-        record = next(r for r in here.server.records() if r["direction"] == "client")
+        record = await here.record(direction="client")
         assert record["end_cause"] == "peer_lost"

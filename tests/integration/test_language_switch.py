@@ -1,6 +1,5 @@
 """Calls that go from Hindi to Tamil: what the caller hears, and what each vendor is asked for."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -221,7 +220,7 @@ async def test_by_a_client_program(tmp_path: Path, speech: Speech) -> None:
         async with client:
             await client.listen_until_quiet(700, 10_000)
             client.send_raw('{"type":"control","action":"language","language":"ta"}')
-            await asyncio.sleep(0.5)
+            await there.server.until(lambda: there.languages_heard() == ["hi", "ta"])
             await ask(client)
             await client.end()
         assert pitches(client) == [HINDI_HZ, TAMIL_HZ]
