@@ -326,7 +326,6 @@ class CallSession:
         await self.journal.close()
         logger.info(f"call {self.session_id} ended: {cause} after {self.seconds():.1f} s")
         await self._see_bot_end(stopping)
-        self._bot.let_go()
         self.state = "closed"
 
     async def _see_bot_end(self, stopping: asyncio.Task[None]) -> None:
@@ -336,6 +335,8 @@ class CallSession:
             logger.error(f"call {self.session_id}: its bot did not stop")
         elif not stopping.cancelled() and (error := stopping.exception()) is not None:
             logger.opt(exception=error).error(f"call {self.session_id}: its bot stopped badly")
+        else:
+            self._bot.let_go()
 
     def _announce_start(self) -> None:
         facts = self.facts
