@@ -87,6 +87,7 @@ async def test_a_bad_block_costs_what_it_held(tmp_path: Path, at: int, junk: byt
 @given(at=st.integers(0, 40 * PACKET_BYTES - 1), bit=st.integers(0, 7), quiet=st.booleans())
 @example(at=3, bit=4, quiet=True)
 @example(at=4, bit=7, quiet=False)
+@example(at=39 * PACKET_BYTES + 3, bit=4, quiet=False)
 def test_one_bit_costs_two_packets_at_most(
     tmp_path_factory: pytest.TempPathFactory, at: int, bit: int, quiet: bool
 ) -> None:
@@ -101,9 +102,11 @@ def test_one_bit_costs_two_packets_at_most(
     whole = {start for kind, _, start, length in found if (kind, length) == (CALLER, 320)}
     places = {i * PACKET_BYTES + FRAME.size for i in range(40)}
     assert len(places - whole) <= 2
-    # A length or a kind that is none is noticed; a sample, or another leg, cannot be.
+    # A length or a kind that is none is noticed; a sample, or another leg, cannot be. The last
+    # frame, where it seems to be longer than the file, looks like one that was torn off.
     if at % PACKET_BYTES in (1, 2, 3, 4):
-        assert damage.lost_bytes
+        is_last = at >= 39 * PACKET_BYTES
+        assert damage.lost_bytes or (is_last and damage.torn_bytes)
 
 
 async def test_a_cut_off_end_is_told_where_the_call_has_ended(tmp_path: Path) -> None:
