@@ -19,6 +19,8 @@ NODE = shutil.which("node")
 RATE_HZ = 16_000
 #: The greeting is over by then, on a slow machine too.
 SILENCE_BEFORE_SECONDS = 4
+#: ... and the answer.
+AFTER_SECONDS = "6"
 QUESTION = "what are your opening hours"
 
 
@@ -63,7 +65,9 @@ async def test_python(server: RunningServer, speech: Speech, tmp_path: Path) -> 
     url, heard = f"{server.ws}/voice", tmp_path / "heard.wav"
     wav = spoken(tmp_path / "spoken.wav", speech)
     script = str(EXAMPLES / "client.py")
-    result = await run(sys.executable, script, url, server.token(), str(wav), str(heard), "3")
+    result = await run(
+        sys.executable, script, url, server.token(), str(wav), str(heard), AFTER_SECONDS
+    )
     check_talk(*result, heard)
     code, _, err = await run(sys.executable, script, url, "wrong", str(wav), str(heard))
     assert code == 1 and "auth_invalid" in err
@@ -77,7 +81,7 @@ async def test_javascript(server: RunningServer, speech: Speech, tmp_path: Path)
     url, heard = f"{server.ws}/voice", tmp_path / "heard.wav"
     wav = spoken(tmp_path / "spoken.wav", speech)
     command = (NODE, *flags, str(EXAMPLES / "client.mjs"), url)
-    result = await run(*command, server.token(), str(wav), str(heard), "3")
+    result = await run(*command, server.token(), str(wav), str(heard), AFTER_SECONDS)
     check_talk(*result, heard)
     code, _, err = await run(*command, "wrong", str(wav), str(heard))
     assert code == 1 and "auth_invalid" in err
