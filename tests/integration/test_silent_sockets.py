@@ -64,9 +64,11 @@ async def metric(server: ServerProcess, name: str) -> float:
 async def test_five_hundred_silent_sockets(tmp_path: Path, speech: Speech) -> None:
     async with server_process(tmp_path / "s", {"brisk": BRISK_AGENT}) as server:
         journals = server.folder / "data" / "journal"
-        # What the server opens for the first call that it stores stays open.
+        # What the server opens for the first call that it hears and stores stays open.
         async with phone(server, speech) as first:
-            await first.wait_for_speech()
+            await first.listen_until_quiet(300, 20_000)
+            await first.say("what are your opening hours")
+            await first.listen_until_quiet(300, 20_000)
         await until(lambda: server.records() and not list(journals.iterdir()))
         caller = phone(server, speech)
         await caller.place()
