@@ -4,13 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
 import pytest
-from azure.cognitiveservices.speech import CancellationReason, ResultReason
+from azure.cognitiveservices.speech import CancellationReason, ResultReason, SpeechRecognizer
 from pipecat.frames.frames import (
     ErrorFrame,
     InputAudioRawFrame,
@@ -27,6 +28,7 @@ from simulators.azure import AzureSimulator
 from simulators.behaviour import Behaviour
 from tests.unit.services.calls import Line, context, on_the_line
 from tests.unit.simulators.vendors.sound import packets, silence, speech
+from tests.until import until
 
 
 async def say(line: Line, rate_hz: int = 8_000) -> None:
@@ -174,6 +176,47 @@ async def test_what_the_sdk_tells_once_the_call_is_over_is_not_taken(
             service._on_session_stopped(late)
         assert not asked.called
         assert line.of(TranscriptionFrame) == [] and line.errors == []
+
+
+@pytest.mark.parametrize("trouble", [None, RuntimeError("it could not begin")])
+async def test_a_recognition_is_not_ended_before_it_has_begun(
+    http: aiohttp.ClientSession,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: Exception | None,
+) -> None:
+    """Azure's SDK would use what is freed, and end the process."""
+    began, done = Event(), list[str]()
+    begin = SpeechRecognizer.start_continuous_recognition_async
+    stop = SpeechRecognizer.stop_continuous_recognition
+
+    class Beginning:
+        def __init__(self, recognizer: SpeechRecognizer) -> None:
+            self._future = begin(recognizer)
+
+        def get(self) -> None:
+            began.wait(60)
+            done.append("begun")
+            self._future.get()
+            if trouble is not None:
+                raise trouble
+
+    def beginning(recognizer: SpeechRecognizer) -> Beginning:
+        return Beginning(recognizer)
+
+    def stopped(recognizer: SpeechRecognizer) -> None:
+        done.append("ended")
+        stop(recognizer)
+
+    monkeypatch.setattr(SpeechRecognizer, "start_continuous_recognition_async", beginning)
+    monkeypatch.setattr(SpeechRecognizer, "stop_continuous_recognition", stopped)
+    async with AzureSimulator() as simulator:
+        here = context(http, simulator.base_url, vendor_language="hi-IN", key=key)
+        async with on_the_line(build_stt(AzureSTTOptions(), here)):
+            pass
+        assert done == []
+        began.set()
+        await until(lambda: done == ["begun", "ended"])
 
 
 def test_a_regions_address_is_left_to_the_sdk(http: aiohttp.ClientSession) -> None:
