@@ -493,8 +493,9 @@ async def test_closing_in_the_middle_keeps_the_journal(storage: ShakyStorage, ro
     assert (folder / MEDIA_NAME).exists()
 
 
-# A process that writes a call in real time, tells how far it is and how late a thread beside the
-# writer's has been at most, or how long the disk has kept the writer's, and is killed.
+# A process that writes a call in real time, tells of each packet when it was handed over and how
+# late a thread beside the writer's has been at most, or how long the disk has kept the writer's,
+# and is killed.
 _WRITER = """
 import asyncio, sys, threading, time
 from pathlib import Path
@@ -539,7 +540,7 @@ async def main():
         call.caller_audio(20.0 * i, i.to_bytes(4, "little") * 80)
         call.agent_audio(20.0 * i + 100, i.to_bytes(4, "little") * 80)
         late_since(writing_since)
-        sys.stdout.write(f"{i} {late_ms:.0f}\\n")
+        sys.stdout.write(f"{time.monotonic():.4f} {late_ms:.0f}\\n")
         sys.stdout.flush()
 
 asyncio.run(main())
@@ -553,12 +554,12 @@ async def test_a_killed_process_loses_100_ms_at_most(
     """Four processes at a time, each killed with SIGKILL at a random packet."""
     heads = [header() for _ in range(4)]
     sent = await asyncio.gather(*(_kill_while_writing(root, h.session_id) for h in heads))
-    for head, (last, late_ms) in zip(heads, sent, strict=True):
+    for head, (handed, late_ms) in zip(heads, sent, strict=True):
         frames = [kind for kind, *_ in read_frames(root / head.session_id)]
+        # On a busy machine the writer is late to wake, and late again in what it does then.
+        safe = [at for at in handed if at <= handed[-1] - (100 + 2 * late_ms) / 1000]
         for kind in (1, 2):
-            # What is told has been handed over: packets 0 to last. On a busy machine the writer
-            # is late to wake, and late again in what it does then.
-            assert last + 1 - frames.count(kind) <= (100 + 2 * late_ms) // 20, late_ms
+            assert frames.count(kind) >= len(safe), late_ms
     told: list[StoredCall] = []
     async with keeping(storage, root, told):
         await until(lambda: len(told) == len(heads))
@@ -568,8 +569,8 @@ async def test_a_killed_process_loses_100_ms_at_most(
     assert list(root.iterdir()) == []  # noqa: ASYNC240
 
 
-async def _kill_while_writing(root: Path, session_id: str) -> tuple[int, int]:
-    """The last packet that the process had handed to its journal when it was killed.
+async def _kill_while_writing(root: Path, session_id: str) -> tuple[list[float], int]:
+    """When the process had handed each packet to its journal before it was killed, in seconds.
 
     And how late its threads or its disk had been at most, in ms.
     """
@@ -581,15 +582,10 @@ async def _kill_while_writing(root: Path, session_id: str) -> tuple[int, int]:
     )
     assert process.stdout is not None
     stop = random.randint(5, 60)
-    last, late_ms = -1, 0
-    while last < stop:
-        last, late_ms = map(int, (await process.stdout.readline()).split())
+    told = b"".join([await process.stdout.readline() for _ in range(stop + 1)])
     await asyncio.sleep(random.uniform(0, 0.02))
     process.send_signal(signal.SIGKILL)
-    rest = await process.stdout.read()
+    told += await process.stdout.read()
     await process.wait()
-    whole = rest.decode().splitlines(keepends=True)
-    for line in whole:
-        if line.endswith("\n"):
-            last, late_ms = map(int, line.split())
-    return last, late_ms
+    lines = [line.split() for line in told.splitlines(keepends=True) if line.endswith(b"\n")]
+    return [float(at) for at, _ in lines], int(lines[-1][1])

@@ -190,11 +190,16 @@ async def test_the_deadline_begins_when_the_turn_has_come() -> None:
 @virtual_time
 async def test_what_has_no_turn_in_time_is_never_begun() -> None:
     threads = StoreThreads("store", 1, turn_seconds=240)
-    go, begun = threading.Event(), threading.Event()
+    taken, go, begun = threading.Event(), threading.Event(), threading.Event()
+
+    def take() -> bool:
+        taken.set()
+        return go.wait(30)
+
     async with clock_held():
-        first = asyncio.create_task(threads.run(1000, go.wait, 30))
+        first = asyncio.create_task(threads.run(1000, take))
         second = asyncio.create_task(threads.run(40, begun.set))
-        await asyncio.sleep(0)
+        assert await asyncio.to_thread(taken.wait, 30)
         running_loop().stall(241)
         with pytest.raises(StorageError, match="store had no thread free in 240 s") as caught:
             await second
