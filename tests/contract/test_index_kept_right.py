@@ -36,7 +36,7 @@ class Bench:
         self.keeper = RecordKeeper(store, self.root)
 
     async def settled(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.indexer.settled()
             while self.indexer.state != "ok":  # noqa: ASYNC110 - the indexer's tasks
                 await asyncio.sleep(0.01)

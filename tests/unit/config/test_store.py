@@ -332,7 +332,7 @@ async def test_changes_are_followed_without_being_asked(
     store.subscribe(lambda _: loaded.set())
     await store.start()
     write("a.yaml")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await loaded.wait()
     assert store.ids() == ("a",)
     await store.stop()
