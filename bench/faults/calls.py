@@ -147,7 +147,7 @@ async def call_with_fault(
             await _hear_out(caller, again_ms)
     except CallClosed:
         try:
-            await caller.wait_ended(5)
+            await caller.wait_ended(15)
         except CallTimeout:
             problem = "the server did not take the carrier's last webhook"
     except CallTimeout as error:

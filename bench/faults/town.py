@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import re
 import secrets
 import urllib.request
@@ -13,15 +14,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.error import HTTPError
 
 from bench.faults import vendors, words
 from bench.faults.calls import Bystander, Outcome, call_with_fault, in_turn, stand_by
 from bench.faults.catalogue import Scenario
 from bench.faults.stillness import Stillness
 from bench.faults.vendors import Script
-from bench.processes import Running, free_port, running, wait_listening
+from bench.processes import Running, running, wait_listening
+from bench.soak.ports import steady_port
 from simulators.base import Simulator
 from simulators.caller.vobiz import VobizCaller
+from simulators.caller.vobiz_answer import AnswerRejected
 from simulators.speech import Pcm, Speech, Voice
 
 BYSTANDER: Final = "bystander"
@@ -30,6 +34,9 @@ WELL: Final = {"stt": "deepgram", "llm": "openai", "tts": "cartesia"}
 #: Each phrase is made at two rates.
 _PHRASES: Final = 2 * len({words.GREETING, words.APOLOGY, words.HOLD, words.PROMPT})
 _PREPARE_SECONDS: Final = 180.0
+#: A call that is turned away is placed so often, after so long.
+_PLACE_TRIES: Final = 5
+_LATE_SECONDS: Final = 6.0
 _RECORD_SECONDS: Final = 60.0
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 
@@ -105,6 +112,14 @@ class Town:
         with urllib.request.urlopen(f"{self.http}{path}", timeout=10) as answer:
             return str(answer.read().decode())
 
+    def takes_calls(self) -> bool:
+        """Whether a new call is welcome."""
+        try:
+            return '"ready":true' in self.read("/health/ready")
+        except HTTPError as error:
+            error.close()
+            return False
+
     def errors_total(self) -> Counter[tuple[str, str]]:
         """The counter of failures."""
         found: Counter[tuple[str, str]] = Counter()
@@ -157,9 +172,17 @@ async def run_catalogue(
 
 async def _place(town: Town, scenario: Scenario, stillness: Stillness, tell: Tell) -> Outcome:
     simulator = town.failing[scenario.number]
-    caller = town.caller(scenario.agent_id)
-    before_seconds = stillness.total_seconds
-    outcome = await call_with_fault(scenario, simulator, caller, town.question)
+    for left in reversed(range(_PLACE_TRIES)):
+        caller = town.caller(scenario.agent_id)
+        before_seconds = stillness.total_seconds
+        try:
+            outcome = await call_with_fault(scenario, simulator, caller, town.question)
+            break
+        except AnswerRejected:
+            # A server that stood still for seconds takes no calls for some more.
+            if not left:
+                raise
+            await asyncio.sleep(_LATE_SECONDS)
     outcome.stood_still_seconds = stillness.total_seconds - before_seconds
     tell(f"{scenario.name}: {outcome.heard}")
     return outcome
@@ -209,7 +232,7 @@ async def _town(scenarios: Sequence[Scenario], folder: Path, tell: Tell) -> Asyn
         agents = {BYSTANDER: _agent(script, well, None, None)}
         for each in scenarios:
             agents[each.agent_id] = _agent(script, well, each, failing[each.number])
-        port = free_port()
+        port = steady_port(random.Random())
         tell(f"starting a server with {len(agents)} agents")
         environment = _environment(folder, agents)
         words_ = ("main.py", "serve", "--port", str(port))
@@ -219,6 +242,7 @@ async def _town(scenarios: Sequence[Scenario], folder: Path, tell: Tell) -> Asyn
         await asyncio.to_thread(wait_listening, server, port)
         town = Town(server, port, folder / "data", failing, well, speech, question)
         await _phrases(town, {json.dumps(agent["tts"]) for agent in agents.values()})
+        await _ready(town)
         for simulator in (*well.values(), *failing.values()):
             vendors.take_usual_time(simulator)
         yield town
@@ -230,6 +254,13 @@ async def _phrases(town: Town, voices: set[str]) -> None:
     folder, wanted = town.data / "phrases", _PHRASES * len(mouths)
     async with asyncio.timeout(_PREPARE_SECONDS):
         while len(list(folder.glob("*.pcm"))) < wanted:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.2)
+
+
+async def _ready(town: Town) -> None:
+    """Wait until calls are taken: what a start loads keeps the loop of a busy machine for long."""
+    async with asyncio.timeout(_PREPARE_SECONDS):
+        while not await asyncio.to_thread(town.takes_calls):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.2)
 
 

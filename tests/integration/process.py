@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from config.settings import load_settings
@@ -91,12 +91,18 @@ async def start(*arguments: str, env: Mapping[str, str], log: Path) -> asyncio.s
 
 
 async def is_up(url: str) -> bool:
-    """Whether a server answers there."""
+    """Whether a server takes calls there.
+
+    What a start loads can keep the loop of a busy machine so long that calls are turned away.
+    """
 
     def ask() -> bool:
         try:
-            with urlopen(f"{url}/health/live", timeout=1) as answer:
+            with urlopen(f"{url}/health/ready", timeout=5) as answer:
                 return bool(answer.status == 200)
+        except HTTPError as error:
+            error.close()
+            return False
         except (URLError, OSError):
             return False
 

@@ -66,8 +66,10 @@ class Rounds:
 
     @property
     def unsure_beside(self) -> bool:
-        """Whether bystanders noticed something while the machine stood still."""
-        stood_still = self.towns[-1].stood_still_seconds >= DISTURBED_SECONDS
+        """Whether bystanders noticed something while the machine stood still, or the server."""
+        marks = [mark for each in self.bystanders for mark in each.record["degraded"]]
+        blocked = any(mark["kind"] == "blocked" for mark in marks)
+        stood_still = blocked or self.towns[-1].stood_still_seconds >= DISTURBED_SECONDS
         return stood_still and bool(noticed(self.bystanders))
 
 
