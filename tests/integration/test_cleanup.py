@@ -47,7 +47,7 @@ async def short_call(http: str, ws: str, token: str, speech: Speech, number: int
     await program.wait(seconds * 1000)
     if number % 4:
         program.text("what are your opening hours")
-        await program.end()
+        await program.end(timeout_seconds=30)
     else:
         await program.hang_up(abort=number % 8 == 0)
 
@@ -81,7 +81,7 @@ async def at_rest(server: ServerProcess, process: psutil.Process) -> tuple[int, 
     """Its state once every call has been stored and nothing changes any more."""
     journals = server.folder / "data" / "journal"
     last, same = state(process), 0
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while same < 5 or list(journals.iterdir()):
             await asyncio.sleep(0.3)
             now = state(process)
