@@ -32,3 +32,7 @@ class Backlog:
         if not self._look_again.running:
             self._look_again.set(min(max(excess_ms, LEAST_WAIT_MS), MOST_WAIT_MS) / 1000)
         return True
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._look_again.stop()

@@ -340,6 +340,11 @@ class SttChain(Chain):
             self._expect_text()
         return True
 
+    def let_go(self) -> None:
+        """See :meth:`Chain.let_go`; no text is awaited any more."""
+        self._wait.stop()
+        super().let_go()
+
     async def _end(self) -> None:
         self._wait.stop()
         await super()._end()

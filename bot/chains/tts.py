@@ -93,6 +93,12 @@ class TtsChain(Chain):
         """Open the preferred vendor, beside the rest of the call's beginning."""
         self._casting.need()
 
+    def let_go(self) -> None:
+        """See :meth:`Chain.let_go`; no sound is awaited any more."""
+        self._patience.stop()
+        self._backlog.stop()
+        super().let_go()
+
     async def handle(self, frame: Frame, direction: FrameDirection) -> None:
         """Queue what is to be spoken and what must follow it; all else passes."""
         if isinstance(frame, InterruptionFrame):

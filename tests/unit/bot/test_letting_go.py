@@ -3,10 +3,13 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pytest
+from loguru import logger
 from pipecat.processors.frame_processor import FrameProcessor
 
 from tests.unit.bot.agents import Call, make_agent, make_call
@@ -82,3 +85,60 @@ async def test_who_comes_late_is_told_that_the_call_is_over(tmp_path: Path) -> N
         await bot.stop()
         bot.let_go()
         assert call.spoken() == []
+
+
+async def speak_in_vain(call: Call) -> None:
+    """No text comes of what is said."""
+    await call.user_starts()
+    await asyncio.sleep(1)
+    await call.user_stops()
+
+
+async def ask(call: Call) -> None:
+    await call.user_says("hello")
+
+
+@pytest.mark.parametrize(
+    ("options", "do"),
+    [
+        ({}, speak_in_vain),
+        ({"stt": {"connect_seconds": 5.0}}, speak_in_vain),
+        ({"stt": {"never_ready": True}}, speak_in_vain),
+        ({"llm": {"fails": True}}, ask),
+        ({"tts": {"breaks_off_after": 2}}, ask),
+        ({"tts": {"fails": True}}, ask),
+        ({"llm": {"later_seconds": 30.0}}, ask),
+        ({"llm": {"answers": ("One two three four five. " * 60,)}}, ask),
+        ({"tts": {"silent": True}}, ask),
+        ({"tts": {"unfinished": True}}, ask),
+        ({"tts": {"seconds_per_word": 1.5}}, ask),
+    ],
+    ids=[
+        *("no text", "connecting", "never ready", "failing model", "torn voice", "failing voice"),
+        *("late model", "long answer", "silent voice", "unfinished", "slow voice"),
+    ],
+)
+@pytest.mark.parametrize("later_seconds", [0.1, 0.5, 1.0, 2.0, 4.0, 8.0])
+@virtual_time
+async def test_nothing_that_was_awaited_turns_to_what_was_taken_apart(
+    tmp_path: Path,
+    options: dict[str, Any],
+    do: Callable[[Call], Awaitable[None]],
+    later_seconds: float,
+) -> None:
+    wrong: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, told: wrong.append(told))
+    sink = logger.add(lambda told: wrong.append({"log": str(told)}), level="ERROR")
+    try:
+        async with make_call(make_agent(**options), tmp_path) as call:
+            await asyncio.sleep(1)
+            await do(call)
+            await asyncio.sleep(later_seconds)
+            await call.bot.stop()
+            call.bot.let_go()
+            wrong.clear()  # Vendors that fail have been told of.
+            await asyncio.sleep(120)
+    finally:
+        logger.remove(sink)
+    gc.collect()  # A task's failure is told of as it is freed.
+    assert wrong == []
