@@ -57,6 +57,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
+        self._parts.collector.seconds()  # Those of the start have held up no call.
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the doors, and then everything behind them, also where that is forced."""
