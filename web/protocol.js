@@ -54,7 +54,8 @@ export class VoiceSession {
    * @returns {boolean} False where the line stands still and the packet was dropped.
    */
   sendAudio(pcm) {
-    if (!this.#ready || this.#done) return true;
+    // A line that is being closed takes nothing, and the browser would complain.
+    if (!this.#ready || this.#done || this.#socket.readyState !== 1) return true;
     if (this.#socket.bufferedAmount > MOST_UNSENT_BYTES) {
       this.dropped += 1;
       return false;

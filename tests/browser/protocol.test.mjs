@@ -106,6 +106,13 @@ test("sound is dropped where the line stands still", () => {
   assert.deepEqual([socket.sent.length, session.dropped], [0, 1]);
 });
 
+test("no sound is sent on a line that is being closed", () => {
+  begin();
+  socket.readyState = 2;
+  assert.equal(session.sendAudio(new ArrayBuffer(640)), true);
+  assert.deepEqual([socket.sent.length, session.dropped], [0, 0]);
+});
+
 test("a fatal error is the reason of the end, told once", () => {
   socket.opens();
   socket.says({ type: "error", code: "server_full", message: "m", fatal: true });
